@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pam_cockpit_cert authors
+#
+# Variables for packagers, all overridable:
+#   DESTDIR     staging root of `make install`
+#   PREFIX      /usr
+#   LIBDIR      where this system keeps libraries; PAMDIR is its security folder
+#   PAMDIR      PAM's module folder
+#   LIBEXECDIR  cockpit-cert-session goes into its folder pam_cockpit_cert
+#   SBINDIR, MANDIR, DATADIR, DOCDIR
+#   GO, CC      the compilers; GOFLAGS, CGO_CFLAGS, CGO_LDFLAGS are honoured
+#   SOURCE_DATE_EPOCH, VERSION
+# `make help` lists the targets. Packaging and tests add their own in */*.mk.
+
+PREFIX     ?= /usr
+MULTIARCH  := $(shell $(CC) -print-multiarch 2>/dev/null)
+LIBDIR     ?= $(PREFIX)/lib$(if $(MULTIARCH),/$(MULTIARCH))
+PAMDIR     ?= $(LIBDIR)/security
+LIBEXECDIR ?= $(PREFIX)/libexec
+SBINDIR    ?= $(PREFIX)/sbin
+DATADIR    ?= $(PREFIX)/share
+MANDIR     ?= $(DATADIR)/man
+DOCDIR     ?= $(DATADIR)/doc/pam_cockpit_cert
+
+VERSION    ?= $(shell cat VERSION)
+
+# The oldest Go that go.mod allows may be newer than the distribution's:
+# test/go finds or fetches one. Packagers say GO=go.
+ifeq ($(origin GO),undefined)
+GO          = $(eval GO := $$(shell test/go))$(GO)
+endif
+BUILD      := build
+GOBUILD     = CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false
+
+# Fragments append to these: programs to build, what `make check` and
+# `make check-systems` run beyond the Go tests, and Debian packages to install.
+PROGRAMS      :=
+CHECKS        :=
+APT_BUILD     := gcc libc6-dev libpam0g-dev make pkg-config
+APT_CHECK     := $(APT_BUILD)
+APT_SYSTEMS   :=
+
+.PHONY: all
+all: module
+
+include $(sort $(wildcard */*.mk))
+
+all: $(PROGRAMS)
+
+## help: list the targets
+.PHONY: help
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST) | sort | awk -F': ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+## check: lint and every test that needs no booted system
+.PHONY: check
+check: deps-check all lint $(CHECKS)
+	$(GO) test -count=1 ./...
+
+## check-systems: boot machines, build and install every package
+.PHONY: check-systems
+check-systems: deps-check deps-systems all
+	$(GO) test -count=1 -tags systems -timeout 60m -p 2 ./test/...
+
+.PHONY: deps-check deps-systems
+deps-check:
+	test/need $(APT_CHECK)
+deps-systems:
+	test/need $(APT_SYSTEMS)
+
+## clean: remove what was built (test/clean-cache also drops cached systems)
+.PHONY: clean
+clean:
+	rm -rf $(filter-out $(BUILD)/cache,$(wildcard $(BUILD)/*))

@@ -1,0 +1,3 @@
+module pam_cockpit_cert
+
+go 1.24

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+APT_CHECK += shellcheck mandoc git
+
+## lint: gofmt, go vet, staticcheck, govulncheck, shellcheck, mandoc
+.PHONY: lint
+lint: lint-go lint-sh lint-man
+
+.PHONY: lint-go lint-vuln lint-sh lint-man
+lint-go:
+	@files=$$(gofmt -l $$(find . -name '*.go' -not -path './build/*')); \
+	if [ -n "$$files" ]; then echo "not gofmt'd: $$files" >&2; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags systems ./...
+	GOTOOLCHAIN=auto GOFLAGS= $(GO) run $(STATICCHECK) -tags systems ./...
+
+lint-sh:
+	shellcheck $$(grep -rlIE '^#!/bin/(ba)?sh' --exclude-dir=build --exclude-dir=.git .)
+
+lint-man:
+	@for page in man/*.[1-9]; do [ ! -e "$$page" ] || mandoc -Tlint -Wwarning "$$page" || exit 1; done
