@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package infopipe
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// maxName is the longest name in bytes: glibc's LOGIN_NAME_MAX.
+const maxName = 256
+
+// ownUID is what AUTH EXTERNAL of the D-Bus specification wants.
+func ownUID() string { return strconv.Itoa(os.Geteuid()) }
+
+// store reads a reply of one value; another one is an invalid answer.
+func store(call *dbus.Call, value any) error {
+	if call.Err != nil {
+		return call.Err
+	}
+	if err := call.Store(value); err != nil {
+		return invalid("SSSD answered %s with something else than expected: %v", method(call), err)
+	}
+	if n := len(call.Body); n != 1 {
+		return invalid("SSSD answered %s with %d values", method(call), n)
+	}
+	return nil
+}
+
+func method(call *dbus.Call) string {
+	return call.Method[strings.LastIndexByte(call.Method, '.')+1:]
+}
+
+func objectPath(call *dbus.Call) (dbus.ObjectPath, error) {
+	var path dbus.ObjectPath
+	err := store(call, &path)
+	return path, err
+}
+
+// userPath checks that the object is a user's.
+func userPath(path dbus.ObjectPath) error {
+	rest, ok := strings.CutPrefix(string(path), usersPath+"/")
+	if !ok || rest == "" {
+		return invalid("SSSD answered with the object %q, which is no user", path)
+	}
+	return nil
+}
+
+// onlyUser checks that nobody else has the certificate. FindByValidCertificate
+// notices several users of one domain, but silently picks one of two domains.
+func onlyUser(call *dbus.Call, path dbus.ObjectPath) error {
+	var all []dbus.ObjectPath
+	if err := store(call, &all); err != nil {
+		return err
+	}
+	if len(all) == 1 && all[0] == path {
+		return nil
+	}
+	if len(all) > 1 {
+		return &Error{
+			Outcome: NotMapped,
+			Problem: fmt.Sprintf("SSSD knows several users by this certificate, among them %s and %s", all[0], all[1]),
+			Hint:    "let one of them have it, in one domain",
+		}
+	}
+	return &Error{
+		Outcome: NotMapped,
+		Problem: fmt.Sprintf("SSSD maps the certificate to %s at one time and to %v at another", path, all),
+		Hint:    "was the user changed just now? Try again",
+	}
+}
+
+func readUser(name, uid *dbus.Call) (User, error) {
+	var nameValue, uidValue dbus.Variant
+	if err := store(name, &nameValue); err != nil {
+		return User{}, err
+	}
+	if err := store(uid, &uidValue); err != nil {
+		return User{}, err
+	}
+	var user User
+	var ok bool
+	if user.Name, ok = nameValue.Value().(string); !ok {
+		return User{}, invalid("SSSD's user name is of type %s", nameValue.Signature())
+	}
+	if user.UID, ok = uidValue.Value().(uint32); !ok {
+		return User{}, invalid("SSSD's user ID is of type %s", uidValue.Signature())
+	}
+	return user, checkName(user.Name)
+}
+
+// checkName leaves room for what directories really have: blanks, @,
+// backslashes, UTF-8.
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return invalid("SSSD's user name is empty")
+	case len(name) > maxName:
+		return invalid("SSSD's user name has %d bytes, more than %d", len(name), maxName)
+	case !utf8.ValidString(name):
+		return invalid("SSSD's user name %q is not UTF-8", name)
+	}
+	for _, c := range name {
+		if c < 0x20 || c >= 0x7f && c < 0xa0 {
+			return invalid("SSSD's user name %q has a control character", name)
+		}
+	}
+	return nil
+}

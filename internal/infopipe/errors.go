@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package infopipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// Outcome is what a failure means for a login.
+type Outcome int
+
+const (
+	// Invalid: SSSD is there, and answers what it should not.
+	Invalid Outcome = iota
+	// NotMapped: SSSD says that nobody has the certificate, or that it is invalid.
+	NotMapped
+	// Unavailable: SSSD does not answer, or cannot know.
+	Unavailable
+)
+
+// Error says in plain words what went wrong, and what to do next.
+type Error struct {
+	Outcome Outcome
+	Problem string
+	Hint    string
+	Err     error // the cause, if there is one
+}
+
+func (e *Error) Error() string {
+	text := e.Problem
+	if e.Err != nil {
+		text += " (" + e.Err.Error() + ")"
+	}
+	if e.Hint != "" {
+		text += "; " + e.Hint
+	}
+	return text
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+func invalid(format string, args ...any) *Error {
+	return &Error{
+		Outcome: Invalid,
+		Problem: fmt.Sprintf(format, args...),
+		Hint:    "is it SSSD that owns " + service + " on the bus?",
+	}
+}
+
+// Names of D-Bus errors that steer what we do.
+const (
+	errNoOwner        = "org.freedesktop.DBus.Error.NameHasNoOwner"
+	errServiceUnknown = "org.freedesktop.DBus.Error.ServiceUnknown"
+	errUnknownMethod  = "org.freedesktop.DBus.Error.UnknownMethod"
+	errNotFound       = "sbus.Error.NotFound"
+)
+
+// meanings is what SSSD 2.4 to 2.13, dbus-daemon and dbus-broker answer, and
+// what it means. The first that fits counts. SSSD's error numbers differ from
+// version to version: only names and texts are compared.
+var meanings = []struct {
+	name, text    string // name may end in *; text is the end of the message
+	outcome       Outcome
+	problem, hint string
+}{
+	{errNotFound, "", NotMapped,
+		"SSSD knows no user by this certificate",
+		"is it in the user's entry, or does a rule of sss-certmap(5) match it? An entry is looked up again after 15 s"},
+	{"sbus.Error.Errno", ": Invalid certificate provided", NotMapped,
+		"SSSD refuses the certificate",
+		"is it valid today, and is its issuer in /etc/sssd/pki/sssd_auth_ca_db.pem? See pam-cockpit-cert check, and /var/log/sssd/sssd_ifp.log"},
+	{"org.freedesktop.DBus.Error.InvalidArgs", "", NotMapped,
+		"SSSD knows several users by this certificate",
+		"let one of them have it"},
+
+	{"sbus.Error.Errno", ": p11_child timeout", Unavailable,
+		"SSSD could not check the certificate in time",
+		"does its OCSP responder answer? See certificate_verification in sssd.conf(5)"},
+	{"org.freedesktop.DBus.Error.Timeout", "", Unavailable,
+		"SSSD could not check the certificate in time",
+		"does its OCSP responder answer? See certificate_verification in sssd.conf(5)"},
+	{errServiceUnknown, "", Unavailable,
+		"SSSD's D-Bus service is not installed",
+		"install the package sssd-dbus"},
+	{errNoOwner, "", Unavailable,
+		"SSSD is not running and could not be started",
+		"see systemctl status sssd sssd-ifp"},
+	{"org.freedesktop.systemd1.*", "", Unavailable,
+		"SSSD is not running and could not be started",
+		"see systemctl status sssd sssd-ifp; is one of them masked?"},
+	{"org.freedesktop.DBus.Error.Spawn.*", "", Unavailable,
+		"SSSD is not running and could not be started",
+		"see systemctl status sssd sssd-ifp"},
+	{"org.freedesktop.DBus.Error.TimedOut", "", Unavailable,
+		"SSSD did not start in time",
+		"is /etc/sssd/sssd.conf there and valid? See journalctl -u sssd -u sssd-ifp"},
+	{"org.freedesktop.DBus.Error.NoReply", "", Unavailable,
+		"SSSD ended while it was asked",
+		"see journalctl -u sssd -u sssd-ifp"},
+	{"org.freedesktop.DBus.Error.Disconnected", "", Unavailable,
+		"D-Bus ended while SSSD was asked",
+		"see journalctl -u dbus"},
+
+	{errUnknownMethod, "", Invalid,
+		"this SSSD is too old to validate certificates",
+		"it has to be 2.6.1 or later; see allow_unvalidated in pam_cockpit_cert(8), and its dangers"},
+	{"sbus.Error.NoCA", "", Invalid,
+		"SSSD has no certificate authorities to check against",
+		"put the issuers' certificates into /etc/sssd/pki/sssd_auth_ca_db.pem"},
+	{"org.freedesktop.DBus.Error.AuthFailed", "", Invalid,
+		"SSSD does not let us ask",
+		"is root in allowed_uids in the section [ifp] of sssd.conf(5)? Does user_attributes there hide the name?"},
+	{"org.freedesktop.DBus.Error.AccessDenied", "", Invalid,
+		"D-Bus does not let us ask SSSD",
+		"look at the bus policies in /usr/share/dbus-1/system.d and /etc/dbus-1/system.d"},
+}
+
+func (e *Error) is(err error) *Error {
+	e.Err = err
+	return e
+}
+
+// classify makes an Error of what went wrong while SSSD was asked.
+func classify(ctx context.Context, err error) *Error {
+	var ours *Error
+	if errors.As(err, &ours) {
+		return ours
+	}
+	var remote dbus.Error
+	if errors.As(err, &remote) {
+		for _, m := range meanings {
+			if fits(m.name, remote.Name) && strings.HasSuffix(remote.Error(), m.text) {
+				return (&Error{Outcome: m.outcome, Problem: m.problem, Hint: m.hint}).is(named(remote))
+			}
+		}
+		return invalid("SSSD answered with an error that is not expected").is(named(remote))
+	}
+	if ctx.Err() != nil {
+		return (&Error{
+			Outcome: Unavailable,
+			Problem: "SSSD did not answer in time",
+			Hint:    "see systemctl status sssd sssd-ifp; the option timeout of pam_cockpit_cert(8) says how long to wait",
+		}).is(ctx.Err())
+	}
+	if errors.Is(err, dbus.ErrClosed) {
+		return (&Error{Outcome: Unavailable, Problem: "D-Bus ended while SSSD was asked", Hint: "see journalctl -u dbus"}).is(err)
+	}
+	// Not sent at all, or not understood: godbus checks messages both ways.
+	return invalid("asking SSSD failed").is(err)
+}
+
+func fits(pattern, name string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(name, prefix)
+	}
+	return pattern == name
+}
+
+// named is a D-Bus error with its name, which says more than SSSD's text.
+func named(err dbus.Error) error {
+	return fmt.Errorf("%s: %w", err.Name, err)
+}
+
+func hasName(err error, name string) bool {
+	var remote dbus.Error
+	return errors.As(err, &remote) && remote.Name == name
+}
+
+func isNotFound(err error) bool { return hasName(err, errNotFound) }

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package infopipe asks SSSD's InfoPipe, see sssd-ifp(5), whose a certificate
+// is: SSSD validates it, and the domains that it knows map it to a user.
+//
+// SSSD answers over D-Bus. What comes back decides who is logged in by root,
+// so every answer is checked, and what is not understood is an error.
+package infopipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// SystemBus is where dbus-daemon(1) and dbus-broker(1) listen on every system.
+// The environment, which may be an attacker's, is not asked.
+const SystemBus = "unix:path=/run/dbus/system_bus_socket"
+
+// SSSD's names, from org.freedesktop.sssd.infopipe's introspection data.
+const (
+	service = "org.freedesktop.sssd.infopipe"
+
+	rootPath        = "/org/freedesktop/sssd/infopipe"
+	usersPath       = rootPath + "/Users"
+	usersInterface  = service + ".Users"
+	userInterface   = service + ".Users.User"
+	domainInterface = service + ".Domains.Domain"
+)
+
+// defaultActivation is how long SSSD may take to start: dbus-daemon would wait
+// 25 s for one that has no configuration. Starting takes 320 ms at the most
+// where it works.
+const defaultActivation = 5 * time.Second
+
+// Client asks the InfoPipe. The zero value but for Address is ready for use.
+type Client struct {
+	Address string // of the bus, usually SystemBus
+
+	// AllowUnvalidated maps a certificate without validation where SSSD is too
+	// old to validate (before 2.6.1), and only there. Such an SSSD accepts a
+	// certificate from anybody; see CVE-2021-3698.
+	AllowUnvalidated bool
+
+	// ActivationTimeout bounds the start of an SSSD that is not running;
+	// 5 seconds if it is zero.
+	ActivationTimeout time.Duration
+
+	Log func(format string, args ...any) // for debugging; may be nil
+}
+
+// User is whom SSSD knows by a certificate.
+type User struct {
+	Name string // as getpwnam(3) knows it, in SSSD's configured form
+	UID  uint32 // to be compared with getpwnam's
+}
+
+// FindByCertificate returns the one user whose certificate this is, in PEM.
+// The context bounds connecting and every call. Errors are of type *Error.
+func (c *Client) FindByCertificate(ctx context.Context, pem string) (User, error) {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return User{}, &Error{
+			Outcome: Unavailable,
+			Problem: "cannot connect to D-Bus",
+			Hint:    "is dbus.service running?",
+			Err:     err,
+		}
+	}
+	defer conn.Close()
+
+	user, err := c.find(ctx, conn, pem)
+	switch {
+	case err == nil:
+		return user, nil
+	case isNotFound(err):
+		if problem := offline(ctx, conn); problem != nil {
+			return User{}, problem
+		}
+	}
+	return User{}, classify(ctx, err)
+}
+
+// connect returns a connection of our own, with our effective user ID's word:
+// in a set-user-ID program the other one is the caller's.
+func (c *Client) connect(ctx context.Context) (*dbus.Conn, error) {
+	conn, err := dbus.Dial(c.Address, dbus.WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal(ownUID())}); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("authenticating: %w", err)
+	}
+	if err := conn.Hello(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("saying hello: %w", err)
+	}
+	return conn, nil
+}
+
+// find asks for the user, starting SSSD first if nobody owns its name.
+func (c *Client) find(ctx context.Context, conn *dbus.Conn, pem string) (User, error) {
+	user, err := c.findRunning(ctx, conn, pem)
+	if !hasName(err, errNoOwner) && !hasName(err, errServiceUnknown) {
+		return user, err
+	}
+	c.debugf("SSSD's InfoPipe is not running: starting it")
+	if err := c.activate(ctx, conn); err != nil {
+		return User{}, err
+	}
+	return c.findRunning(ctx, conn, pem)
+}
+
+func (c *Client) activate(ctx context.Context, conn *dbus.Conn) error {
+	timeout := c.ActivationTimeout
+	if timeout == 0 {
+		timeout = defaultActivation
+	}
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := conn.BusObject().CallWithContext(bounded, "org.freedesktop.DBus.StartServiceByName", 0, service, uint32(0)).Err
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return &Error{
+			Outcome: Unavailable,
+			Problem: fmt.Sprintf("SSSD did not start within %v", timeout),
+			Hint:    "is /etc/sssd/sssd.conf there and valid? See journalctl -u sssd -u sssd-ifp, and sssctl config-check",
+			Err:     err,
+		}
+	}
+	return err
+}
+
+// findRunning does all that does not depend on another answer at once: a
+// person waits for each round trip.
+func (c *Client) findRunning(ctx context.Context, conn *dbus.Conn, pem string) (User, error) {
+	users := conn.Object(service, usersPath)
+	found := users.GoWithContext(ctx, usersInterface+".FindByValidCertificate", dbus.FlagNoAutoStart, nil, pem)
+	listed := users.GoWithContext(ctx, usersInterface+".ListByCertificate", dbus.FlagNoAutoStart, nil, pem, uint32(2))
+
+	path, err := objectPath(<-found.Done)
+	if hasName(err, errUnknownMethod) {
+		if !c.AllowUnvalidated {
+			return User{}, err
+		}
+		c.debugf("this SSSD cannot validate certificates, and allow_unvalidated is set: mapping without validation")
+		path, err = objectPath(users.CallWithContext(ctx, usersInterface+".FindByCertificate", dbus.FlagNoAutoStart, pem))
+	}
+	if err != nil {
+		return User{}, err
+	}
+	if err := userPath(path); err != nil {
+		return User{}, err
+	}
+	c.debugf("SSSD maps the certificate to %s", path)
+
+	object := conn.Object(service, path)
+	name, uid := property(ctx, object, "name"), property(ctx, object, "uidNumber")
+	if err := onlyUser(<-listed.Done, path); err != nil {
+		return User{}, err
+	}
+	return readUser(<-name.Done, <-uid.Done)
+}
+
+func property(ctx context.Context, object dbus.BusObject, name string) *dbus.Call {
+	return object.GoWithContext(ctx, "org.freedesktop.DBus.Properties.Get", dbus.FlagNoAutoStart, nil, userInterface, name)
+}
+
+func (c *Client) debugf(format string, args ...any) {
+	if c.Log != nil {
+		c.Log(format, args...)
+	}
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package infopipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// onlineTimeout bounds the question after a NotFound; a domain whose back end
+// hangs does not answer it.
+const onlineTimeout = time.Second
+
+// offline tells "no such user" from "I cannot reach the directory", for which
+// SSSD has the same answer: it returns an Error that says which domain is
+// offline, or nil. SSSD knows once a look-up has failed, as one just did.
+func offline(ctx context.Context, conn *dbus.Conn) *Error {
+	bounded, cancel := context.WithTimeout(ctx, onlineTimeout)
+	defer cancel()
+
+	var domains []dbus.ObjectPath
+	listed := conn.Object(service, rootPath).CallWithContext(bounded, service+".ListDomains", dbus.FlagNoAutoStart)
+	if err := store(listed, &domains); err != nil {
+		return nil // the NotFound stands
+	}
+	calls := make([]*dbus.Call, len(domains))
+	for i, domain := range domains {
+		calls[i] = conn.Object(service, domain).GoWithContext(bounded, domainInterface+".IsOnline", dbus.FlagNoAutoStart, nil)
+	}
+	for i, call := range calls {
+		var online bool
+		err := store(<-call.Done, &online)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
+			return domainProblem(domains[i], "does not answer", err)
+		case err == nil && !online:
+			return domainProblem(domains[i], "is offline", nil)
+		}
+	}
+	return nil
+}
+
+func domainProblem(domain dbus.ObjectPath, what string, err error) *Error {
+	return &Error{
+		Outcome: Unavailable,
+		Problem: fmt.Sprintf("SSSD found no user by this certificate, and its domain %s %s", domain, what),
+		Hint:    "can this machine reach the directory server? See sssctl domain-status",
+		Err:     err,
+	}
+}
