@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package login decides one login: which certificate was presented, whom SSSD
+// knows by it, and which of the five results of pam_cockpit_cert(8) follows.
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sirupsen/logrus"
+
+	"pam_cockpit_cert/internal/clientcert"
+	"pam_cockpit_cert/internal/infopipe"
+)
+
+// Finder finds the certificate that the browser behind this login presented.
+// clientcert.Source is the real one, and documents the errors.
+type Finder interface {
+	Find(ctx context.Context) (clientcert.Certificate, error)
+}
+
+// Mapper maps a certificate to a user. infopipe.Client is the real one, and
+// documents the errors.
+type Mapper interface {
+	FindByCertificate(ctx context.Context, pem string) (infopipe.User, error)
+}
+
+// Answer is a decided login. User is set if and only if the result is Success.
+// Message, for the log at Level, holds once the caller has checked User: a
+// success must not be logged before this system is known to have that user.
+type Answer struct {
+	Result  Result
+	User    infopipe.User
+	Level   logrus.Level
+	Message string
+}
+
+// Decide looks for the certificate and asks whose it is. It always answers:
+// what goes wrong is one of the results, with a message that says what to do.
+func Decide(ctx context.Context, finder Finder, mapper Mapper, log logrus.FieldLogger) Answer {
+	certificate, err := finder.Find(ctx)
+	if err != nil {
+		return notFound(err)
+	}
+	log.Debugf("asking SSSD for the user of certificate %s", certificate.Instance)
+	return Map(ctx, certificate, mapper)
+}
+
+// Map asks whose certificate this is.
+func Map(ctx context.Context, certificate clientcert.Certificate, mapper Mapper) Answer {
+	user, err := mapper.FindByCertificate(ctx, certificate.PEM())
+	if err != nil {
+		return notMapped(certificate, err)
+	}
+	return Answer{
+		Result:  Success,
+		User:    user,
+		Level:   logrus.InfoLevel,
+		Message: fmt.Sprintf("certificate %s is user %s's", certificate.Instance, user.Name),
+	}
+}
+
+func notFound(err error) Answer {
+	var rejected *clientcert.RejectedError
+	switch {
+	case errors.Is(err, clientcert.ErrNone):
+		return Answer{Result: Ignore, Level: logrus.DebugLevel, Message: err.Error()}
+	case errors.As(err, &rejected):
+		return Answer{Result: UserUnknown, Level: logrus.ErrorLevel, Message: "certificate refused: " + err.Error()}
+	default:
+		return Answer{Result: ServiceError, Level: logrus.ErrorLevel, Message: "cannot look for a certificate: " + err.Error()}
+	}
+}
+
+func notMapped(certificate clientcert.Certificate, err error) Answer {
+	answer := Answer{
+		Result:  ServiceError,
+		Level:   logrus.ErrorLevel,
+		Message: fmt.Sprintf("certificate %s: %v", certificate.Instance, err),
+	}
+	var failed *infopipe.Error
+	if errors.As(err, &failed) {
+		answer.Result = ofOutcome(failed.Outcome)
+	}
+	return answer
+}
+
+// ofOutcome is the result for what SSSD answered; what is not known here is an error.
+func ofOutcome(outcome infopipe.Outcome) Result {
+	switch outcome {
+	case infopipe.NotMapped:
+		return UserUnknown
+	case infopipe.Unavailable:
+		return Unavailable
+	default:
+		return ServiceError
+	}
+}
