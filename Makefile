@@ -7,6 +7,7 @@
 #   LIBDIR      where this system keeps libraries; PAMDIR is its security folder
 #   PAMDIR      PAM's module folder
 #   LIBEXECDIR  cockpit-cert-session goes into its folder pam_cockpit_cert
+#   PAMMODE     the module's mode: 644 as Debian has it, 755 as Fedora does
 #   SBINDIR, MANDIR, DATADIR, DOCDIR
 #   GO, CC      the compilers; GOFLAGS, CGO_CFLAGS, CGO_LDFLAGS are honoured
 #   SOURCE_DATE_EPOCH, VERSION
@@ -16,6 +17,7 @@ PREFIX     ?= /usr
 MULTIARCH  := $(shell $(CC) -print-multiarch 2>/dev/null)
 LIBDIR     ?= $(PREFIX)/lib$(if $(MULTIARCH),/$(MULTIARCH))
 PAMDIR     ?= $(LIBDIR)/security
+PAMMODE    ?= 644
 LIBEXECDIR ?= $(PREFIX)/libexec
 SBINDIR    ?= $(PREFIX)/sbin
 DATADIR    ?= $(PREFIX)/share
@@ -41,7 +43,7 @@ APT_CHECK     := $(APT_BUILD)
 APT_SYSTEMS   :=
 
 .PHONY: all
-all: module
+
 
 include $(sort $(wildcard */*.mk))
 
@@ -51,6 +53,25 @@ all: $(PROGRAMS)
 .PHONY: help
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST) | sort | awk -F': ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+INSTALL ?= install
+
+## install: into DESTDIR; as root, or as anyone into a DESTDIR of theirs
+.PHONY: install
+install: all
+	$(INSTALL) -d $(DESTDIR)$(PAMDIR) $(DESTDIR)$(LIBEXECDIR)/pam_cockpit_cert $(DESTDIR)$(SBINDIR) \
+		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DATADIR)/pam_cockpit_cert/pam.d $(DESTDIR)$(DOCDIR) \
+		$(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/zsh/site-functions \
+		$(DESTDIR)$(DATADIR)/fish/vendor_completions.d
+	$(INSTALL) -m $(PAMMODE) $(MODULE) $(DESTDIR)$(PAMDIR)/
+	$(INSTALL) -m 755 $(BUILD)/cockpit-cert-session $(DESTDIR)$(LIBEXECDIR)/pam_cockpit_cert/
+	$(INSTALL) -m 755 $(BUILD)/pam-cockpit-cert $(DESTDIR)$(SBINDIR)/
+	$(INSTALL) -m 644 man/*.8 $(DESTDIR)$(MANDIR)/man8/
+	$(INSTALL) -m 644 pam.d/* $(DESTDIR)$(DATADIR)/pam_cockpit_cert/pam.d/
+	$(INSTALL) -m 644 README.md LICENSE $(DESTDIR)$(DOCDIR)/
+	$(BUILD)/pam-cockpit-cert completion bash >$(DESTDIR)$(DATADIR)/bash-completion/completions/pam-cockpit-cert
+	$(BUILD)/pam-cockpit-cert completion zsh >$(DESTDIR)$(DATADIR)/zsh/site-functions/_pam-cockpit-cert
+	$(BUILD)/pam-cockpit-cert completion fish >$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/pam-cockpit-cert.fish
 
 ## check: lint and every test that needs no booted system
 .PHONY: check

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package main
+
+/*
+#include "answer.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"github.com/sirupsen/logrus"
+
+	"pam_cockpit_cert/internal/login"
+)
+
+// answers writes the records of answer.h to the gate. Each is written whole:
+// it is smaller than PIPE_BUF. Writing cannot fail but for a gate that is gone,
+// and then nobody is left to be told.
+type answers struct{ fd int }
+
+func (out answers) Write(record []byte) (int, error) {
+	return syscall.Write(out.fd, record)
+}
+
+func (out answers) write(record *C.struct_answer) {
+	_, _ = out.Write(encode(record))
+}
+
+// encode returns the record's bytes, which are the record.
+func encode(record *C.struct_answer) []byte {
+	copyText(record.magic[:], C.ANSWER_MAGIC)
+	return unsafe.Slice((*byte)(unsafe.Pointer(record)), unsafe.Sizeof(*record))
+}
+
+func (out answers) asking() {
+	out.write(&C.struct_answer{kind: C.ANSWER_ASKING})
+}
+
+func (out answers) verdict(answer login.Answer) {
+	out.write(record(answer))
+}
+
+func record(answer login.Answer) *C.struct_answer {
+	r := &C.struct_answer{kind: C.ANSWER_VERDICT, priority: priority(answer.Level), result: results[answer.Result]}
+	if answer.Result == login.Success {
+		r.uid = C.uint32_t(answer.User.UID)
+		copyText(r.user[:], answer.User.Name)
+	}
+	copyText(r.text[:], answer.Message)
+	return r
+}
+
+// recovered turns a panic into a verdict; its stack goes to the log, a line each.
+func (out answers) recovered() {
+	problem := recover()
+	if problem == nil {
+		return
+	}
+	log := newLog(out, false)
+	for _, line := range strings.Split(strings.TrimSpace(string(debug.Stack())), "\n") {
+		log.Error(line)
+	}
+	out.verdict(login.Answer{
+		Result:  login.ServiceError,
+		Level:   logrus.FatalLevel,
+		Message: fmt.Sprintf("the worker broke, please report this: %v", problem),
+	})
+}
+
+var results = map[login.Result]C.uint32_t{
+	login.Success:      C.ANSWER_SUCCESS,
+	login.UserUnknown:  C.ANSWER_USER_UNKNOWN,
+	login.Ignore:       C.ANSWER_IGNORE,
+	login.Unavailable:  C.ANSWER_UNAVAILABLE,
+	login.ServiceError: C.ANSWER_SERVICE_ERROR,
+}
+
+// copyText fills in a C string, cut to fit and NUL-terminated unless it is
+// the magic, with what the gate would refuse replaced.
+func copyText(to []C.char, text string) {
+	size := len(to)
+	if size > len(C.ANSWER_MAGIC) {
+		size--
+	}
+	for i := 0; i < len(text) && i < size; i++ {
+		c := text[i]
+		if c < 0x20 || c == 0x7f {
+			c = ' '
+		}
+		to[i] = C.char(c)
+	}
+}

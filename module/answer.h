@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
+
+/*
+ * What the worker tells the gate: fixed-size records on a pipe, any number of
+ * log lines and then one verdict. The worker is treated as hostile: a record
+ * is used only after answer_valid() has accepted it.
+ */
+
+#ifndef PAM_COCKPIT_CERT_ANSWER_H
+#define PAM_COCKPIT_CERT_ANSWER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ANSWER_MAGIC "pCC1"
+
+/* Longest user name in bytes: glibc's LOGIN_NAME_MAX. */
+#define ANSWER_USER_MAX 256
+
+enum answer_kind {
+    ANSWER_LOG = 1,     /* a line for syslog */
+    ANSWER_ASKING = 2,  /* from here on the worker waits for SSSD */
+    ANSWER_VERDICT = 3, /* the last record */
+};
+
+/* The five results of the manual page. */
+enum answer_result {
+    ANSWER_SUCCESS = 1,
+    ANSWER_USER_UNKNOWN = 2,
+    ANSWER_IGNORE = 3,
+    ANSWER_UNAVAILABLE = 4,
+    ANSWER_SERVICE_ERROR = 5,
+};
+
+/*
+ * Below PIPE_BUF, so that a record is written whole or not at all. Numbers are
+ * in host order; text is NUL-terminated and printable.
+ */
+struct answer {
+    char magic[4];
+    uint32_t kind;
+    uint32_t priority;              /* of text: syslog(3)'s level */
+    uint32_t result;                /* of a verdict */
+    uint32_t uid;                   /* of user, as SSSD says */
+    char user[ANSWER_USER_MAX + 8]; /* set if and only if the verdict is success */
+    char text[740];                 /* to be logged; may be empty in a verdict */
+};
+
+/* Whether every field of a record is in its range and every string ends. */
+bool answer_valid(const struct answer *a);
+
+#endif

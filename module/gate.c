@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
+
+/*
+ * The gate: what libpam calls, in the login process. It decides when there is
+ * nothing to do, else lets the worker decide, and believes no answer that it
+ * cannot check itself. Contract: pam_cockpit_cert(8).
+ */
+
+#define _GNU_SOURCE
+#include "answer.h"
+#include "options.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pwd.h>
+#include <security/pam_ext.h>
+#include <security/pam_modules.h>
+#include <security/pam_modutil.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+/* cockpit-tls exports the certificates that it validated below this folder. */
+#ifndef EXPORTED /* the tests have their own */
+#define EXPORTED "/run/cockpit/tls"
+#endif
+
+/* More log lines than any login writes; a worker that writes more is broken. */
+#define LOG_LINES_MAX 200
+
+/* What the user reads. Plain ASCII without quotes: cockpit-session before 362 does not escape it. */
+#define UNKNOWN_MESSAGE "The certificate does not belong to a user of this system."
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+enum read_result { READ_RECORD, READ_END, READ_GARBAGE, READ_TIMEOUT, READ_FAILED };
+
+/*
+ * Reads one record. A worker whose Go runtime dies prints why where records
+ * are expected, so that garbage is read on until it ends, for the log.
+ */
+static enum read_result read_record(int fd, int64_t deadline, struct answer *a, size_t *got)
+{
+    *got = 0;
+    while (*got < sizeof *a) {
+        int64_t left = deadline - now_ms();
+        struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+        ssize_t n;
+
+        if (left <= 0)
+            return READ_TIMEOUT;
+        n = poll(&poll_fd, 1, left > INT_MAX ? INT_MAX : (int)left);
+        if (n > 0)
+            n = read(fd, (char *)a + *got, sizeof *a - *got);
+        else if (n == 0)
+            return READ_TIMEOUT;
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return READ_FAILED;
+        if (n == 0)
+            return *got == 0 ? READ_END : READ_GARBAGE;
+        if (n > 0)
+            *got += (size_t)n;
+    }
+    return answer_valid(a) ? READ_RECORD : READ_GARBAGE;
+}
+
+/* Logs the first line of what is not a record, as far as it is text. */
+static void log_garbage(pam_handle_t *pamh, const struct answer *a, size_t size)
+{
+    char line[200];
+    size_t n;
+
+    for (n = 0; n < size && n < sizeof line - 1; n++) {
+        unsigned char c = ((const unsigned char *)a)[n];
+        if (c == '\n')
+            break;
+        line[n] = (char)(c >= 0x20 && c < 0x7f ? c : '?');
+    }
+    line[n] = '\0';
+    pam_syslog(pamh, LOG_CRIT, "the worker broke, please report this: %s", line);
+}
+
+static void log_end(pam_handle_t *pamh, int status)
+{
+    if (status == -1)
+        pam_syslog(pamh, LOG_CRIT, "the worker ended without an answer");
+    else if (WIFSIGNALED(status))
+        pam_syslog(pamh, LOG_CRIT, "the worker ended without an answer, by signal %d", WTERMSIG(status));
+    else
+        pam_syslog(pamh, LOG_CRIT, "the worker ended without an answer, with exit status %d", WEXITSTATUS(status));
+}
+
+/*
+ * Fills in the worker's verdict, and returns 0; or else logs what went wrong,
+ * and returns the PAM code that says so.
+ */
+static int ask_worker(pam_handle_t *pamh, const struct options *options, struct answer *verdict)
+{
+    int64_t deadline = now_ms() + (int64_t)options->timeout * 1000;
+    bool asking = false;
+    int result = PAM_SERVICE_ERR, status;
+    enum read_result read;
+    size_t got;
+    struct worker worker;
+
+    if (worker_start(&worker, options) != 0) {
+        pam_syslog(pamh, LOG_ERR, "cannot start the worker: %m");
+        return PAM_SERVICE_ERR;
+    }
+    for (int lines = 0;; lines++) {
+        read = read_record(worker.answers, deadline, verdict, &got);
+        if (read == READ_RECORD && verdict->kind == ANSWER_VERDICT) {
+            result = 0;
+            break;
+        }
+        if (read != READ_RECORD || lines == LOG_LINES_MAX)
+            break;
+        if (verdict->kind == ANSWER_ASKING)
+            asking = true;
+        else
+            pam_syslog(pamh, (int)verdict->priority, "%s", verdict->text);
+    }
+    status = worker_end(&worker);
+    if (result == 0)
+        return 0;
+
+    switch (read) {
+    case READ_TIMEOUT:
+        pam_syslog(pamh, LOG_ERR, "no answer within %u seconds while %s", options->timeout,
+                   asking ? "asking SSSD; is it overloaded or stopped? See systemctl status sssd"
+                          : "looking for the certificate; is this machine overloaded?");
+        return asking ? PAM_AUTHINFO_UNAVAIL : PAM_SERVICE_ERR;
+    case READ_GARBAGE:
+        log_garbage(pamh, verdict, got);
+        break;
+    case READ_END:
+        log_end(pamh, status);
+        break;
+    default:
+        pam_syslog(pamh, LOG_CRIT, "the worker broke, please report this: its answer could not be read");
+    }
+    return PAM_SERVICE_ERR;
+}
+
+/*
+ * SSSD's answer must be the very person that this system knows by that name:
+ * a directory entry called root, or one that a local account shadows, must
+ * never log in as that account.
+ */
+static int accept_user(pam_handle_t *pamh, const struct answer *verdict)
+{
+    const struct passwd *account = pam_modutil_getpwnam(pamh, verdict->user);
+    int result;
+
+    if (account == NULL) {
+        pam_syslog(pamh, LOG_ERR,
+                   "SSSD names the user '%s', whom this system does not know: "
+                   "is sss in the passwd line of /etc/nsswitch.conf, and can getent passwd find the name?",
+                   verdict->user);
+        return PAM_USER_UNKNOWN;
+    }
+    if (account->pw_uid != verdict->uid) {
+        pam_syslog(pamh, LOG_ALERT,
+                   "REFUSED: SSSD's user '%s' has uid %lu, but this system's account of that name has uid %lu: "
+                   "rename one of the two",
+                   verdict->user, (unsigned long)verdict->uid, (unsigned long)account->pw_uid);
+        return PAM_SERVICE_ERR;
+    }
+    result = pam_set_item(pamh, PAM_USER, verdict->user);
+    if (result != PAM_SUCCESS)
+        pam_syslog(pamh, LOG_ERR, "cannot set the user name: %s", pam_strerror(pamh, result));
+    return result;
+}
+
+/* The manual page's table of results. */
+static int pam_code(uint32_t result)
+{
+    switch (result) {
+    case ANSWER_SUCCESS:
+        return PAM_SUCCESS;
+    case ANSWER_USER_UNKNOWN:
+        return PAM_USER_UNKNOWN;
+    case ANSWER_IGNORE:
+        return PAM_IGNORE;
+    case ANSWER_UNAVAILABLE:
+        return PAM_AUTHINFO_UNAVAIL;
+    default:
+        return PAM_SERVICE_ERR;
+    }
+}
+
+static int authenticate(pam_handle_t *pamh, const struct options *options)
+{
+    const void *user = NULL;
+    int result;
+    struct answer verdict;
+    struct stat exported;
+
+    result = pam_get_item(pamh, PAM_USER, &user);
+    if (result != PAM_SUCCESS)
+        return result;
+    if (user != NULL && *(const char *)user != '\0') {
+        if (options->debug)
+            pam_syslog(pamh, LOG_DEBUG, "the user name is already set: no certificate is used");
+        return PAM_IGNORE;
+    }
+    /* Any error but this one is the worker's to explain. */
+    if (stat(EXPORTED, &exported) != 0 && errno == ENOENT) {
+        if (options->debug)
+            pam_syslog(pamh, LOG_DEBUG, "no " EXPORTED ": Cockpit has not exported any certificate");
+        return PAM_IGNORE;
+    }
+
+    result = ask_worker(pamh, options, &verdict);
+    if (result != 0)
+        return result;
+    result = pam_code(verdict.result);
+    if (result == PAM_SUCCESS)
+        result = accept_user(pamh, &verdict);
+    /* What the worker says of a success holds only now. */
+    if (verdict.text[0] != '\0' && result == pam_code(verdict.result))
+        pam_syslog(pamh, (int)verdict.priority, "%s", verdict.text);
+    return result;
+}
+
+int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+    struct options options = options_parse(pamh, argc, argv);
+    int result = authenticate(pamh, &options);
+
+    if (result == PAM_USER_UNKNOWN && (flags & PAM_SILENT) == 0)
+        pam_error(pamh, "%s", UNKNOWN_MESSAGE);
+    return result;
+}
+
+/* Credentials are other modules' business: libpam acts on what pam_sm_authenticate returned. */
+int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+    (void)pamh, (void)flags, (void)argc, (void)argv;
+    return PAM_SUCCESS;
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package main is pam_cockpit_cert.so, a PAM module in two parts: the gate, in
+// C, which libpam calls and which never starts Go in the login process, and
+// the worker, in Go, which the gate runs in a child of its own.
+//
+//	gate.c     pam_sm_authenticate and pam_sm_setcred
+//	options.c  the options of the rule
+//	worker.c   starts and ends the worker's process
+//	sandbox.c  what that process may not do
+//	worker.go  the worker: decides one login
+//	answer.*   what the worker tells the gate
+package main
+
+// main is never called; -buildmode=c-shared asks for it.
+func main() {}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
+
+/* The options of the rule in pam.d, see pam_cockpit_cert(8). */
+
+#ifndef PAM_COCKPIT_CERT_OPTIONS_H
+#define PAM_COCKPIT_CERT_OPTIONS_H
+
+#include <security/pam_modules.h>
+#include <stdbool.h>
+
+#define OPTIONS_TIMEOUT_DEFAULT 15 /* above the 10 s that SSSD allows itself for checking a certificate */
+#define OPTIONS_TIMEOUT_MAX 600
+
+struct options {
+    bool debug;
+    bool allow_unvalidated;
+    unsigned timeout; /* seconds */
+};
+
+/* Reads the options; what it does not understand is logged and left out. */
+struct options options_parse(pam_handle_t *pamh, int argc, const char **argv);
+
+#endif

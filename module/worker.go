@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build !faulty
+
+package main
+
+/*
+#include <stdbool.h>
+*/
+import "C"
+
+import (
+	"context"
+	"time"
+
+	"pam_cockpit_cert/internal/clientcert"
+	"pam_cockpit_cert/internal/infopipe"
+	"pam_cockpit_cert/internal/login"
+)
+
+// margin is how long before the gate's deadline the worker gives up, so that
+// its own, better explained answer still gets through.
+const margin = 200 * time.Millisecond
+
+// cockpitCertWorker decides one login, and writes its answer to standard
+// output. host is the PAM host's process, timeout counts seconds.
+//
+//export cockpitCertWorker
+func cockpitCertWorker(host, timeout C.int, debug, allowUnvalidated C.bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(timeout)*time.Second-margin)
+	defer cancel()
+	out := answers{fd: 1}
+	defer out.recovered()
+
+	log := newLog(out, bool(debug))
+	answer := login.Decide(ctx,
+		clientcert.Source{
+			Proc:    "/proc",
+			TLSDir:  "/run/cockpit/tls",
+			Stdin:   0,
+			HostPID: int(host),
+		},
+		announced{
+			Mapper: &infopipe.Client{
+				Address:          infopipe.SystemBus,
+				AllowUnvalidated: bool(allowUnvalidated),
+				Log:              log.Debugf,
+			},
+			out: out,
+		}, log)
+	if !log.IsLevelEnabled(answer.Level) {
+		answer.Message = ""
+	}
+	out.verdict(answer)
+}
+
+// announced tells the gate when SSSD is asked: a deadline that passes from
+// then on says that SSSD is not available.
+type announced struct {
+	login.Mapper
+	out answers
+}
+
+func (a announced) FindByCertificate(ctx context.Context, pem string) (infopipe.User, error) {
+	a.out.asking()
+	return a.Mapper.FindByCertificate(ctx, pem)
+}
