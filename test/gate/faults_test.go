@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package gate
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pam_cockpit_cert/test/pamhost"
+	"pam_cockpit_cert/test/private"
+)
+
+func TestMain(m *testing.M) { private.Main(m) }
+
+// setFault makes /run look as Cockpit's, for a worker that misbehaves so; see module/faulty.go.
+func setFault(t *testing.T, fault string) {
+	t.Helper()
+	if err := os.MkdirAll("/run/cockpit/tls", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("/run/cockpit/tls/fault", []byte(fault), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWorkerMisbehaves: whatever the worker does, the gate answers in time,
+// says why in the log, and leaves the login process as it was.
+func TestWorkerMisbehaves(t *testing.T) {
+	private.Need(t)
+	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
+	const broke = "the worker broke, please report this: "
+
+	for fault, test := range map[string]struct {
+		result string
+		log    string // the last line, a regular expression
+		timely bool   // the answer comes before the deadline of one second
+	}{
+		"panic":                        {pamhost.ServiceErr, broke + "deliberate", true},
+		"panic in a goroutine":         {pamhost.ServiceErr, broke + "panic: deliberate", true},
+		"segmentation fault":           {pamhost.ServiceErr, broke + "SIGSEGV", true},
+		"killed":                       {pamhost.ServiceErr, "ended without an answer, by signal 9", true},
+		"hang":                         {pamhost.ServiceErr, "no answer within 1 seconds while looking for the certificate", false},
+		"hang while asking":            {pamhost.AuthinfoUnavail, "no answer within 1 seconds while asking SSSD", false},
+		"ignore every signal and hang": {pamhost.ServiceErr, "no answer within 1 seconds", false},
+		"exit silently":                {pamhost.ServiceErr, "ended without an answer, with exit status 0", true},
+		"return silently":              {pamhost.ServiceErr, "ended without an answer, with exit status 0", true},
+		"garbage":                      {pamhost.ServiceErr, broke + `\?ELF\?\?$`, true},
+		"much garbage":                 {pamhost.ServiceErr, broke + "x{199}$", true},
+		"half a record":                {pamhost.ServiceErr, broke + "pCC1", true},
+		"endless log":                  {pamhost.ServiceErr, "could not be read", true},
+		"wrong uid":                    {pamhost.ServiceErr, "REFUSED: SSSD's user 'root' has uid 4242, but .* has uid 0", true},
+		"no such user":                 {pamhost.UserUnknown, "'nobody-has-this-name', whom this system does not know", true},
+		"result out of range":          {pamhost.ServiceErr, broke, true},
+		"success without a user":       {pamhost.ServiceErr, broke, true},
+		"user with a newline":          {pamhost.ServiceErr, broke, true},
+		"user without an end":          {pamhost.ServiceErr, broke, true},
+		"text without an end":          {pamhost.ServiceErr, broke, true},
+		"user beside a failure":        {pamhost.ServiceErr, broke, true},
+		"write a file":                 {pamhost.ServiceErr, "writing: .*(permission denied|file too large)", true},
+		"remove a file":                {pamhost.ServiceErr, "removing: .*permission denied", true},
+		"execute a program":            {pamhost.ServiceErr, "executing: permission denied", true},
+		"become another user":          {pamhost.ServiceErr, "becoming: operation not permitted", true},
+		"verdict, then hang":           {pamhost.PermDenied, "", true},
+	} {
+		t.Run(fault, func(t *testing.T) {
+			syslog := private.ListenSyslog(t)
+			setFault(t, fault)
+			dir := t.TempDir()
+			pamhost.Service(t, dir, "cockpit", "auth required "+faulty+" timeout=1\n")
+
+			report := pamhost.Host{Args: []string{"-d", dir}}.Run(t)
+			if got := report.Get("result"); got != test.result {
+				t.Errorf("PAM result %s, want %s", got, test.result)
+			}
+			if user := report.Get("user"); user != "" {
+				t.Errorf("PAM_USER is %q, want it unset", user)
+			}
+			if said := report.Get("said"); (said != "") != (test.result == pamhost.UserUnknown) {
+				t.Errorf("the user reads %q", said)
+			}
+			if changes := report.Changes(); changes != "" {
+				t.Errorf("the login process changed:\n%s", changes)
+			}
+			ms, err := strconv.ParseFloat(report.Get("ms"), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.timely && ms >= 900 || !test.timely && (ms < 900 || ms > 1900) {
+				t.Errorf("answered after %.0f ms", ms)
+			}
+			if test.log != "" {
+				syslog.Wait(t, `^<\d+>.* pamhost\[\d+\]: pam_cockpit_cert\(cockpit:auth\): .*`+test.log)
+			}
+			for _, line := range syslog.Lines() {
+				if strings.Contains(line, "not to be logged") {
+					t.Errorf("a success was logged that was none: %s", line)
+				}
+			}
+			if left := workers(t); len(left) > 0 {
+				t.Errorf("still running: %v", left)
+			}
+		})
+	}
+}
+
+// workers returns the processes that map the module; none may outlive a call.
+func workers(t *testing.T) []string {
+	t.Helper()
+	out, err := exec.Command("sh", "-c", "grep -ls pam_cockpit_cert.so /proc/[0-9]*/maps || :").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
+}
+
+// TestWorkerGetsNothingOfTheHosts: its descriptors and its environment stay with the host.
+func TestWorkerGetsNothingOfTheHosts(t *testing.T) {
+	private.Need(t)
+	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
+	syslog := private.ListenSyslog(t)
+	setFault(t, "descriptors and environment")
+	dir := t.TempDir()
+	pamhost.Service(t, dir, "cockpit", "auth required "+faulty+"\n")
+	secret, err := os.Open("/etc/shadow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secret.Close()
+
+	pamhost.Host{
+		Args: []string{"-d", dir},
+		Env: []string{"GODEBUG=inittrace=1", "GOTRACEBACK=crash", "GOGC=1", "GOMEMLIMIT=1", "GOMAXPROCS=7",
+			"DBUS_SYSTEM_BUS_ADDRESS=unix:path=/tmp/evil", "LD_BIND_NOW=1", "LD_TRACE=evil", "HOME=/tmp/evil"},
+		Prepare: func(c *exec.Cmd) { c.ExtraFiles = []*os.File{secret} },
+	}.Run(t)
+	line := syslog.Wait(t, "descriptors .*; environment ")
+	if !regexp.MustCompile(`environment GOMAXPROCS=1 GOGC=off GOMEMLIMIT=64MiB GOTRACEBACK=single$`).MatchString(line) {
+		t.Errorf("the environment is not our own: %s", line)
+	}
+	if strings.Contains(line, "shadow") {
+		t.Errorf("a descriptor of the host's: %s", line)
+	}
+}

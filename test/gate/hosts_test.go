@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package gate
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"pam_cockpit_cert/test/pamhost"
+	"pam_cockpit_cert/test/private"
+)
+
+// service has one rule, the module as built: a worker is started for each
+// login, finds no certificate, and says ignore, which alone denies.
+func service(t *testing.T) (dir string) {
+	t.Helper()
+	private.Need(t)
+	module := pamhost.Built(t, "pam_cockpit_cert.so")
+	setFault(t, "")
+	dir = t.TempDir()
+	pamhost.Service(t, dir, "cockpit", "auth required "+module+"\n")
+	return dir
+}
+
+// TestHostsOfEveryKind: thousands of logins from hosts that have threads of
+// their own, or want to know nothing of children.
+func TestHostsOfEveryKind(t *testing.T) {
+	for name, arguments := range map[string][]string{
+		"one thread":         {"-n", "2000"},
+		"seven busy threads": {"-n", "200", "-b", "7"},
+		"eight threads that log in, and seven more": {"-n", "25", "-j", "8", "-b", "7"},
+		"a host that ignores SIGCHLD":               {"-n", "300", "-C", "ignore"},
+		"a host whose handler reaps every child":    {"-n", "300", "-C", "reap"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			report := pamhost.Host{Args: append([]string{"-d", service(t)}, arguments...)}.Run(t)
+			if got := report.Get("result"); got != pamhost.PermDenied {
+				t.Errorf("PAM result %s, want %s", got, pamhost.PermDenied)
+			}
+			if n := report.Get("different_count"); n != "0" {
+				t.Errorf("%s logins ended otherwise", n)
+			}
+			if changes := report.Changes(); changes != "" {
+				t.Errorf("the login process changed:\n%s", changes)
+			}
+			if left := workers(t); len(left) > 0 {
+				t.Errorf("still running: %v", left)
+			}
+		})
+	}
+}
+
+func TestHostInGo(t *testing.T) {
+	dir := service(t)
+	out, err := exec.Command(pamhost.Built(t, "test/gohost"), dir, "4", "250").CombinedOutput()
+	if got, want := strings.TrimSpace(string(out)), "Permission denied=1000"; err != nil || got != want {
+		t.Errorf("got %s, %v; want %s", got, err, want)
+	}
+	if left := workers(t); len(left) > 0 {
+		t.Errorf("still running: %v", left)
+	}
+}
+
+// TestSameProcessAfterEveryCall calls all that libpam has, in one process.
+func TestSameProcessAfterEveryCall(t *testing.T) {
+	dir := service(t)
+	module := pamhost.Built(t, "pam_cockpit_cert.so")
+	pamhost.Service(t, dir, "all", "auth required "+module+" debug\nauth sufficient pam_debug.so\n"+
+		"account required pam_debug.so\nsession required pam_debug.so\n")
+	report := pamhost.Host{Args: []string{"-d", dir, "-s", "all", "-o", "saosc"}}.Run(t)
+	for _, call := range []string{"result", "s", "a", "o", "c"} {
+		if got := report.Get(call); got != pamhost.Success {
+			t.Errorf("%s: PAM result %s, want success", call, got)
+		}
+	}
+	if changes := report.Changes(); changes != "" {
+		t.Errorf("the login process changed:\n%s", changes)
+	}
+}
+
+// TestSetcredIsLeftToTheOthers: libpam walks the auth stack again for
+// pam_setcred, by what pam_sm_authenticate returned the first time. After a
+// password login the rule must let it through to the module that knows the password.
+func TestSetcredIsLeftToTheOthers(t *testing.T) {
+	dir := service(t)
+	module := pamhost.Built(t, "pam_cockpit_cert.so")
+	rule := "-auth [success=done new_authtok_reqd=done user_unknown=die default=ignore] " + module + "\n"
+	const credExpired = "16"
+	for name, arguments := range map[string][]string{
+		"with the user set":   {"-u", "root"},
+		"with the user unset": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pamhost.Service(t, dir, "cockpit", rule+"auth required pam_debug.so auth=success cred=cred_expired\n")
+			report := pamhost.Host{Args: append([]string{"-d", dir, "-o", "s"}, arguments...)}.Run(t)
+			if got := report.Get("result"); got != pamhost.Success {
+				t.Errorf("authenticate: PAM result %s, want success", got)
+			}
+			if got := report.Get("s"); got != credExpired {
+				t.Errorf("setcred: PAM result %s, want the other module's, %s", got, credExpired)
+			}
+		})
+	}
+	t.Run("with pam_unix", func(t *testing.T) {
+		private.Copy(t, "/etc")
+		out, err := exec.Command("sh", "-ec", `useradd -M bob && echo bob:secret | chpasswd`).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		pamhost.Service(t, dir, "with", rule+"auth required pam_unix.so\n")
+		pamhost.Service(t, dir, "without", "auth required pam_unix.so\n")
+		for password, want := range map[string]string{"secret": pamhost.Success, "wrong": pamhost.AuthErr} {
+			answers := map[string][2]string{}
+			for _, stack := range []string{"with", "without"} {
+				report := pamhost.Host{Args: []string{"-d", dir, "-s", stack, "-u", "bob", "-p", password, "-o", "s"}}.Run(t)
+				answers[stack] = [2]string{report.Get("result"), report.Get("s")}
+			}
+			if answers["with"] != answers["without"] || answers["with"][0] != want {
+				t.Errorf("password %s: authenticate, setcred: %v, want %s first", password, answers, want)
+			}
+		}
+	})
+}

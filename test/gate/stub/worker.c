@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
+
+/*
+ * A worker in C, so that the gate runs under sanitizers, which do not go
+ * together with Go: it writes the bytes of the file ANSWERS. See worker.c for
+ * the runtime's table, which is empty here.
+ */
+
+#include "_cgo_export.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+__asm__(".data\n"
+        ".hidden go_runtime_init_start, go_runtime_init_end\n"
+        ".globl go_runtime_init_start, go_runtime_init_end\n"
+        "go_runtime_init_start:\n"
+        "go_runtime_init_end:\n"
+        ".text\n");
+
+void cockpitCertWorker(int host, int timeout, bool debug, bool allow_unvalidated)
+{
+    char buffer[100]; /* less than a record, so that the gate has to put it together */
+    ssize_t n;
+    int fd = open(ANSWERS, O_RDONLY | O_CLOEXEC);
+
+    (void)host, (void)timeout, (void)debug, (void)allow_unvalidated;
+    if (fd < 0)
+        abort();
+    while ((n = read(fd, buffer, sizeof buffer)) > 0)
+        if (write(STDOUT_FILENO, buffer, (size_t)n) != n)
+            break;
+    _exit(EXIT_SUCCESS); /* without the sanitizers' own reports */
+}

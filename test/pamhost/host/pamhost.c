@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
+
+/*
+ * A PAM host such as cockpit-session, in C, for a test process in Go carries a
+ * runtime and signal handlers of its own. It authenticates as told and prints
+ * key=value lines: what PAM answered, how long it took, and what the calls
+ * changed in this process, which is to be nothing.
+ */
+
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <security/pam_appl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: pamhost [OPTION]...\n"
+    "  -d DIR      service files (default /etc/pam.d)\n"
+    "  -s SERVICE  (default cockpit)\n"
+    "  -u USER     set the user name beforehand\n"
+    "  -p PASSWORD answers a prompt without echo\n"
+    "  -n COUNT    authenticate so often, each with a handle of its own\n"
+    "  -w COUNT    before measuring, so often more\n"
+    "  -j COUNT    from so many threads at the same time\n"
+    "  -b COUNT    beside so many busy threads\n"
+    "  -C HOW      SIGCHLD: default, ignore, or reap (a handler that waits for every child)\n"
+    "  -o CALLS    after authenticate: letters of s(etcred) a(cct_mgmt) o(pen_session) c(lose_session)\n"
+    "  -q          PAM_SILENT\n"
+    "  -k          keep the handle open when printing the memory\n"
+    "  -t          print each call's time\n";
+
+static const char *confdir, *service = "cockpit", *user, *password, *calls = "";
+static int count = 1, warm_up, flags;
+static bool print_times, keep;
+
+static void die(const char *what)
+{
+    fprintf(stderr, "pamhost: %s: %s\n", what, strerror(errno));
+    exit(2);
+}
+
+static double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* --- what this process looks like ------------------------------------- */
+
+struct text {
+    char *data;
+    size_t size;
+};
+
+static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+
+static void add_folder(FILE *out, const char *path, bool links)
+{
+    struct dirent **entries;
+    int n = scandir(path, &entries, NULL, by_name);
+
+    if (n < 0)
+        die(path);
+    for (int i = 0; i < n; i++) {
+        char name[512], target[512] = "";
+        snprintf(name, sizeof name, "%s/%s", path, entries[i]->d_name);
+        /* scandir's own descriptor is gone by now: its link no longer reads. */
+        if (entries[i]->d_name[0] != '.') {
+            ssize_t len = links ? readlink(name, target, sizeof target - 1) : 0;
+            if (len >= 0)
+                fprintf(out, "%s %s\n", name, target);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+static void add_lines(FILE *out, const char *path, const char *const *keys)
+{
+    char line[4096];
+    FILE *in = fopen(path, "re");
+
+    if (in == NULL)
+        die(path);
+    while (fgets(line, sizeof line, in) != NULL)
+        for (const char *const *key = keys; *key != NULL; key++)
+            if (strncmp(line, *key, strlen(*key)) == 0)
+                fprintf(out, "%s", line);
+    fclose(in);
+}
+
+/* Threads, children, descriptors, signals, privileges, limits, environment, folder. */
+static struct text snapshot(void)
+{
+    static const char *const status[] = {"Threads:", "SigQ:",        "SigPnd:", "ShdPnd:",  "SigBlk:", "SigIgn:", "SigCgt:",
+                                         "Cap",      "NoNewPrivs:", "Seccomp", "Umask:",   "Uid:",    "Gid:",    NULL};
+    static const char *const all[] = {"", NULL};
+    struct text t = {0};
+    char folder[4096], children[128];
+    FILE *out = open_memstream(&t.data, &t.size);
+
+    if (out == NULL)
+        die("snapshot");
+    add_lines(out, "/proc/self/status", status);
+    snprintf(children, sizeof children, "/proc/self/task/%d/children", (int)getpid());
+    add_lines(out, children, all);
+    add_folder(out, "/proc/self/task", false);
+    add_folder(out, "/proc/self/fd", true);
+    add_lines(out, "/proc/self/limits", all);
+    fprintf(out, "dumpable %d\n", prctl(PR_GET_DUMPABLE));
+    if (getcwd(folder, sizeof folder) != NULL)
+        fprintf(out, "cwd %s\n", folder);
+    for (char **e = environ; *e != NULL; e++)
+        fprintf(out, "env %s\n", *e);
+    fclose(out);
+    return t;
+}
+
+static bool has_line(const char *text, const char *line, size_t len)
+{
+    for (const char *at = text; (at = strstr(at, line)) != NULL; at++)
+        if ((at == text || at[-1] == '\n') && at[len] == '\n')
+            return true;
+    return false;
+}
+
+static int print_missing(const char *label, const char *from, const char *in)
+{
+    int missing = 0;
+    char *copy = strdup(from), *rest = copy, *line;
+
+    while ((line = strsep(&rest, "\n")) != NULL)
+        if (*line != '\0' && strncmp(line, "SigQ:", 5) != 0 && !has_line(in, line, strlen(line))) {
+            printf("%s=%s\n", label, line);
+            missing++;
+        }
+    free(copy);
+    return missing;
+}
+
+static void print_memory(void)
+{
+    char line[256];
+    long value;
+    FILE *in = fopen("/proc/self/smaps_rollup", "re");
+
+    if (in == NULL)
+        return;
+    while (fgets(line, sizeof line, in) != NULL) {
+        if (sscanf(line, "Rss: %ld", &value) == 1)
+            printf("rss_kib=%ld\n", value);
+        if (sscanf(line, "Pss: %ld", &value) == 1)
+            printf("pss_kib=%ld\n", value);
+        if (sscanf(line, "Private_Dirty: %ld", &value) == 1)
+            printf("private_dirty_kib=%ld\n", value);
+    }
+    fclose(in);
+}
+
+static void print_mapped(void)
+{
+    char line[1024];
+    bool mapped = false;
+    FILE *in = fopen("/proc/self/maps", "re");
+
+    if (in == NULL)
+        return;
+    while (fgets(line, sizeof line, in) != NULL)
+        mapped |= strstr(line, "pam_cockpit_cert") != NULL;
+    fclose(in);
+    printf("mapped_after_end=%s\n", mapped ? "yes" : "no");
+}
+
+/* --- authentication ----------------------------------------------------- */
+
+struct outcome {
+    int result;
+    char user[512], said[512];
+    double ms;
+};
+
+static int converse(int n, const struct pam_message **messages, struct pam_response **responses, void *data)
+{
+    struct outcome *o = data;
+
+    *responses = calloc((size_t)n, sizeof **responses);
+    for (int i = 0; i < n; i++) {
+        if (messages[i]->msg_style == PAM_PROMPT_ECHO_OFF && password != NULL)
+            (*responses)[i].resp = strdup(password);
+        else if (messages[i]->msg_style == PAM_ERROR_MSG || messages[i]->msg_style == PAM_TEXT_INFO)
+            snprintf(o->said, sizeof o->said, "%s", messages[i]->msg);
+        else
+            return PAM_CONV_ERR;
+    }
+    return PAM_SUCCESS;
+}
+
+static int call(pam_handle_t *pamh, char which)
+{
+    switch (which) {
+    case 's':
+        return pam_setcred(pamh, PAM_ESTABLISH_CRED);
+    case 'a':
+        return pam_acct_mgmt(pamh, 0);
+    case 'o':
+        return pam_open_session(pamh, 0);
+    case 'c':
+        return pam_close_session(pamh, 0);
+    default:
+        errno = EINVAL;
+        die("-o");
+        return 0;
+    }
+}
+
+static void authenticate(struct outcome *o, bool report)
+{
+    pam_handle_t *pamh = NULL;
+    struct pam_conv conversation = {converse, o};
+    const void *item = NULL;
+    double start;
+
+    memset(o, 0, sizeof *o);
+    start = now_ms();
+    o->result = confdir != NULL ? pam_start_confdir(service, user, &conversation, confdir, &pamh)
+                                : pam_start(service, user, &conversation, &pamh);
+    if (o->result != PAM_SUCCESS) {
+        errno = EINVAL;
+        die("pam_start");
+    }
+    o->result = pam_authenticate(pamh, flags);
+    o->ms = now_ms() - start;
+    if (pam_get_item(pamh, PAM_USER, &item) == PAM_SUCCESS && item != NULL)
+        snprintf(o->user, sizeof o->user, "%s", (const char *)item);
+    for (const char *c = calls; report && *c != '\0'; c++)
+        printf("%c=%d\n", *c, call(pamh, *c));
+    if (report && keep)
+        print_memory();
+    pam_end(pamh, o->result);
+}
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct outcome first;
+static int different;
+
+static void *authenticate_often(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < count; i++) {
+        struct outcome o;
+        authenticate(&o, false);
+        pthread_mutex_lock(&lock);
+        if (print_times)
+            printf("time_ms=%.3f\n", o.ms);
+        if (o.result != first.result || strcmp(o.user, first.user) != 0) {
+            different++;
+            printf("different=%d %s\n", o.result, o.user);
+        }
+        pthread_mutex_unlock(&lock);
+    }
+    return NULL;
+}
+
+static volatile bool stop;
+
+/* Allocates and logs: what a fork in the middle of it would leave locked. */
+static void *be_busy(void *unused)
+{
+    (void)unused;
+    while (!stop) {
+        void *p = malloc(1000 + (size_t)rand() % 100000);
+        char *s;
+        if (asprintf(&s, "%p %ld", p, (long)time(NULL)) > 0)
+            free(s);
+        free(p);
+    }
+    return NULL;
+}
+
+static void reap_all(int sig)
+{
+    int saved = errno;
+
+    (void)sig;
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+    errno = saved;
+}
+
+static void set_sigchld(const char *how)
+{
+    if (strcmp(how, "ignore") == 0)
+        signal(SIGCHLD, SIG_IGN);
+    else if (strcmp(how, "reap") == 0)
+        signal(SIGCHLD, reap_all);
+    else if (strcmp(how, "default") != 0) {
+        errno = EINVAL;
+        die("-C");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    int c, threads = 1, busy = 0, changes;
+    struct text before, after;
+    pthread_t ids[64], busy_ids[64];
+
+    while ((c = getopt(argc, argv, "d:s:u:p:n:w:j:b:C:o:qkt")) != -1) {
+        switch (c) {
+        case 'd': confdir = optarg; break;
+        case 's': service = optarg; break;
+        case 'u': user = optarg; break;
+        case 'p': password = optarg; break;
+        case 'n': count = atoi(optarg); break;
+        case 'w': warm_up = atoi(optarg); break;
+        case 'j': threads = atoi(optarg); break;
+        case 'b': busy = atoi(optarg); break;
+        case 'C': set_sigchld(optarg); break;
+        case 'o': calls = optarg; break;
+        case 'q': flags |= PAM_SILENT; break;
+        case 'k': keep = true; break;
+        case 't': print_times = true; break;
+        default: fputs(usage, stderr); return 2;
+        }
+    }
+    if (optind != argc || threads > 64 || busy > 64) {
+        fputs(usage, stderr);
+        return 2;
+    }
+
+    setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+    /* libc keeps one connection to syslog once anything has logged: have it from the start. */
+    openlog(NULL, LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
+    for (int i = 0; i < busy; i++)
+        pthread_create(&busy_ids[i], NULL, be_busy, NULL);
+
+    before = snapshot();
+    authenticate(&first, true);
+    for (int i = 0; i < warm_up; i++) {
+        struct outcome o;
+        authenticate(&o, false);
+    }
+    if (print_times)
+        printf("time_ms=%.3f\n", first.ms);
+    if (threads > 1) {
+        for (int i = 0; i < threads; i++)
+            pthread_create(&ids[i], NULL, authenticate_often, NULL);
+        for (int i = 0; i < threads; i++)
+            pthread_join(ids[i], NULL);
+    } else if (count > 1) {
+        count--;
+        authenticate_often(NULL);
+    }
+    after = snapshot();
+
+    printf("result=%d\nuser=%s\nsaid=%s\nms=%.3f\ndifferent_count=%d\n", first.result, first.user, first.said, first.ms,
+           different);
+    changes = print_missing("gone", before.data, after.data);
+    changes += print_missing("new", after.data, before.data);
+    printf("changes=%d\n", changes);
+    print_mapped();
+    if (!keep)
+        print_memory();
+    stop = true;
+    for (int i = 0; i < busy; i++)
+        pthread_join(busy_ids[i], NULL);
+    free(before.data);
+    free(after.data);
+    return 0;
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package pamhost runs build/test/pamhost, the PAM host in C, and reads what it prints.
+package pamhost
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What PAM answers, from security/_pam_types.h.
+const (
+	Success         = "0"
+	ServiceErr      = "3"
+	PermDenied      = "6"
+	AuthErr         = "7"
+	AuthinfoUnavail = "9"
+	UserUnknown     = "10"
+	Ignore          = "25"
+)
+
+// Host is how pamhost is to be run.
+type Host struct {
+	Program string   // default: the one of make
+	Args    []string // see pamhost -h
+	Env     []string // in addition to this process's
+	Stdin   *os.File
+	Prepare func(*exec.Cmd) // before it starts
+}
+
+// Report is what pamhost printed: each key's values in order.
+type Report map[string][]string
+
+// Get returns a key's last value, or "".
+func (r Report) Get(key string) string {
+	values := r[key]
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
+}
+
+// Changes is what the calls changed in the host's process, for people.
+func (r Report) Changes() string {
+	var b strings.Builder
+	for _, key := range []string{"gone", "new", "different"} {
+		for _, value := range r[key] {
+			fmt.Fprintf(&b, "%s: %s\n", key, value)
+		}
+	}
+	return b.String()
+}
+
+// Run authenticates; a pamhost that itself fails is the end of the test.
+func (h Host) Run(t testing.TB) Report {
+	t.Helper()
+	program := h.Program
+	if program == "" {
+		program = Built(t, "test/pamhost")
+	}
+	command := exec.Command(program, h.Args...)
+	command.Env = append(os.Environ(), h.Env...)
+	command.Stdin = h.Stdin
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	if h.Prepare != nil {
+		h.Prepare(command)
+	}
+	out, err := command.Output()
+	if err != nil || stderr.Len() > 0 {
+		t.Fatalf("%s: %v\n%s%s", command, err, out, &stderr)
+	}
+	report := Report{}
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		key, value, _ := strings.Cut(lines.Text(), "=")
+		report[key] = append(report[key], value)
+	}
+	return report
+}
+
+// Built returns the absolute path of a file that make puts below build; a test
+// of what is not built is skipped.
+func Built(t testing.TB, name string) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+	}
+	path := filepath.Join(dir, "build", name)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("%s is not built: run make check, which builds it", path)
+	}
+	return path
+}
+
+// Service writes a service file, and one for `other`, without which libpam
+// logs a complaint.
+func Service(t testing.TB, dir, name, text string) {
+	t.Helper()
+	for file, content := range map[string]string{name: text, "other": "auth required pam_deny.so\n"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package private runs a test binary in mount and process namespaces of its
+// own, with an empty /run and a /dev/log that the tests read: real daemons at
+// their real paths, while the machine's own files stay untouched, and nothing
+// outlives the test, however it ends.
+package private
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// marker tells the process inside that it is inside.
+const marker = "PAM_COCKPIT_CERT_PRIVATE"
+
+// Main is for TestMain: it runs the package's tests inside, or, without root's
+// privileges, runs them outside, where Need skips them. tmpfs names folders
+// that are to be empty inside, besides /run.
+func Main(m *testing.M, tmpfs ...string) {
+	switch {
+	case os.Getenv(marker) != "":
+		if err := enter(append([]string{"/run"}, tmpfs...)); err != nil {
+			fmt.Fprintln(os.Stderr, "private namespaces:", err)
+			os.Exit(1)
+		}
+		os.Exit(m.Run())
+	case os.Geteuid() != 0:
+		os.Exit(m.Run())
+	default:
+		os.Exit(again())
+	}
+}
+
+// Need skips a test that must not run on the machine itself.
+func Need(t testing.TB) {
+	t.Helper()
+	if os.Getenv(marker) == "" {
+		t.Skip("needs root, for namespaces of its own")
+	}
+}
+
+// again runs this very test binary in new namespaces, and returns its exit status.
+func again() int {
+	command := exec.Command("/proc/self/exe", os.Args[1:]...)
+	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
+	command.Env = append(os.Environ(), marker+"=1")
+	command.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	// The terminal sends Ctrl-C to both; PID 1 inside has to be ended by us.
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	if err := command.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, "private namespaces:", err)
+		return 1
+	}
+	go func() {
+		<-stop
+		_ = command.Process.Kill()
+	}()
+	err := command.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() >= 0 {
+		return exit.ExitCode()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "private namespaces:", err)
+		return 1
+	}
+	return 0
+}
+
+func enter(tmpfs []string) error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("making mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mounting /proc: %w", err)
+	}
+	for _, dir := range tmpfs {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"); err != nil {
+			return fmt.Errorf("mounting a tmpfs on %s: %w", dir, err)
+		}
+	}
+	if err := devices(); err != nil {
+		return fmt.Errorf("making a /dev of our own: %w", err)
+	}
+	return nil
+}
+
+// devices replaces /dev by a tmpfs that has the usual devices, so that
+// /dev/log can be ours: glibc's syslog knows no other path.
+func devices() error {
+	const staging = "/run/dev"
+	if err := os.Mkdir(staging, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", staging, "tmpfs", 0, "mode=0755"); err != nil {
+		return err
+	}
+	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
+		var st unix.Stat_t
+		if err := unix.Stat("/dev/"+name, &st); err != nil {
+			return err
+		}
+		node := filepath.Join(staging, name)
+		if err := unix.Mknod(node, st.Mode, int(st.Rdev)); err != nil {
+			return err
+		}
+		if err := os.Chmod(node, os.FileMode(st.Mode)&os.ModePerm); err != nil {
+			return err
+		}
+	}
+	for name, target := range map[string]string{
+		"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx",
+	} {
+		if err := os.Symlink(target, filepath.Join(staging, name)); err != nil {
+			return err
+		}
+	}
+	for dir, mount := range map[string][]string{"shm": {"tmpfs", ""}, "pts": {"devpts", "newinstance,ptmxmode=0666,mode=0620"}} {
+		if err := os.Mkdir(filepath.Join(staging, dir), 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount(mount[0], filepath.Join(staging, dir), mount[0], 0, mount[1]); err != nil {
+			return err
+		}
+	}
+	return unix.Mount(staging, "/dev", "", unix.MS_MOVE, "")
+}
+
+// Copy puts a copy in the place of a folder until the test ends, so that the
+// test may change it.
+func Copy(t testing.TB, dir string) {
+	t.Helper()
+	Need(t)
+	staging, err := os.MkdirTemp("/run", "copy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cp", "-a", dir+"/.", staging).CombinedOutput(); err != nil {
+		t.Fatalf("copying %s: %v: %s", dir, err, out)
+	}
+	if err := unix.Mount(staging, dir, "", unix.MS_BIND, ""); err != nil {
+		t.Fatalf("mounting a copy of %s: %v", dir, err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Errorf("unmounting the copy of %s: %v", dir, err)
+		}
+	})
+}

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+# What test/services logs in to.
+APT_CHECK += openssh-server openssh-client sshpass sudo login passwd
+
+# What the tests run beside the module.
+TEST_PROGRAMS := $(BUILD)/test/pamhost $(BUILD)/test/faulty/pam_cockpit_cert.so
+
+WARNINGS := -std=gnu11 -Wall -Wextra -Werror
+
+$(BUILD)/test/pamhost: test/pamhost/host/pamhost.c
+	@mkdir -p $(@D)
+	$(CC) $(WARNINGS) -O2 -g -o $@ $< -lpam -lpthread
+
+# Every fuzz target for some seconds; more with FUZZTIME=1h.
+FUZZTIME ?= 5s
+CHECKS += fuzz
+## fuzz: run every fuzz target for FUZZTIME
+.PHONY: fuzz
+fuzz:
+	test/fuzz $(GO) $(FUZZTIME)
+
+TEST_PROGRAMS += $(BUILD)/test/gohost
+$(BUILD)/test/gohost: test/gohost/main.go go.mod
+	$(GOBUILD) -o $@ ./test/gohost
+
+check: $(TEST_PROGRAMS)

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package services tests that the module does no harm in services other than
+// Cockpit's: sshd, su, sudo and login behave as without it.
+package services
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal is a program on a pseudo-terminal, as a person at it sees it.
+type terminal struct {
+	control *os.File
+	command *exec.Cmd
+	seen    chan string
+	screen  string // all that was on it
+	read    int    // how much of it wait is done with
+}
+
+func startOnTerminal(name string, arguments ...string) (*terminal, error) {
+	control, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.IoctlSetPointerInt(int(control.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		return nil, fmt.Errorf("unlocking the terminal: %w", err)
+	}
+	number, err := unix.IoctlGetInt(int(control.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the terminal's number: %w", err)
+	}
+	side, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer side.Close()
+
+	t := &terminal{control: control, command: exec.Command(name, arguments...), seen: make(chan string, 100)}
+	t.command.Stdin, t.command.Stdout, t.command.Stderr = side, side, side
+	t.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := t.command.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(t.seen)
+		buffer := make([]byte, 4096)
+		for {
+			n, err := control.Read(buffer)
+			if err != nil { // EIO: the program has ended
+				return
+			}
+			t.seen <- string(buffer[:n])
+		}
+	}()
+	return t, nil
+}
+
+// wait returns the first of the texts that comes, or "" when none does.
+func (t *terminal) wait(texts ...string) string {
+	timeout := time.After(20 * time.Second)
+	for {
+		for _, text := range texts {
+			if strings.Contains(t.screen[t.read:], text) {
+				t.read = len(t.screen)
+				return text
+			}
+		}
+		select {
+		case more, open := <-t.seen:
+			if !open {
+				return ""
+			}
+			t.screen += more
+		case <-timeout:
+			return ""
+		}
+	}
+}
+
+// write types a line.
+func (t *terminal) write(line string) bool {
+	_, err := t.control.WriteString(line + "\n")
+	return err == nil
+}
+
+func (t *terminal) close() {
+	_ = t.command.Process.Kill()
+	_ = t.command.Wait()
+	t.control.Close()
+}
