@@ -13,5 +13,8 @@
 //	answer.*   what the worker tells the gate
 package main
 
+// #cgo LDFLAGS: -lpam
+import "C"
+
 // main is never called; -buildmode=c-shared asks for it.
 func main() {}

@@ -8,7 +8,7 @@ MODULE := $(BUILD)/pam_cockpit_cert.so
 # the runtime's start and hide every symbol but libpam's two.
 MODULE_LDFLAGS = -Wl,-T,$(CURDIR)/module/runtime.ld \
 	-Wl,--version-script=$(CURDIR)/module/module.map \
-	-Wl,-soname,pam_cockpit_cert.so -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs -lpam
+	-Wl,-soname,pam_cockpit_cert.so -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs
 MODULE_BUILD = $(GOBUILD) -buildmode=c-shared -ldflags='-buildid= -linkmode=external -extldflags "$(MODULE_LDFLAGS)"'
 
 MODULE_SOURCES = $(wildcard module/*) $(shell find internal -name '*.go') go.mod

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +23,8 @@
 
 /* What runtime.ld parked: pointers that crt code would call with these arguments. */
 typedef void (*init_function)(int argc, char **argv, char **envp);
-extern const init_function go_runtime_init_start[] __attribute__((visibility("hidden")));
-extern const init_function go_runtime_init_end[] __attribute__((visibility("hidden")));
+extern const init_function go_runtime_init_start[] __attribute__((visibility("hidden"), weak));
+extern const init_function go_runtime_init_end[] __attribute__((visibility("hidden"), weak));
 
 /*
  * The runtime reads argv, the environment and the auxiliary vector as one
@@ -95,6 +96,11 @@ static void __attribute__((noreturn)) worker_main(int answers, pid_t host, const
         _exit(EXIT_FAILURE);
     }
 
+    /* Weak, so that a plain go build links; but then the runtime started with the login process. */
+    if ((uintptr_t)go_runtime_init_start == (uintptr_t)go_runtime_init_end) {
+        dprintf(STDERR_FILENO, "built without runtime.ld");
+        _exit(EXIT_FAILURE);
+    }
     for (const init_function *init = go_runtime_init_start; init < go_runtime_init_end; init++)
         (*init)(1, runtime_vector, runtime_vector + 2);
     cockpitCertWorker((int)host, (int)options->timeout, options->debug, options->allow_unvalidated);
