@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Command cockpit-cert-session is for cockpit.conf: as the Command of its
+// [tls-cert] section it has PAM decide who a client certificate logs in.
+// See cockpit-cert-session(8).
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"pam_cockpit_cert/internal/certsession"
+	"pam_cockpit_cert/internal/duplex"
+)
+
+const usage = `Usage: cockpit-cert-session [--socket PATH | --session PATH] HOST
+
+Log in to Cockpit by client certificate, through PAM. cockpit-ws runs this;
+in /etc/cockpit/cockpit.conf:
+
+  [tls-cert]
+  Command = /usr/libexec/pam_cockpit_cert/cockpit-cert-session
+
+Options:
+`
+
+func main() {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
+	// A write to a party that is gone shall fail, not kill: the party's
+	// partner has to be told.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+
+	options := certsession.Options{Timeout: certsession.Timeout, Log: os.Stderr}
+	flags := flag.NewFlagSet("cockpit-cert-session", flag.ContinueOnError)
+	flags.StringVar(&options.Socket, "socket", "", "connect to cockpit-session at `PATH` (Cockpit 330 and later)")
+	flags.StringVar(&options.Program, "session", "", "execute the setuid cockpit-session `PATH` (Cockpit up to 329)")
+	flags.Usage = func() {
+		fmt.Fprint(flags.Output(), usage)
+		flags.PrintDefaults()
+	}
+	switch err := flags.Parse(os.Args[1:]); {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(0)
+	case err != nil:
+		os.Exit(2)
+	case flags.NArg() != 1 || options.Socket != "" && options.Program != "":
+		flags.Usage()
+		os.Exit(2)
+	}
+	options.Host = flags.Arg(0)
+
+	ws, err := standardStreams()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "cockpit-cert-session: %v; cockpit-ws starts this program, as the Command of [tls-cert] in cockpit.conf\n", err)
+		os.Exit(2)
+	}
+	exit(options.Run(ws, signals))
+}
+
+func standardStreams() (duplex.End, error) {
+	in, err := duplex.Open(0, "standard input")
+	if err != nil {
+		return duplex.End{}, err
+	}
+	out, err := duplex.Open(1, "standard output")
+	if err != nil {
+		return duplex.End{}, err
+	}
+	return duplex.End{R: in, W: out}, nil
+}
+
+// exit ends the process. cockpit-ws tells an end by signal from one by code,
+// and so the signal is sent again, to do what it does by default.
+func exit(status certsession.Status) {
+	switch status.Signal {
+	case 0:
+		os.Exit(status.Code)
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGKILL:
+		signal.Reset(status.Signal)
+		_ = syscall.Kill(os.Getpid(), status.Signal)
+		select {}
+	}
+	// Go makes of the others something of its own.
+	os.Exit(128 + int(status.Signal))
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package main
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestSocketSession(t *testing.T) {
+	ws, session := login(t)
+	// Nothing is special any more, not even what looks like a login.
+	for _, text := range []string{"\x00\xff\n", challenge, reply, "0\n", strings.Repeat("x", 100000)} {
+		go io.WriteString(session, text)
+		hear(t, ws, text)
+		go io.WriteString(ws, text)
+		hear(t, session, text)
+	}
+	session.Close()
+	hearEnd(t, ws)
+	ws.exits(0)
+}
+
+// cockpit-session identifies its peer by the process that connected, whose
+// control group has the certificate.
+func TestThePeerOfTheSocketIsTheProgram(t *testing.T) {
+	ws, session := login(t)
+	raw, err := session.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) {
+		peer, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+		if err != nil || int(peer.Pid) != ws.command.Process.Pid {
+			t.Errorf("the peer is %+v, %v, want process %d", peer, err, ws.command.Process.Pid)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatFollowsTheReplyAtOnceArrives(t *testing.T) {
+	l := listen(t)
+	ws := launch(t, nil, "--socket", l.path)
+	session := l.accept(t)
+	say(t, session, challenge)
+	say(t, ws, reply+"more\x00"+reply)
+	hear(t, session, rewritten+"more\x00"+reply)
+	hear(t, ws, challenge)
+}
+
+// cockpit-session may speak while cockpit-ws thinks, even in part of a frame.
+func TestWhatTheSessionSaysBeforeTheReplyArrives(t *testing.T) {
+	l := listen(t)
+	ws := launch(t, nil, "--socket", l.path)
+	session := l.accept(t)
+	say(t, session, framed("\n"+`{"command":"hint"}`)+challenge+framed("4:data")+"7\nhal")
+	hear(t, ws, framed("\n"+`{"command":"hint"}`)+challenge+framed("4:data"))
+	say(t, ws, reply)
+	hear(t, session, rewritten)
+	hear(t, ws, "7\nhal")
+	say(t, session, "f more")
+	hear(t, ws, "f more")
+}
+
+func TestEitherPartyMayEndItsDirection(t *testing.T) {
+	t.Run("cockpit-ws", func(t *testing.T) {
+		ws, session := login(t)
+		say(t, ws, "that is all")
+		ws.CloseWrite()
+		hear(t, session, "that is all")
+		hearEnd(t, session)
+		say(t, session, "and the answer")
+		hear(t, ws, "and the answer")
+		session.Close()
+		hearEnd(t, ws)
+		ws.exits(0)
+	})
+	t.Run("cockpit-session", func(t *testing.T) {
+		ws, session := login(t)
+		say(t, session, "that is all")
+		session.CloseWrite()
+		hear(t, ws, "that is all")
+		hearEnd(t, ws)
+		say(t, ws, "and the answer")
+		ws.CloseWrite()
+		hear(t, session, "and the answer")
+		hearEnd(t, session)
+		ws.exits(0)
+	})
+}
+
+func TestAPartyThatDiesTakesTheSessionWithIt(t *testing.T) {
+	t.Run("cockpit-ws", func(t *testing.T) {
+		ws, session := login(t)
+		ws.Close()
+		hearEnd(t, session)
+		session.Close()
+		ws.exits(0)
+	})
+	t.Run("cockpit-session, which leaves cockpit-ws waiting", func(t *testing.T) {
+		ws, session := login(t)
+		session.Close()
+		hearEnd(t, ws)
+		ws.exits(0) // although cockpit-ws has closed nothing
+	})
+	t.Run("cockpit-ws during the login", func(t *testing.T) {
+		l := listen(t)
+		ws := launch(t, nil, "--socket", l.path)
+		session := l.accept(t)
+		say(t, session, challenge)
+		hear(t, ws, challenge)
+		ws.Close()
+		hearEnd(t, session)
+		ws.exits(0)
+	})
+}
+
+func TestASignalEndsASocketSession(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		t.Run(sig.String(), func(t *testing.T) {
+			ws, session := login(t)
+			ws.command.Process.Signal(sig)
+			hearEnd(t, session)
+			hearEnd(t, ws)
+			if status := ws.exited(); !status.Signaled() || status.Signal() != sig {
+				t.Errorf("the program ended as %v, want by %v", ws.command.ProcessState, sig)
+			}
+		})
+	}
+}
+
+func executed(t *testing.T, steps string) *cockpitWS {
+	t.Helper()
+	return launch(t, []string{"COCKPIT_SESSION=" + steps, "COCKPIT_REMOTE_PEER=203.0.113.7"},
+		"--session", program(t, "cockpit-session"))
+}
+
+func TestExecutedSession(t *testing.T) {
+	ws := executed(t, "challenge reply echo end=0")
+	hear(t, ws, challenge)
+	say(t, ws, reply+"hello\x00")
+	hear(t, ws, "hello\x00")
+	ws.CloseWrite()
+	hearEnd(t, ws)
+	ws.exits(0)
+	ws.logged(`host ["localhost"], remote peer "203.0.113.7"`)
+}
+
+func TestTheProgramEndsLikeTheSession(t *testing.T) {
+	for _, code := range []int{0, 2, 5, 127, 255} {
+		t.Run("exit status "+strconv.Itoa(code), func(t *testing.T) {
+			ws := executed(t, "challenge reply say=x end="+strconv.Itoa(code))
+			hear(t, ws, challenge)
+			say(t, ws, reply)
+			hear(t, ws, "x")
+			hearEnd(t, ws)
+			ws.exits(code)
+			ws.logged("ends with " + strconv.Itoa(code))
+		})
+	}
+	t.Run("a signal", func(t *testing.T) {
+		ws := executed(t, "challenge reply say=x kill")
+		hear(t, ws, challenge)
+		say(t, ws, reply)
+		hear(t, ws, "x")
+		hearEnd(t, ws)
+		if status := ws.exited(); !status.Signaled() || status.Signal() != syscall.SIGKILL {
+			t.Errorf("the program ended as %v, want by SIGKILL", ws.command.ProcessState)
+		}
+	})
+}
+
+// cockpit-ws reads these from the exit code of cockpit-session, but not from
+// that of a program with another name.
+func TestASessionThatEndsWithoutAWordIsExplained(t *testing.T) {
+	for code, problem := range map[int]string{127: "no-cockpit", 1: "access-denied"} {
+		t.Run(problem, func(t *testing.T) {
+			ws := executed(t, "challenge reply end="+strconv.Itoa(code))
+			hear(t, ws, challenge)
+			say(t, ws, reply)
+			hearProblem(t, ws, problem, "")
+			hearEnd(t, ws)
+			ws.exits(code)
+		})
+	}
+	t.Run("unless its exit status says nothing", func(t *testing.T) {
+		ws := executed(t, "challenge reply end=3")
+		hear(t, ws, challenge)
+		say(t, ws, reply)
+		hearEnd(t, ws)
+		ws.exits(3)
+	})
+	t.Run("unless it has said something", func(t *testing.T) {
+		ws := executed(t, "challenge reply say=x end=127")
+		hear(t, ws, challenge)
+		say(t, ws, reply)
+		hear(t, ws, "x")
+		hearEnd(t, ws)
+		ws.exits(127)
+	})
+}
+
+func TestASignalIsPassedOn(t *testing.T) {
+	ws := executed(t, "challenge reply trap echo end=7")
+	hear(t, ws, challenge)
+	say(t, ws, reply)
+	hear(t, ws, "trapped\n")
+	ws.command.Process.Signal(syscall.SIGTERM)
+	// The session lives on, as it decided.
+	say(t, ws, "still here?")
+	hear(t, ws, "still here?")
+	ws.CloseWrite()
+	ws.exits(7)
+	ws.logged("got terminated")
+}
+
+func TestASignalThatEndsTheSession(t *testing.T) {
+	ws := executed(t, "challenge reply say=x hang")
+	hear(t, ws, challenge)
+	say(t, ws, reply)
+	hear(t, ws, "x")
+	ws.command.Process.Signal(syscall.SIGTERM)
+	hearEnd(t, ws)
+	if status := ws.exited(); !status.Signaled() || status.Signal() != syscall.SIGTERM {
+		t.Errorf("the program ended as %v, want by SIGTERM", ws.command.ProcessState)
+	}
+}
+
+// A process that the session leaves behind may speak its last words, as it may
+// to cockpit-ws directly; but nobody answers it.
+func TestAProcessThatTheSessionLeavesBehind(t *testing.T) {
+	ws := executed(t, "challenge reply heir say=x end=0")
+	hear(t, ws, challenge)
+	say(t, ws, reply)
+	hear(t, ws, "xlast words\n")
+	hearEnd(t, ws)
+	ws.exits(0)
+}
+
+func TestStandardStreamsMustBeStreams(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	stream, ours := socketPair(t)
+	defer stream.Close()
+	defer ours.Close()
+	for _, test := range []struct {
+		stdin, stdout *os.File
+		complaint     string
+	}{
+		{file, stream, "standard input"},
+		{stream, file, "standard output"},
+		{nil, stream, "standard input"}, // /dev/null
+	} {
+		var stderr strings.Builder
+		command := exec.Command(program(t, "cockpit-cert-session"), "localhost")
+		if test.stdin != nil {
+			command.Stdin = test.stdin
+		}
+		command.Stdout, command.Stderr = test.stdout, &stderr
+		if err := command.Run(); command.ProcessState.ExitCode() != 2 {
+			t.Errorf("ended with %v, want exit status 2", err)
+		}
+		if !strings.Contains(stderr.String(), test.complaint) || !strings.Contains(stderr.String(), "cockpit.conf") {
+			t.Errorf("the complaint is %q, want one about %s", &stderr, test.complaint)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, test := range []struct {
+		arguments []string
+		code      int
+	}{
+		{[]string{"--help"}, 0},
+		{nil, 2},
+		{[]string{"localhost", "more"}, 2},
+		{[]string{"--socket", "a", "--session", "b", "localhost"}, 2},
+		{[]string{"--no-such-option", "localhost"}, 2},
+	} {
+		command := exec.Command(program(t, "cockpit-cert-session"), test.arguments...)
+		output, _ := command.CombinedOutput()
+		if command.ProcessState.ExitCode() != test.code || !strings.Contains(string(output), "Usage: cockpit-cert-session") {
+			t.Errorf("%q: exit status %d and %q", test.arguments, command.ProcessState.ExitCode(), output)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package certsession is cockpit-cert-session: it stands between cockpit-ws
+// and cockpit-session, changes one reply of the login so that PAM decides
+// (package authorize), and then joins the two (package duplex).
+//
+// Nothing depends on its honesty. It runs as cockpit-ws's user, in the control
+// group of the certificate's own cockpit-ws, and asks cockpit-session for what
+// every process there may ask: a PAM conversation without a user name. Who the
+// user is follows from that control group alone.
+//
+// cockpit-ws hands its command one end of a socket pair, and has no way to
+// accept another, and cockpit-session reads its one socket from beginning to
+// end. So the data of a session has to pass through here; package duplex
+// leaves that to the kernel.
+package certsession
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"pam_cockpit_cert/internal/authorize"
+	"pam_cockpit_cert/internal/duplex"
+	"pam_cockpit_cert/internal/frame"
+)
+
+// Timeout bounds the login up to the reply that is changed; how long PAM then
+// takes is for cockpit-ws and PAM to say. It is what cockpit-session allows for
+// the reply; cockpit-ws by default loses patience earlier.
+const Timeout = 60 * time.Second
+
+// Options say what to do.
+type Options struct {
+	// Socket or Program is the cockpit-session to use; empty to look for it.
+	Socket, Program string
+	// Host is what cockpit-ws gave for the host, for the program.
+	Host string
+	// Timeout bounds the login up to the reply that is changed.
+	Timeout time.Duration
+	// Log takes messages for the administrator, a line each.
+	Log io.Writer
+}
+
+// Status is how a process ends: by a signal, or else with a code.
+type Status struct {
+	Code   int
+	Signal syscall.Signal
+}
+
+// refused is cockpit-session's exit code after it has reported a problem.
+const refused = 5
+
+// grace is how long a cockpit-session whose login has failed may take to end.
+const grace = 2 * time.Second
+
+// Run runs a session for ws until it ends, and returns how the process should
+// end in turn: like cockpit-session, as far as that can be known.
+func (o Options) Run(ws duplex.End, signals <-chan os.Signal) Status {
+	session, err := o.open()
+	if err != nil {
+		return o.refuse(ws, &problem{"internal-error", err})
+	}
+	ended := make(chan Status, 1)
+	go func() { ended <- o.serve(ws, session) }()
+	for {
+		select {
+		case status := <-ended:
+			return status
+		case received := <-signals:
+			if session.signal(received) {
+				continue // its end will be ours
+			}
+			// The setuid program is root's, and cannot be signalled; nor can
+			// one that systemd started. Hanging up is what ends them.
+			session.end.HangUp()
+			if sig, ok := received.(syscall.Signal); ok && session.process == nil {
+				return Status{Signal: sig}
+			}
+		}
+	}
+}
+
+func (o Options) serve(ws duplex.End, session *session) Status {
+	rest, err := handshake(ws, session.end, time.Now().Add(o.Timeout))
+	if err == nil {
+		return o.join(ws, session, rest)
+	}
+	session.end.HangUp()
+	var told *problem
+	switch {
+	case errors.As(err, &told):
+		defer session.waitFor(grace)
+		return o.refuse(ws, told)
+	case errors.Is(err, errDecided):
+		session.waitFor(grace)
+		return Status{Code: refused}
+	default: // errGone: an end without a word is how a browser gives up
+		session.waitFor(grace)
+		return Status{}
+	}
+}
+
+// join leaves the session to its two parties until it ends.
+func (o Options) join(ws duplex.End, session *session, rest []byte) Status {
+	if _, err := ws.W.Write(rest); err != nil {
+		session.end.HangUp()
+		return session.wait()
+	}
+	over := make(chan struct{})
+	if session.process != nil {
+		go func() {
+			select {
+			case <-session.ended:
+				// Its children may still hold the socket, yet none of them
+				// speaks for it.
+				ws.StopReading()
+			case <-over:
+			}
+		}()
+	}
+	err := duplex.Pipe{Near: ws, Far: session.end, FarEnded: func(n int64) {
+		if n == 0 && len(rest) == 0 {
+			o.explain(ws, session)
+		}
+	}}.Run()
+	close(over)
+	if err != nil {
+		fmt.Fprintf(o.Log, "cockpit-cert-session: %v\n", err)
+		session.end.HangUp()
+	}
+	return session.wait()
+}
+
+// explain tells cockpit-ws what it would have known from the exit code of a
+// program called cockpit-session that ended without a word (on_pipe_close in
+// src/ws/cockpitpipetransport.c). Of others it knows no such thing.
+func (o Options) explain(ws duplex.End, session *session) {
+	switch session.wait() {
+	case Status{Code: 127}:
+		o.tell(ws, &problem{"no-cockpit", errors.New("cockpit-bridge not found")})
+	case Status{Code: 1}:
+		o.tell(ws, &problem{"access-denied", errors.New("cockpit-session could not open the session; the journal has its reason")})
+	}
+}
+
+// refuse ends a login.
+func (o Options) refuse(ws duplex.End, p *problem) Status {
+	o.tell(ws, p)
+	// A socket that is closed with data unread resets the connection, and its
+	// party might see that before the problem.
+	ws.HangUp()
+	_ = ws.R.SetReadDeadline(time.Now().Add(grace))
+	_, _ = io.Copy(io.Discard, ws.R)
+	return Status{Code: refused}
+}
+
+func (o Options) tell(ws duplex.End, p *problem) {
+	fmt.Fprintf(o.Log, "cockpit-cert-session: %s: %v\n", p.code, p)
+	// A cockpit-ws that does not read has had its chance; and one that is gone
+	// needs no telling.
+	_ = ws.W.SetWriteDeadline(time.Now().Add(grace))
+	_, _ = ws.W.Write(frame.Append(nil, authorize.Problem(p.code, p.Error())))
+}

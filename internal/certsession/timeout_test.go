@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package certsession
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pam_cockpit_cert/internal/duplex"
+	"pam_cockpit_cert/internal/frame"
+)
+
+// patience bounds what must happen soon.
+const patience = 20 * time.Second
+
+const question = "\n" + `{"command":"authorize","cookie":"c","challenge":"*"}` + "\n"
+
+// A party that stops in the middle, or never begins, ends the login in time.
+func TestTimeout(t *testing.T) {
+	framed := func(payload string) string { return string(frame.Append(nil, []byte(payload))) }
+	for _, test := range []struct {
+		name               string
+		session, cockpitWS string
+		about              string
+	}{
+		{"cockpit-session says nothing", "", "", "cockpit-session did not"},
+		{"cockpit-session stops inside a length", "12", "", "cockpit-session did not"},
+		{"cockpit-session stops inside a frame", "12\nabc", "", "cockpit-session did not"},
+		{"cockpit-ws says nothing", framed(question), "", "cockpit-ws did not"},
+		{"cockpit-ws stops inside a length", framed(question), "12", "cockpit-ws did not"},
+		{"cockpit-ws stops inside a frame", framed(question), "12\n\n{", "cockpit-ws did not"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "session")
+			listener, err := net.Listen("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			ended := make(chan []byte, 1)
+			go func() {
+				conn, err := listener.Accept()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				conn.SetDeadline(time.Now().Add(patience))
+				io.WriteString(conn, test.session)
+				heard, _ := io.ReadAll(conn)
+				ended <- heard
+			}()
+
+			near, ws := socketPair(t)
+			io.WriteString(ws, test.cockpitWS)
+			var log bytes.Buffer
+			status := Options{Socket: path, Timeout: 100 * time.Millisecond, Log: &log}.Run(near, nil)
+			if status != (Status{Code: 5}) {
+				t.Errorf("ended with %+v, want exit status 5", status)
+			}
+			told, _ := io.ReadAll(ws)
+			if !strings.Contains(string(told), `"problem":"timeout"`) || !strings.Contains(string(told), test.about) {
+				t.Errorf("cockpit-ws was told %q, want that %s", told, test.about)
+			}
+			if !strings.Contains(log.String(), "timeout: "+test.about) {
+				t.Errorf("logged %q", &log)
+			}
+			if heard := <-ended; len(heard) != 0 {
+				t.Errorf("cockpit-session was told %q", heard)
+			}
+		})
+	}
+}
+
+// After the reply, PAM and the user may take whatever time they need.
+func TestNoTimeoutAfterTheLogin(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "session")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	near, ws := socketPair(t)
+	const timeout = 100 * time.Millisecond
+	ended := make(chan Status, 1)
+	go func() { ended <- Options{Socket: path, Timeout: timeout, Log: io.Discard}.Run(near, nil) }()
+
+	session, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	session.SetDeadline(time.Now().Add(patience))
+	session.Write(frame.Append(nil, []byte(question)))
+	ws.Write(frame.Append(nil, []byte("\n"+`{"command":"authorize","cookie":"c","response":"tls-cert"}`)))
+	if _, err := frame.NewReader(session, 1000).Next(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case status := <-ended:
+		t.Fatalf("the session ended with %+v", status)
+	case <-time.After(3 * timeout):
+	}
+	session.Close()
+	if status := <-ended; status != (Status{}) {
+		t.Errorf("ended with %+v, want exit status 0", status)
+	}
+}
+
+// A cockpit-session that hears nothing does not keep the login from ending.
+func TestASessionThatDoesNotEnd(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "cockpit-session")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nexec sleep 600\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	near, ws := socketPair(t)
+	began := time.Now()
+	status := Options{Program: program, Timeout: 100 * time.Millisecond, Log: io.Discard}.Run(near, nil)
+	if status != (Status{Code: 5}) {
+		t.Errorf("ended with %+v, want exit status 5", status)
+	}
+	if took := time.Since(began); took > patience {
+		t.Errorf("it took %v", took)
+	}
+	if told, _ := io.ReadAll(ws); !strings.Contains(string(told), `"problem":"timeout"`) {
+		t.Errorf("cockpit-ws was told %q", told)
+	}
+}
+
+// A listener that accepts nobody does not either, nor a cockpit-ws that reads
+// nothing.
+func TestAListenerThatAcceptsNobody(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "session")
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	// Fill its queue.
+	first, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+
+	near, ws := socketPair(t)
+	status := Options{Socket: path, Timeout: 100 * time.Millisecond, Log: io.Discard}.Run(near, nil)
+	if status != (Status{Code: 5}) {
+		t.Errorf("ended with %+v, want exit status 5", status)
+	}
+	if told, _ := io.ReadAll(ws); !strings.Contains(string(told), "connecting to "+path) {
+		t.Errorf("cockpit-ws was told %q", told)
+	}
+}
+
+// socketPair is what cockpit-ws makes for its command, and its own side of it.
+func socketPair(t *testing.T) (duplex.End, net.Conn) {
+	t.Helper()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := duplex.Open(pair[0], "near")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := os.NewFile(uintptr(pair[1]), "cockpit-ws")
+	conn, err := net.FileConn(other)
+	other.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		file.Close()
+		conn.Close()
+	})
+	conn.SetDeadline(time.Now().Add(patience))
+	return duplex.End{R: file, W: file}, conn
+}

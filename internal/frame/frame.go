@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package frame reads and writes the frames of Cockpit's protocol: the length
+// of the payload in decimal, a line feed, the payload.
+//
+// The rules for the length are those of Cockpit's own reader
+// (src/common/cockpitframe.c): at most eight digits, no leading zero, not zero.
+package frame
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+)
+
+// maxDigits bounds the length's text, as Cockpit does.
+const maxDigits = 8
+
+var (
+	// ErrLength means that what should be a length is none.
+	ErrLength = errors.New("malformed frame length")
+	// ErrTooLong means that a length is valid, and beyond the reader's bound.
+	ErrTooLong = errors.New("frame too long")
+)
+
+// A Reader takes one frame at a time off a stream, and never a byte more: what
+// follows the frame stays there, for whoever takes the stream over.
+type Reader struct {
+	src io.Reader
+	max int
+	// raw is the frame as it came, complete or as far as it got.
+	raw []byte
+}
+
+// NewReader reads frames with payloads of at most max bytes.
+func NewReader(src io.Reader, max int) *Reader {
+	return &Reader{src: src, max: max}
+}
+
+// Next returns the payload of the next frame. It is valid until the next call.
+//
+// The error is io.EOF where the stream ends between frames,
+// io.ErrUnexpectedEOF where it ends inside one, ErrLength, ErrTooLong, or that
+// of the stream. After any error but the first, the stream has no more frames.
+func (r *Reader) Next() ([]byte, error) {
+	r.raw = r.raw[:0]
+	length, err := r.length()
+	if err != nil {
+		return nil, err
+	}
+	header := len(r.raw)
+	frame := make([]byte, header+length)
+	n, err := io.ReadFull(r.src, frame[copy(frame, r.raw):])
+	r.raw = frame[:header+n]
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.raw[header:], nil
+}
+
+// Raw returns the bytes that the last Next took off the stream: the whole
+// frame, or, after an error, the part of it that had come.
+func (r *Reader) Raw() []byte { return r.raw }
+
+// length reads up to the line feed, byte by byte: any larger step could reach
+// into what follows.
+func (r *Reader) length() (int, error) {
+	length := 0
+	for {
+		var b [1]byte
+		if _, err := io.ReadFull(r.src, b[:]); err != nil {
+			if errors.Is(err, io.EOF) && len(r.raw) > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, err
+		}
+		digits := len(r.raw)
+		r.raw = append(r.raw, b[0])
+		switch {
+		case b[0] == '\n' && digits > 0:
+			if length > r.max {
+				return 0, fmt.Errorf("%w: %d bytes, where at most %d are expected", ErrTooLong, length, r.max)
+			}
+			return length, nil
+		case b[0] < '0' || b[0] > '9', b[0] == '0' && digits == 0, digits == maxDigits:
+			return 0, fmt.Errorf("%w: %q", ErrLength, r.raw)
+		}
+		length = length*10 + int(b[0]-'0')
+	}
+}
+
+// Append appends the frame of payload, which must not be empty, to dst.
+func Append(dst, payload []byte) []byte {
+	dst = strconv.AppendInt(dst, int64(len(payload)), 10)
+	dst = append(dst, '\n')
+	return append(dst, payload...)
+}
