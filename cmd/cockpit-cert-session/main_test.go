@@ -225,7 +225,13 @@ type listener struct {
 
 func listen(t testing.TB) listener {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "session")
+	// Not t.TempDir(), whose name holds the test's: a socket's has 107 bytes.
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "session")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
 	if err != nil {
 		t.Fatal(err)
