@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pam_cockpit_cert authors
+#
+# Evaluates nix/module.nix in whole NixOS systems and compares what they would
+# install with what is expected. Nothing is built: a difference is an
+# evaluation error, so `nix flake check --no-build` finds it.
+{
+  pkgs,
+  # nixosSystem, or anything else that takes `modules`.
+  evalConfig ? import (pkgs.path + "/nixos/lib/eval-config.nix"),
+}:
+
+let
+  inherit (pkgs) lib;
+
+  nixos =
+    modules:
+    (evalConfig {
+      system = null;
+      modules = [
+        ./module.nix
+        {
+          nixpkgs = { inherit pkgs; };
+          boot.loader.grub.device = "nodev";
+          fileSystems."/" = {
+            device = "none";
+            fsType = "tmpfs";
+          };
+          system.stateVersion = lib.trivial.release;
+        }
+      ]
+      ++ modules;
+    }).config;
+
+  on = {
+    services.pam-cockpit-cert.enable = true;
+    services.cockpit.enable = true;
+    services.sssd.enable = true;
+  };
+
+  # The whole configuration of the README, and its variations.
+  base = {
+    imports = [ on ];
+    services.sssd.settings."domain/example.org".id_provider = "ipa";
+  };
+
+  authLines =
+    c: lib.filter (lib.hasPrefix "auth ") (lib.splitString "\n" c.security.pam.services.cockpit.text);
+  # NixOS adds a comment with the rule's name and order.
+  firstRule = c: lib.head (lib.splitString " #" (lib.head (authLines c)));
+  failures = c: map (a: a.message) (lib.filter (a: !a.assertion) c.assertions);
+  conf = c: c.environment.etc."cockpit/cockpit.conf".source.text;
+
+  # The rule as every other package installs it. NixOS's rules have no leading
+  # `-`, which is for a module that may be missing, and name modules by path.
+  rule =
+    package:
+    lib.replaceStrings
+      [ "-auth" "pam_cockpit_cert.so" ]
+      [ "auth" "${package}/lib/security/pam_cockpit_cert.so" ]
+      (lib.fileContents ../pam.d/rule);
+
+  plain = nixos [ base ];
+  package = plain.services.pam-cockpit-cert.package;
+
+  busy = nixos [
+    base
+    (
+      { config, ... }:
+      {
+        services.pam-cockpit-cert = {
+          debug = true;
+          timeout = 30;
+          allowUnvalidated = true;
+          caFile = ../LICENSE;
+        };
+        services.fprintd.enable = true;
+        security.pam.services.cockpit = {
+          logFailures = true;
+          oathAuth = true;
+          rootOK = true;
+          rules.auth.site = {
+            order = config.security.pam.services.cockpit.rules.auth.rootok.order - 5000;
+            control = "optional";
+            modulePath = "pam_warn.so";
+          };
+        };
+      }
+    )
+  ];
+
+  off = nixos [
+    base
+    { services.pam-cockpit-cert.enable = lib.mkForce false; }
+  ];
+
+  # What a wrong configuration says: how its only failure begins.
+  wrong = [
+    {
+      config.services.cockpit.enable = lib.mkForce false;
+      says = "services.pam-cockpit-cert logs users in to Cockpit, which is off here.";
+    }
+    {
+      config.services.sssd.enable = lib.mkForce false;
+      says = "services.pam-cockpit-cert asks SSSD whose certificate it is, and SSSD is off here.";
+    }
+    {
+      config.services.sssd.settings.sssd.services = "nss, pam";
+      says = "services.pam-cockpit-cert asks SSSD's InfoPipe,";
+    }
+    {
+      config.services.sssd = {
+        settings = lib.mkForce { };
+        config = "[sssd]\nservices = nss, pam\n# services = ifp\n";
+      };
+      says = "services.pam-cockpit-cert asks SSSD's InfoPipe,";
+    }
+    {
+      config.security.pam.services.cockpit.text = "auth required pam_deny.so";
+      says = "security.pam.services.cockpit.text is set,";
+    }
+    {
+      config.services.cockpit.settings.WebService.ClientCertAuthentication = lib.mkForce false;
+      says = "services.cockpit.settings.WebService.ClientCertAuthentication is off:";
+    }
+  ];
+
+  expect = name: got: want: {
+    assertion = got == want;
+    message = "${name}:\n  got  ${lib.generators.toPretty { } got}\n  want ${
+      lib.generators.toPretty { } want
+    }";
+  };
+
+  expectations = [
+    (expect "nothing is wrong with the README's configuration" (failures plain ++ plain.warnings) [ ])
+    (expect "the rule is the first" (firstRule plain) (rule package))
+    (expect "the rule is there once" (lib.count (lib.hasInfix "pam_cockpit_cert") (
+      lib.splitString "\n" plain.security.pam.services.cockpit.text
+    )) 1)
+    (expect "cockpit.conf asks for certificates and names our command" (conf plain) ''
+      [WebService]
+      ClientCertAuthentication=true
+      LoginTo=false
+      Origins=https://localhost:9090
+
+      [tls-cert]
+      Command=${package}/libexec/pam_cockpit_cert/cockpit-cert-session
+    '')
+    (expect "SSSD's InfoPipe runs" plain.services.sssd.settings.sssd.services "nss, pam, ifp")
+    (expect "SSSD's bus policy is installed" (lib.elem pkgs.sssd plain.services.dbus.packages) true)
+    (expect "the commands are on the PATH" (lib.elem package plain.environment.systemPackages) true)
+    (expect "no CA file unless asked for" (
+      plain.environment.etc ? "sssd/pki/sssd_auth_ca_db.pem"
+    ) false)
+    (expect "no other service has the rule" (lib.attrNames (
+      lib.filterAttrs (_: s: lib.hasInfix "pam_cockpit_cert" s.text) plain.security.pam.services
+    )) [ "cockpit" ])
+
+    (expect "options become the rule's, and it is first among many" (firstRule busy)
+      "${rule package} allow_unvalidated debug timeout=30"
+    )
+    (expect "nothing is wrong with every option set" (failures busy) [ ])
+    (expect "the CA file is where SSSD looks" (toString
+      busy.environment.etc."sssd/pki/sssd_auth_ca_db.pem".source
+    ) (toString ../LICENSE))
+
+    (expect "SSSD's settings may be text" (failures (nixos [
+      on
+      { services.sssd.config = "[sssd]\nservices = nss,ifp , pam\ndomains = example.org\n"; }
+    ])) [ ])
+    (expect "no domain at all is warned of" (lib.length
+      (nixos [
+        base
+        { services.sssd.settings = lib.mkForce { sssd.services = "ifp"; }; }
+      ]).warnings
+    ) 1)
+
+    (expect "disabled, it leaves no trace in PAM"
+      (lib.hasInfix "pam_cockpit_cert" off.security.pam.services.cockpit.text)
+      false
+    )
+    (expect "disabled, it leaves no trace in cockpit.conf" (conf off) ''
+      [WebService]
+      LoginTo=false
+      Origins=https://localhost:9090
+    '')
+  ]
+  ++ map (
+    { config, says }:
+    expect "a wrong configuration says: ${says}" (map (builtins.substring 0 (lib.stringLength says)) (
+      failures (nixos [
+        base
+        config
+      ])
+    )) [ says ]
+  ) wrong;
+
+  failed = lib.filter (e: !e.assertion) expectations;
+in
+if failed == [ ] then
+  pkgs.runCommand "pam-cockpit-cert-module" { } "touch $out"
+else
+  throw "nix/module.nix: ${lib.concatMapStringsSep "\n" (e: e.message) failed}"

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pam_cockpit_cert authors
+#
+# services.pam-cockpit-cert: certificate login for Cockpit on NixOS.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+
+let
+  cfg = config.services.pam-cockpit-cert;
+  cockpit = config.services.cockpit;
+  sssd = config.services.sssd;
+
+  module = "${cfg.package}/lib/security/pam_cockpit_cert.so";
+
+  # NixOS's rules get their order from their place in a list that changes from
+  # release to release: the first one is before whichever is first today.
+  otherRules = removeAttrs config.security.pam.services.cockpit.rules.auth [ "cockpit_cert" ];
+  firstOrder = lib.foldl' lib.min 10000 (lib.mapAttrsToList (_: rule: rule.order) otherRules) - 100;
+
+  # What sssd.conf's `services`, one comma-separated string, names.
+  sssdServices = map lib.trim (
+    lib.splitString "," (
+      if sssd.config == "" then
+        sssd.settings.sssd.services or ""
+      else
+        lib.concatMapStringsSep "," (
+          line:
+          let
+            value = builtins.match "[[:blank:]]*services[[:blank:]]*=(.*)" line;
+          in
+          lib.optionalString (value != null) (lib.head value)
+        ) (lib.splitString "\n" sssd.config)
+    )
+  );
+in
+{
+  options.services.pam-cockpit-cert = {
+    enable = lib.mkEnableOption ''
+      login to Cockpit with a TLS client certificate, which SSSD maps to a user.
+
+      It needs {option}`services.cockpit` and {option}`services.sssd` with a
+      domain, and changes Cockpit's login only: PAM's other services stay as
+      they are, and so does Cockpit's password login
+    '';
+
+    package = lib.mkOption {
+      type = lib.types.package;
+      default = pkgs.callPackage ./package.nix { };
+      defaultText = lib.literalExpression "pkgs.callPackage ./package.nix { }";
+      description = "The pam_cockpit_cert package to use.";
+    };
+
+    caFile = lib.mkOption {
+      type = lib.types.nullOr lib.types.path;
+      default = null;
+      example = lib.literalExpression "./client-ca.pem";
+      description = ''
+        Certificates of the authorities that sign the users' certificates, as
+        one PEM file. It becomes {file}`/etc/sssd/pki/sssd_auth_ca_db.pem`,
+        without which SSSD trusts no certificate.
+
+        With `null`, putting that file there is up to you, for example by a
+        FreeIPA enrolment.
+      '';
+    };
+
+    timeout = lib.mkOption {
+      type = lib.types.nullOr lib.types.ints.positive;
+      default = null;
+      example = 30;
+      description = ''
+        How many seconds a login may wait for SSSD in all. With `null`, the
+        module's own 15, which is above the 10 that SSSD allows itself for
+        checking a certificate.
+      '';
+    };
+
+    debug = lib.mkOption {
+      type = lib.types.bool;
+      default = false;
+      description = ''
+        Whether each step of a login is logged to the journal
+        ({command}`journalctl -t cockpit-session`).
+      '';
+    };
+
+    allowUnvalidated = lib.mkOption {
+      type = lib.types.bool;
+      default = false;
+      description = ''
+        Whether an SSSD that is too old to validate certificates may map them
+        all the same.
+
+        ::: {.warning}
+        Such an SSSD looks at neither the issuer nor revocation
+        (CVE-2021-3698): with a loose mapping rule, anyone can make a
+        certificate that it takes for somebody else's. The SSSD in nixpkgs
+        validates, and with it this option changes nothing.
+        :::
+      '';
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = cockpit.enable;
+        message = ''
+          services.pam-cockpit-cert logs users in to Cockpit, which is off here. Add:
+
+            services.cockpit.enable = true;
+        '';
+      }
+      {
+        assertion = sssd.enable;
+        message = ''
+          services.pam-cockpit-cert asks SSSD whose certificate it is, and SSSD is off here. Add
+          services.sssd.enable = true; and your domain in services.sssd.settings.
+        '';
+      }
+      {
+        assertion = sssd.enable -> lib.elem "ifp" sssdServices;
+        message = ''
+          services.pam-cockpit-cert asks SSSD's InfoPipe, which is not among SSSD's services here
+          (NixOS has no unit that would start it on demand). Add it:
+
+            services.sssd.settings.sssd.services = "nss, pam, ifp";
+        '';
+      }
+      {
+        assertion =
+          cockpit.enable
+          -> lib.hasInfix (builtins.unsafeDiscardStringContext " ${module}") config.security.pam.services.cockpit.text;
+        message = ''
+          security.pam.services.cockpit.text is set, which replaces all rules, the one of
+          services.pam-cockpit-cert too. Unset it and use security.pam.services.cockpit.rules, or make
+          this its first auth line:
+
+            auth [success=done new_authtok_reqd=done user_unknown=die default=ignore] ${module}
+        '';
+      }
+      {
+        assertion = cockpit.enable -> cockpit.settings.WebService.ClientCertAuthentication != false;
+        message = ''
+          services.cockpit.settings.WebService.ClientCertAuthentication is off: Cockpit does not ask
+          browsers for a certificate, and services.pam-cockpit-cert has nothing to do. Unset it.
+        '';
+      }
+    ];
+
+    warnings =
+      lib.optional
+        (
+          sssd.enable
+          && sssd.config == ""
+          && !(sssd.settings ? sssd.domains)
+          && !lib.any (lib.hasPrefix "domain/") (lib.attrNames sssd.settings)
+        )
+        ''
+          services.sssd.settings has no domain. Unless one comes in SSSD's conf.d at run time, SSSD does
+          not start, and services.pam-cockpit-cert has nobody to ask whose certificate it is.
+        '';
+
+    # To put a rule before this one, set this one's order as well: it follows
+    # the lowest of all others, so relative to it would be a circle.
+    security.pam.services.cockpit.rules.auth.cockpit_cert = {
+      order = lib.mkDefault firstOrder;
+      control = "[success=done new_authtok_reqd=done user_unknown=die default=ignore]";
+      modulePath = module;
+      settings = {
+        inherit (cfg) debug timeout;
+        allow_unvalidated = cfg.allowUnvalidated;
+      };
+    };
+
+    services.cockpit.settings = {
+      WebService.ClientCertAuthentication = true;
+      # Cockpit would map the certificate itself, past PAM's auth rules.
+      "tls-cert".Command = "${cfg.package}/libexec/pam_cockpit_cert/cockpit-cert-session";
+    };
+
+    # A domain is for the administrator to name; which of SSSD's services a
+    # certificate login needs is known here. Text in services.sssd.config
+    # excludes settings, and then has to name them itself.
+    services.sssd.settings = lib.mkIf (sssd.enable && sssd.config == "") {
+      sssd.services = lib.mkDefault "nss, pam, ifp";
+    };
+
+    environment.etc."sssd/pki/sssd_auth_ca_db.pem" = lib.mkIf (cfg.caFile != null) {
+      source = cfg.caFile;
+    };
+
+    # `pam-cockpit-cert status`, and the manual pages.
+    environment.systemPackages = [ cfg.package ];
+  };
+}

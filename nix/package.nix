@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pam_cockpit_cert authors
+#
+# The PAM module, cockpit-cert-session, pam-cockpit-cert, their manual pages
+# and completions. Go's dependencies come in the way of buildGoModule; what is
+# built, with which flags, and where it goes is the Makefile's business, so
+# that this package is the same as every other.
+{
+  lib,
+  buildGoModule,
+  pam,
+}:
+
+let
+  makeArgs = ''GO=go PREFIX="$out" PAMDIR="$out/lib/security" SBINDIR="$out/bin"'';
+in
+buildGoModule {
+  pname = "pam_cockpit_cert";
+  version = lib.fileContents ../VERSION;
+
+  # Less what other packages and Nix itself are made with. test/ stays: the
+  # packages it imports are part of the vendorHash.
+  src = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.difference ../. (
+      lib.fileset.unions (
+        map lib.fileset.maybeMissing [
+          ../.ci
+          ../build
+          ../container
+          ../deb
+          ../flake.lock
+          ../flake.nix
+          ../nix
+          ../rpm
+        ]
+      )
+    );
+  };
+
+  # `make tidy` refreshes it, `make check` compares.
+  vendorHash = lib.fileContents ./vendor-hash;
+
+  buildInputs = [ pam ];
+
+  buildPhase = ''
+    runHook preBuild
+    make ${makeArgs} all
+    runHook postBuild
+  '';
+
+  checkPhase = ''
+    runHook preCheck
+    go test ./cmd/... ./internal/... ./module/...
+    runHook postCheck
+  '';
+
+  installPhase = ''
+    runHook preInstall
+    make ${makeArgs} install
+    runHook postInstall
+  '';
+
+  meta = {
+    description = "PAM module that logs Cockpit users in by their TLS client certificate";
+    longDescription = ''
+      Cockpit asks PAM with no user name; this module finds the certificate
+      that the kernel says the connection was made with, and asks SSSD who it
+      belongs to.
+    '';
+    license = lib.licenses.lgpl21Plus;
+    mainProgram = "pam-cockpit-cert";
+    platforms = lib.platforms.linux;
+  };
+}

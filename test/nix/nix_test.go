@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package nix checks the flake, the package and the NixOS module with Nix
+// itself.
+//
+// What needs only Nix (Debian: nix-bin) runs wherever that is installed.
+// Evaluating the NixOS module takes nixpkgs, which no Debian package has: name
+// the folder of a copy in NIXPKGS.
+package nix
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const top = "../.."
+
+// nixCommand is a Nix program with a store and a configuration of its own, so
+// that the host's are neither needed nor touched.
+func nixCommand(t *testing.T, program string, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Skipf("no %s here (Debian: nix-bin)", program)
+	}
+	home := t.TempDir()
+	t.Cleanup(func() { makeWritable(home) })
+	conf := filepath.Join(home, "nix.conf")
+	settings := "experimental-features = nix-command flakes\nbuild-users-group =\nsubstituters =\nflake-registry =\nsandbox = false\n"
+	if err := os.WriteFile(conf, []byte(settings), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Dir = top
+	cmd.Env = append(os.Environ(), "HOME="+home, "NIX_CONF_DIR="+home, "NIX_PATH=", "NIX_REMOTE=",
+		"NIX_STORE_DIR="+home+"/store", "NIX_STATE_DIR="+home+"/state", "NIX_LOG_DIR="+home+"/log")
+	return cmd
+}
+
+// makeWritable lets the owner remove what Nix has made read-only.
+func makeWritable(dir string) {
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = os.Chmod(path, 0o755)
+		}
+		return err
+	})
+}
+
+func output(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, &stderr)
+	}
+	return string(out)
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(top, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestEveryNixFileParses(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(top, "nix", "*.nix"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no Nix files: %v", err)
+	}
+	for i, f := range files {
+		files[i] = filepath.Join("nix", filepath.Base(f))
+	}
+	output(t, nixCommand(t, "nix-instantiate", append([]string{"--parse", "flake.nix"}, files...)...))
+}
+
+// lock is what flake.lock says of an input.
+type lock struct {
+	Nodes map[string]struct {
+		Locked struct {
+			LastModified           int64
+			NarHash, Rev           string
+			Owner, Repo, Ref, Type string
+		}
+		Original struct{ Owner, Repo, Ref, Type string }
+		Inputs   map[string]string
+	}
+	Root    string
+	Version int
+}
+
+func TestTheLockIsThatOfTheFlakesInputs(t *testing.T) {
+	input := regexp.MustCompile(`inputs\.(\w+)\.url = "github:([^/"]+)/([^/"]+)/([^/"]+)"`).FindAllStringSubmatch(read(t, "flake.nix"), -1)
+	var l lock
+	if err := json.Unmarshal([]byte(read(t, "flake.lock")), &l); err != nil {
+		t.Fatal(err)
+	}
+	if l.Version != 7 {
+		t.Errorf("version %d of flake.lock, want 7", l.Version)
+	}
+	if got := len(l.Nodes[l.Root].Inputs); got != len(input) || got == 0 {
+		t.Errorf("%d inputs locked, %d in flake.nix", got, len(input))
+	}
+	for _, in := range input {
+		node := l.Nodes[l.Nodes[l.Root].Inputs[in[1]]]
+		o := node.Original
+		if o.Type != "github" || o.Owner != in[2] || o.Repo != in[3] || o.Ref != in[4] {
+			t.Errorf("%s: locked for %+v, flake.nix wants %s", in[1], o, in[0])
+		}
+		if node.Locked.Owner != o.Owner || node.Locked.Repo != o.Repo {
+			t.Errorf("%s: locked to another repository, %s/%s", in[1], node.Locked.Owner, node.Locked.Repo)
+		}
+		if !regexp.MustCompile(`^[0-9a-f]{40}$`).MatchString(node.Locked.Rev) {
+			t.Errorf("%s: locked to %q, no revision", in[1], node.Locked.Rev)
+		}
+		if !regexp.MustCompile(`^sha256-[A-Za-z0-9+/]{43}=$`).MatchString(node.Locked.NarHash) {
+			t.Errorf("%s: %q is no NAR hash", in[1], node.Locked.NarHash)
+		}
+	}
+}
+
+// An incomplete lock would make every user's Nix resolve the branch anew;
+// offline, Nix then fails.
+func TestNixTakesTheLockAsItIs(t *testing.T) {
+	dir := t.TempDir()
+	for _, f := range []string{"flake.nix", "flake.lock"} {
+		if err := os.WriteFile(filepath.Join(dir, f), []byte(read(t, f)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var metadata struct {
+		Locks lock
+	}
+	cmd := nixCommand(t, "nix", "flake", "metadata", "--json", "--offline", "--no-write-lock-file", "path:"+dir)
+	if err := json.Unmarshal([]byte(output(t, cmd)), &metadata); err != nil {
+		t.Fatal(err)
+	}
+	var recorded lock
+	if err := json.Unmarshal([]byte(read(t, "flake.lock")), &recorded); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := metadata.Locks.Nodes["nixpkgs"].Locked, recorded.Nodes["nixpkgs"].Locked; got != want {
+		t.Errorf("Nix resolves nixpkgs to %+v, flake.lock says %+v", got, want)
+	}
+}
+
+// TestTheModuleHasTheRuleOfEveryOtherPackage needs no Nix: the control field
+// of the one rule file must be in the module as it is.
+func TestTheModuleHasTheRuleOfEveryOtherPackage(t *testing.T) {
+	control := regexp.MustCompile(`\[[^\]]*\]`).FindString(read(t, ruleFile))
+	if control == "" {
+		t.Fatalf("no control field in %s", ruleFile)
+	}
+	module := read(t, "nix/module.nix")
+	if !strings.Contains(module, `control = "`+control+`";`) {
+		t.Errorf("nix/module.nix has another control field than %s", control)
+	}
+	if n := strings.Count(module, control); n != strings.Count(module, "[success=") {
+		t.Errorf("nix/module.nix has other control fields than %s", control)
+	}
+}
+
+// ruleFile is where packages take the rule from.
+const ruleFile = "pam.d/rule"
+
+func TestTheModuleInNixOS(t *testing.T) {
+	nixpkgs := os.Getenv("NIXPKGS")
+	if nixpkgs == "" {
+		t.Skip("no nixpkgs here: name a copy of it in NIXPKGS")
+	}
+	got := output(t, nixCommand(t, "nix-instantiate", "--eval", "--strict", "-E",
+		"map (f: (import f { pkgs = import "+nixpkgs+" { }; }).drvPath != \"\") [ ./nix/check.nix ./nix/test.nix ]"))
+	if strings.TrimSpace(got) != "[ true true ]" {
+		t.Errorf("the checks evaluate to %s", got)
+	}
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+package nix
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// evaluated is what Nix makes of package.nix with the arguments below.
+type evaluated struct {
+	Version, VendorHash                  string
+	BuildPhase, CheckPhase, InstallPhase string
+	Dropped                              []string
+}
+
+// expression calls package.nix with buildGoModule handing back its argument:
+// the phases are then the ones that Nix would run. lib's file sets are
+// replaced by lists of what the source leaves out.
+const expression = `
+let
+  lib = {
+    fileContents = f: builtins.head (builtins.match "([^\n]*)\n*" (builtins.readFile f));
+    fileset = {
+      toSource = { root, fileset }: fileset;
+      difference = _all: less: less;
+      unions = sets: sets;
+      maybeMissing = toString;
+    };
+    licenses.lgpl21Plus = null;
+    platforms.linux = null;
+  };
+  p = import ./nix/package.nix {
+    inherit lib;
+    buildGoModule = arguments: arguments;
+    pam = null;
+  };
+in
+{
+  inherit (p) version vendorHash buildPhase checkPhase installPhase;
+  dropped = p.src;
+}`
+
+// TestThePackagesPhasesInstallEverything runs package.nix's phases in the way
+// and in the environment of buildGoModule, outside of Nix: with the source that
+// the package has, vendored dependencies, and no network.
+func TestThePackagesPhasesInstallEverything(t *testing.T) {
+	var p evaluated
+	out := output(t, nixCommand(t, "nix-instantiate", "--eval", "--strict", "--json", "-E", expression))
+	if err := json.Unmarshal([]byte(out), &p); err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.TrimSpace(read(t, "VERSION")); p.Version != want {
+		t.Errorf("version %q, want %q", p.Version, want)
+	}
+	if want := strings.TrimSpace(read(t, "nix/vendor-hash")); p.VendorHash != want {
+		t.Errorf("vendorHash %q, want %q", p.VendorHash, want)
+	}
+
+	goTool := strings.TrimSpace(output(t, inTop(exec.Command("test/go"))))
+	dir := t.TempDir()
+	src, dst := filepath.Join(dir, "source"), filepath.Join(dir, "out")
+	copySource(t, src, p.Dropped)
+	vendor := exec.Command(goTool, "mod", "vendor")
+	vendor.Dir = src
+	output(t, vendor)
+	// Less its dropped parts, the source must have the same dependencies as the
+	// whole, which is what `make check` compares nix/vendor-hash with.
+	if got := strings.TrimSpace(output(t, nixCommand(t, "nix", "hash", "path", filepath.Join(src, "vendor")))); got != p.VendorHash {
+		t.Errorf("vendorHash %s, Nix says %s", p.VendorHash, got)
+	}
+
+	script := "set -e\nrunHook() { :; }\n" + p.BuildPhase + p.CheckPhase + p.InstallPhase
+	build := exec.Command("bash", "-c", script)
+	build.Dir = src
+	build.Env = append(os.Environ(), "out="+dst, "PATH="+filepath.Dir(goTool)+":"+os.Getenv("PATH"),
+		"GO111MODULE=on", "GOTOOLCHAIN=local", "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=-mod=vendor -trimpath",
+		"CGO_ENABLED=1", "MAKEFLAGS=", "MFLAGS=")
+	output(t, build)
+
+	for _, want := range []string{
+		"bin/pam-cockpit-cert",
+		"lib/security/pam_cockpit_cert.so",
+		"libexec/pam_cockpit_cert/cockpit-cert-session",
+		"share/bash-completion/completions/pam-cockpit-cert",
+		"share/doc/pam_cockpit_cert/LICENSE",
+		"share/doc/pam_cockpit_cert/README.md",
+		"share/fish/vendor_completions.d/pam-cockpit-cert.fish",
+		"share/man/man8/cockpit-cert-session.8",
+		"share/man/man8/pam-cockpit-cert.8",
+		"share/man/man8/pam_cockpit_cert.8",
+		"share/zsh/site-functions/_pam-cockpit-cert",
+	} {
+		if _, err := os.Stat(filepath.Join(dst, want)); err != nil {
+			t.Error(err)
+		}
+	}
+
+	// Nix refuses a package that refers to Go (disallowedReferences), and what
+	// refers to the build folder differs from build to build.
+	goRoot := strings.TrimSpace(output(t, exec.Command(goTool, "env", "GOROOT")))
+	walk(t, dst, func(path string) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, leaked := range []string{goRoot + "/", dir} {
+			// An installed file may know where it is installed.
+			if bytes.Contains(bytes.ReplaceAll(data, []byte(dst), nil), []byte(leaked)) {
+				t.Errorf("%s contains %s", path, leaked)
+			}
+		}
+	})
+}
+
+func inTop(cmd *exec.Cmd) *exec.Cmd {
+	cmd.Dir = top
+	return cmd
+}
+
+// copySource copies what git knows, as a flake's source is, less the dropped
+// paths.
+func copySource(t *testing.T, dst string, dropped []string) {
+	t.Helper()
+	root, err := filepath.Abs(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err = filepath.EvalSymlinks(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := output(t, inTop(exec.Command("git", "ls-files", "-z")))
+	for _, name := range strings.Split(strings.TrimSuffix(files, "\x00"), "\x00") {
+		path := filepath.Join(root, name)
+		if slices.ContainsFunc(dropped, func(d string) bool { return path == d || strings.HasPrefix(path, d+"/") }) {
+			continue
+		}
+		to := filepath.Join(dst, name)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(to, data, info.Mode().Perm()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func walk(t *testing.T, root string, visit func(path string)) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			visit(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
