@@ -32,6 +32,8 @@ ifeq ($(origin GO),undefined)
 GO          = $(eval GO := $$(shell test/go))$(GO)
 endif
 BUILD      := build
+# Tests call go themselves.
+GOTEST      = PATH="$(dir $(GO)):$$PATH" $(GO) test -count=1
 GOBUILD     = CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false
 
 # Fragments append to these: programs to build, what `make check` and
@@ -76,12 +78,12 @@ install: all
 ## check: lint and every test that needs no booted system
 .PHONY: check
 check: deps-check all lint $(CHECKS)
-	$(GO) test -count=1 ./...
+	$(GOTEST) ./...
 
 ## check-systems: boot machines, build and install every package
 .PHONY: check-systems
 check-systems: deps-check deps-systems all
-	$(GO) test -count=1 -tags systems -timeout 60m -p 2 ./test/...
+	$(GOTEST) -tags systems -timeout 60m -p 2 ./test/...
 
 .PHONY: deps-check deps-systems
 deps-check:

@@ -3,12 +3,19 @@
 
 MODULE := $(BUILD)/pam_cockpit_cert.so
 
+# Go's relocations packed, where libc's loader knows how (glibc 2.36): some
+# 300 KiB less in every login process.
+RELR := $(shell printf '2.36\n%s\n' "$$(getconf GNU_LIBC_VERSION | sed 's/glibc //')" | sort -CV && \
+	echo 'int main(void) { return 0; }' | \
+	$(CC) -x c - -o /dev/null -Wl,--fatal-warnings -Wl,-z,pack-relative-relocs 2>/dev/null && \
+	echo -Wl,-z,pack-relative-relocs)
+
 # netgo,osusergo: the worker is forked from a host that may have threads, so
 # that Go calls no libc function that may take a lock. The linker options park
 # the runtime's start and hide every symbol but libpam's two.
 MODULE_LDFLAGS = -Wl,-T,$(CURDIR)/module/runtime.ld \
 	-Wl,--version-script=$(CURDIR)/module/module.map \
-	-Wl,-soname,pam_cockpit_cert.so -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs
+	-Wl,-soname,pam_cockpit_cert.so -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs $(RELR)
 MODULE_BUILD = $(GOBUILD) -buildmode=c-shared -ldflags='-buildid= -linkmode=external -extldflags "$(MODULE_LDFLAGS)"'
 
 MODULE_SOURCES = $(wildcard module/*) $(shell find internal -name '*.go') go.mod
