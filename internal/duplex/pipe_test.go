@@ -136,6 +136,9 @@ func TestAPartyThatIsGoneIsGoneForTheOther(t *testing.T) {
 			leaving.Close()
 			hear(t, staying, "farewell")
 			hearEnd(t, staying)
+			// The pipe ends although the one who stays is silent, and has
+			// closed nothing.
+			wait(t, ended)
 			// Not half-closed: nothing that is said reaches anybody, and the
 			// one who says it knows.
 			for deadline := time.Now().Add(patience); ; {
@@ -147,8 +150,6 @@ func TestAPartyThatIsGoneIsGoneForTheOther(t *testing.T) {
 					t.Fatalf("writing to nobody: %v", err)
 				}
 			}
-			// The pipe ended although the one who stays has closed nothing.
-			wait(t, ended)
 		})
 	}
 }
@@ -314,9 +315,14 @@ func TestOpenTakesStreamsOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	for _, f := range []*os.File{file, null} {
-		if _, err := Open(int(f.Fd()), "it"); !errors.Is(err, ErrNotAStream) {
-			t.Errorf("%s: %v, want %v", f.Name(), err, ErrNotAStream)
+	datagrams, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(datagrams)
+	for name, fd := range map[string]int{"a file": int(file.Fd()), "a device": int(null.Fd()), "a datagram socket": datagrams} {
+		if _, err := Open(fd, "it"); !errors.Is(err, ErrNotAStream) {
+			t.Errorf("%s: %v, want %v", name, err, ErrNotAStream)
 		}
 	}
 	if _, err := Open(-1, "it"); !errors.Is(err, syscall.EBADF) || !strings.Contains(err.Error(), "it:") {

@@ -26,6 +26,7 @@ func TestNext(t *testing.T) {
 			stream: "16\n0123456789abcdef", payload: "0123456789abcdef", raw: "16\n0123456789abcdef"},
 		{name: "bytes that are no text", stream: "4\n\x00\xff\n\x80", payload: "\x00\xff\n\x80", raw: "4\n\x00\xff\n\x80"},
 		{name: "nothing at all", stream: "", err: io.EOF},
+		{name: "the end behind one digit", stream: "1", err: io.ErrUnexpectedEOF, raw: "1"},
 		{name: "the end inside the length", stream: "12", err: io.ErrUnexpectedEOF, raw: "12"},
 		{name: "the end behind the length", stream: "12\n", err: io.ErrUnexpectedEOF, raw: "12\n"},
 		{name: "the end inside the payload", stream: "12\nabc", err: io.ErrUnexpectedEOF, raw: "12\nabc"},
