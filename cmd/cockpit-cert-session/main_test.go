@@ -41,7 +41,7 @@ const patience = 20 * time.Second
 var (
 	challenge = framed("\n" + `{"command":"authorize","cookie":"session1234","challenge":"*"}` + "\n")
 	reply     = framed("\n" + `{"command":"authorize","cookie":"session1234","response":"tls-cert 69cbda7","remote-peer":"::ffff:203.0.113.7"}`)
-	rewritten = framed("\n" + `{"command":"authorize","cookie":"session1234","response":"Basic ","remote-peer":"::ffff:203.0.113.7"}`)
+	rewritten = framed("\n" + `{"command":"authorize","cookie":"session1234","response":"Basic Og==","remote-peer":"::ffff:203.0.113.7"}`)
 )
 
 func framed(payload string) string { return string(frame.Append(nil, []byte(payload))) }

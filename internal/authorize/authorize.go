@@ -7,8 +7,8 @@
 // doc/authentication.md and doc/protocol.md.
 //
 // It makes the one change by which cockpit-cert-session lets PAM decide: the
-// reply "tls-cert TOKEN" becomes "Basic " with nothing behind it, for which
-// cockpit-session calls pam_start with no user name.
+// reply "tls-cert TOKEN" becomes one with an empty user name and password, which
+// cockpit-session hands to pam_start.
 package authorize
 
 import (
@@ -67,10 +67,16 @@ func Parse(payload []byte) (kind Kind, cookie string) {
 // certificate is the scheme; in Cockpit 239 it is the whole response.
 const certificate = "tls-cert"
 
+// nobody is what replaces it: the scheme and, in base64, ":". With nothing behind
+// the scheme cockpit-session has no user name at all, and where PAM refuses it
+// dies while it records the failed login (btmp_log in its session-utils.c, up to
+// 370 at least), with the reason unsaid.
+const nobody = "Basic Og=="
+
 // Rewrite returns the reply to the challenge with the given cookie with its
-// response, "tls-cert" and perhaps a token, replaced by "Basic ". All the rest
-// of payload is kept, in the compact form that cockpit-session's search for
-// `"response":"` needs.
+// response, "tls-cert" and perhaps a token, replaced by that of nobody. All the
+// rest of payload is kept, in the compact form that cockpit-session's search
+// for `"response":"` needs.
 //
 // The error is ErrMalformed or ErrScheme.
 func Rewrite(payload []byte, cookie string) ([]byte, error) {
@@ -98,10 +104,10 @@ func Rewrite(payload []byte, cookie string) ([]byte, error) {
 	}
 
 	value := message.values["response"]
-	out := make([]byte, 0, len(payload)+len(`"Basic "`))
+	out := make([]byte, 0, len(payload)+len(`"`+nobody+`"`))
 	out = append(out, '\n')
 	out = append(out, message.compact[:value.start]...)
-	out = append(out, `"Basic "`...)
+	out = append(out, `"`+nobody+`"`...)
 	out = append(out, message.compact[value.end:]...)
 
 	// cockpit-session takes the first match in the whole text (get_authorize_key

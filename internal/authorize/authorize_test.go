@@ -46,31 +46,31 @@ func TestRewrite(t *testing.T) {
 	for _, test := range []struct{ name, payload, want string }{
 		{"Cockpit 337 gives a token and the remote peer",
 			`{"command":"authorize","cookie":"x1","response":"tls-cert ` + token + `","remote-peer":"::ffff:127.0.0.1"}`,
-			`{"command":"authorize","cookie":"x1","response":"Basic ","remote-peer":"::ffff:127.0.0.1"}`},
+			`{"command":"authorize","cookie":"x1","response":"Basic Og==","remote-peer":"::ffff:127.0.0.1"}`},
 		{"Cockpit 287 gives a token",
 			`{"command":"authorize","cookie":"x1","response":"tls-cert ` + token + `"}`,
-			`{"command":"authorize","cookie":"x1","response":"Basic "}`},
+			`{"command":"authorize","cookie":"x1","response":"Basic Og=="}`},
 		{"Cockpit 239 gives nothing but the scheme",
 			`{"command":"authorize","cookie":"x1","response":"tls-cert"}`,
-			`{"command":"authorize","cookie":"x1","response":"Basic "}`},
+			`{"command":"authorize","cookie":"x1","response":"Basic Og=="}`},
 		{"the order does not matter",
 			`{"response":"tls-cert x","cookie":"x1","command":"authorize"}`,
-			`{"response":"Basic ","cookie":"x1","command":"authorize"}`},
+			`{"response":"Basic Og==","cookie":"x1","command":"authorize"}`},
 		{"members that Cockpit may add one day are kept, byte for byte",
 			`{"a":[1,2.50,{"b":null}],"command":"authorize","c":"\u00e9\u003c<é","cookie":"x1","response":"tls-cert x","z":1e400}`,
-			`{"a":[1,2.50,{"b":null}],"command":"authorize","c":"\u00e9\u003c<é","cookie":"x1","response":"Basic ","z":1e400}`},
+			`{"a":[1,2.50,{"b":null}],"command":"authorize","c":"\u00e9\u003c<é","cookie":"x1","response":"Basic Og==","z":1e400}`},
 		{"blanks go, for cockpit-session would not find the key",
 			"{ \"command\" : \"authorize\",\n\t\"cookie\": \"x1\", \"response\" : \"tls-cert x\", \"s\": \" : \" }\n",
-			`{"command":"authorize","cookie":"x1","response":"Basic ","s":" : "}`},
+			`{"command":"authorize","cookie":"x1","response":"Basic Og==","s":" : "}`},
 		{"a value may look like the key",
 			`{"command":"authorize","a":"response","b":"\"response\":\"","cookie":"x1","response":"tls-cert x"}`,
-			`{"command":"authorize","a":"response","b":"\"response\":\"","cookie":"x1","response":"Basic "}`},
+			`{"command":"authorize","a":"response","b":"\"response\":\"","cookie":"x1","response":"Basic Og=="}`},
 		{"escapes in the response are read",
 			`{"command":"authorize","cookie":"x1","response":"tls\u002dcert x"}`,
-			`{"command":"authorize","cookie":"x1","response":"Basic "}`},
+			`{"command":"authorize","cookie":"x1","response":"Basic Og=="}`},
 		{"escapes in the cookie are read",
 			`{"command":"authorize","cookie":"x\u0031","response":"tls-cert x"}`,
-			`{"command":"authorize","cookie":"x\u0031","response":"Basic "}`},
+			`{"command":"authorize","cookie":"x\u0031","response":"Basic Og=="}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := Rewrite([]byte("\n"+test.payload), "x1")
@@ -192,7 +192,7 @@ func FuzzRewrite(f *testing.F) {
 		if !ok || response != "tls-cert" && !strings.HasPrefix(response, "tls-cert ") {
 			t.Fatalf("rewrote the response %q", before["response"])
 		}
-		before["response"] = "Basic "
+		before["response"] = "Basic Og=="
 		if !reflect.DeepEqual(before, after) {
 			t.Fatalf("%q became %q", payload, got)
 		}
@@ -201,13 +201,13 @@ func FuzzRewrite(f *testing.F) {
 		if err := json.Compact(&compact, payload[1:]); err != nil {
 			t.Fatal(err)
 		}
-		head, tail, _ := strings.Cut(string(got[1:]), `"response":"Basic "`)
+		head, tail, _ := strings.Cut(string(got[1:]), `"response":"Basic Og=="`)
 		if !strings.HasPrefix(compact.String(), head+`"response":"`) || !strings.HasSuffix(compact.String(), tail) {
 			t.Fatalf("%q became %q", compact.String(), got)
 		}
 		// As get_authorize_key in Cockpit's session-utils.c does it.
 		_, found, _ := strings.Cut(string(got), `"response":"`)
-		if value, _, ok := strings.Cut(found, `"`); !ok || value != "Basic " {
+		if value, _, ok := strings.Cut(found, `"`); !ok || value != "Basic Og==" {
 			t.Fatalf("cockpit-session would find %q in %q", value, got)
 		}
 	})
