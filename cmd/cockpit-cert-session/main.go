@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"pam_cockpit_cert/internal/certsession"
 	"pam_cockpit_cert/internal/duplex"
@@ -31,7 +32,11 @@ Options:
 
 func main() {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
+	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(sig) { // nohup(1) means it
+			signal.Notify(signals, sig)
+		}
+	}
 	// A write to a party that is gone shall fail, not kill: the party's
 	// partner has to be told.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
@@ -84,7 +89,8 @@ func exit(status certsession.Status) {
 	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGKILL:
 		signal.Reset(status.Signal)
 		_ = syscall.Kill(os.Getpid(), status.Signal)
-		select {}
+		// It may reach another thread, a moment later, or be ignored.
+		time.Sleep(time.Second)
 	}
 	// Go makes of the others something of its own.
 	os.Exit(128 + int(status.Signal))
