@@ -11,6 +11,9 @@ SESSION_BUILD  ?= CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode
 
 PROGRAMS += $(SESSION)
 
+# Its cockpit-session, for test/session.
+APT_CHECK += cockpit-ws
+
 .PHONY: $(SESSION)
 $(SESSION):
 	$(SESSION_BUILD) -o $@ ./cmd/cockpit-cert-session

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package session_test has cockpit-cert-session execute Cockpit's own setuid
+// cockpit-session, as cockpit-ws 248 to 329 would have it: unprivileged, and
+// with PAM stacks that need neither a certificate nor SSSD.
+package session_test
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pam_cockpit_cert/internal/authorize"
+	"pam_cockpit_cert/internal/frame"
+	"pam_cockpit_cert/test/pamhost"
+	"pam_cockpit_cert/test/private"
+)
+
+// The setuid program of Debian's cockpit-ws up to 329, and its group.
+const (
+	cockpitSession = "/usr/lib/cockpit/cockpit-session"
+	group          = "cockpit-wsinstance"
+)
+
+// Where cockpit-session looks for cockpit-bridge first; empty here.
+const bin = "/usr/local/bin"
+
+// patience bounds what must happen soon.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	// cockpit-session records logins, good and bad, in /var/log.
+	private.Main(m, "/var/log", bin)
+}
+
+// What PAM decides, cockpit-ws gets to know in cockpit-session's own words.
+// (Were the user name missing and not empty, cockpit-session would crash where
+// the first of these says why.)
+func TestPAMRefuses(t *testing.T) {
+	for _, test := range []struct{ name, auth, problem string }{
+		{"it denies", "required pam_deny.so", "authentication-failed"},
+		{"it knows no such user", "required pam_unix.so", "authentication-failed"},
+		// To pam_permit a user without a name is nobody, who has no shell.
+		{"it lets in who may not", "required pam_permit.so", "access-denied"},
+		{"it fails", "required pam_no_such_module.so", "internal-error"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ws := login(t, test.auth)
+			ws.problem(test.problem)
+			ws.exits(5)
+		})
+	}
+}
+
+// To the end of a session, what the bridge and cockpit-ws say to each other
+// passes; and the program ends when and as cockpit-session does.
+func TestASession(t *testing.T) {
+	shellForNobody(t)
+	bridge(t, `id -un; exec cat`)
+	ws := login(t, "required pam_permit.so")
+	ws.hear("nobody\n")
+	ws.say("\x00 anything \xff")
+	ws.hear("\x00 anything \xff")
+	ws.CloseWrite()
+	ws.hearEnd()
+	ws.exits(0)
+}
+
+func TestTheBridgeFails(t *testing.T) {
+	shellForNobody(t)
+	t.Run("with a status", func(t *testing.T) {
+		bridge(t, "echo something; exit 9")
+		ws := login(t, "required pam_permit.so")
+		ws.hear("something\n")
+		ws.hearEnd()
+		ws.exits(9)
+	})
+	t.Run("for it is not there", func(t *testing.T) {
+		if path, err := exec.LookPath("cockpit-bridge"); err == nil {
+			t.Skipf("there is a %s", path)
+		}
+		ws := login(t, "required pam_permit.so")
+		ws.problem("no-cockpit")
+		ws.exits(127)
+	})
+}
+
+// cockpit-session is root's, and no signal of ours reaches it; that we hang up
+// does, and it still ends its session in order.
+func TestASignal(t *testing.T) {
+	shellForNobody(t)
+	bridge(t, `echo here; cat; echo over >`+bin+`/over`)
+	if err := os.Chmod(bin, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	ws := login(t, "required pam_permit.so")
+	ws.hear("here\n")
+	if err := ws.program.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ws.hearEnd()
+	ws.exits(0)
+	if _, err := os.Stat(filepath.Join(bin, "over")); err != nil {
+		t.Errorf("the bridge did not end by itself: %v", err)
+	}
+}
+
+// shellForNobody lets PAM's user log in.
+func shellForNobody(t *testing.T) {
+	t.Helper()
+	private.Need(t)
+	text, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	for i, line := range lines {
+		if fields := strings.Split(line, ":"); fields[0] == "nobody" {
+			fields[5], fields[6] = "/", "/bin/sh\n"
+			lines[i] = strings.Join(fields, ":")
+		}
+	}
+	changed := filepath.Join(t.TempDir(), "passwd")
+	if err := os.WriteFile(changed, []byte(strings.Join(lines, "")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount(changed, "/etc/passwd", "", syscall.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount("/etc/passwd", syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// bridge puts a script in the place of cockpit-bridge.
+func bridge(t *testing.T, script string) {
+	t.Helper()
+	path := filepath.Join(bin, "cockpit-bridge")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(path) })
+}
+
+// cockpitWS is cockpit-ws's side of a session.
+type cockpitWS struct {
+	*net.UnixConn
+	t       *testing.T
+	said    *frame.Reader
+	program *exec.Cmd
+}
+
+// login logs in by certificate, with a PAM service whose auth stack is given.
+func login(t *testing.T, auth string) *cockpitWS {
+	t.Helper()
+	private.Need(t)
+	if info, err := os.Stat(cockpitSession); errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode()&os.ModeSetuid == 0 {
+		t.Skipf("needs the setuid %s of Cockpit up to 329", cockpitSession)
+	}
+	wsGroup, err := user.LookupGroup(group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gid, err := strconv.ParseUint(wsGroup.Gid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private.Copy(t, "/etc/pam.d")
+	pamhost.Service(t, "/etc/pam.d", "cockpit", "auth "+auth+"\naccount required pam_permit.so\nsession required pam_permit.so\n")
+
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs := os.NewFile(uintptr(pair[0]), "cockpit-ws"), os.NewFile(uintptr(pair[1]), "the program's")
+	defer ours.Close()
+	defer theirs.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws := &cockpitWS{UnixConn: conn.(*net.UnixConn), t: t, said: frame.NewReader(conn, 1<<20)}
+	ws.SetDeadline(time.Now().Add(patience))
+	ws.program = exec.Command(pamhost.Built(t, "cockpit-cert-session"), "--session", cockpitSession, "localhost")
+	ws.program.Stdin, ws.program.Stdout, ws.program.Stderr = theirs, theirs, os.Stderr
+	// Some user whom no file of root's knows, as cockpit-ws's is.
+	ws.program.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 64123, Gid: uint32(gid)}}
+	if err := ws.program.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ws.Close()
+		if ws.program.ProcessState == nil {
+			ws.program.Process.Kill()
+			ws.program.Wait()
+		}
+	})
+
+	payload, err := ws.said.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind, cookie := authorize.Parse(payload)
+	if kind != authorize.Challenge {
+		t.Fatalf("cockpit-session begins with %q", payload)
+	}
+	ws.say(string(frame.Append(nil, []byte("\n"+`{"command":"authorize","cookie":"`+cookie+`","response":"tls-cert 0123"}`))))
+	return ws
+}
+
+func (ws *cockpitWS) say(text string) {
+	ws.t.Helper()
+	if _, err := io.WriteString(ws, text); err != nil {
+		ws.t.Fatal(err)
+	}
+}
+
+func (ws *cockpitWS) hear(text string) {
+	ws.t.Helper()
+	got := make([]byte, len(text))
+	if n, err := io.ReadFull(ws, got); err != nil || string(got) != text {
+		ws.t.Fatalf("heard %q, %v, want %q", got[:n], err, text)
+	}
+}
+
+func (ws *cockpitWS) hearEnd() {
+	ws.t.Helper()
+	if rest, err := io.ReadAll(ws); len(rest) > 0 || err != nil {
+		ws.t.Fatalf("heard %q, %v, want the end", rest, err)
+	}
+}
+
+// problem expects the login to end with a problem, and no question before.
+func (ws *cockpitWS) problem(code string) {
+	ws.t.Helper()
+	payload, err := ws.said.Next()
+	if err != nil || !strings.Contains(string(payload), `"command":"init","version":1,"problem":"`+code+`"`) {
+		ws.t.Fatalf("heard %q, %v, want the problem %s", payload, err, code)
+	}
+}
+
+// exits expects the program to end with an exit status.
+func (ws *cockpitWS) exits(code int) {
+	ws.t.Helper()
+	timer := time.AfterFunc(patience, func() { ws.program.Process.Kill() })
+	defer timer.Stop()
+	ws.program.Wait()
+	if got := ws.program.ProcessState.ExitCode(); got != code {
+		ws.t.Errorf("the program ended as %v, want exit status %d", ws.program.ProcessState, code)
+	}
+}
