@@ -6,52 +6,59 @@ package clientcert
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
-	"fmt"
 )
 
-// Certificate is the one that the browser presented, and that cockpit-tls
-// validated in the TLS handshake.
+// Certificate is a client certificate whose fingerprint is that of an instance
+// of cockpit-ws.
 type Certificate struct {
-	// Instance is the name of Cockpit's systemd instance for the
-	// certificate: the SHA-256 fingerprint of DER, 64 lower-case hex digits.
-	Instance string
+	Instance string // SHA-256 of DER, 64 lower-case hex digits
 	DER      []byte
 }
 
-// pemType is RFC 7468's label.
-const pemType = "CERTIFICATE"
-
-// PEM returns the certificate in RFC 7468's textual encoding, nothing else.
+// PEM returns the textual encoding of RFC 7468: this one certificate, in lines
+// of 64 characters, and nothing else.
 func (c Certificate) PEM() string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: c.DER}))
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.DER}))
 }
 
-// parseCertificate reads what must be one certificate in PEM, and the one
-// whose fingerprint is the instance's name. Nothing may stand around it: SSSD
-// would take the first of two certificates, and skip text before it.
+var (
+	begin = []byte("-----BEGIN CERTIFICATE-----\n")
+	end   = []byte("-----END CERTIFICATE-----")
+)
+
+// parseCertificate returns the certificate in text, which must be one PEM block
+// as GnuTLS writes it for cockpit-tls, and the instance's own. encoding/pem
+// skips over what it does not understand, and would find a certificate among
+// rubbish; here, what is not base64 between the two lines is refused, a second
+// certificate too.
 func parseCertificate(text []byte, instance string) (Certificate, error) {
 	if len(text) == 0 {
-		return Certificate{}, errors.New("it is empty")
+		return Certificate{}, errors.New("there is no certificate in it")
 	}
 	if bytes.IndexByte(text, 0) >= 0 {
-		return Certificate{}, errors.New("it has a NUL byte")
+		return Certificate{}, errors.New("there is a NUL byte in it")
 	}
-	if !bytes.HasPrefix(text, []byte("-----BEGIN "+pemType+"-----")) {
-		return Certificate{}, errors.New("it does not begin with a certificate in PEM")
+	body, ok := bytes.CutPrefix(text, begin)
+	if !ok {
+		return Certificate{}, errors.New("it does not start with a certificate in PEM")
 	}
-	block, rest := pem.Decode(text)
-	if block == nil || block.Type != pemType || len(block.Headers) > 0 {
-		return Certificate{}, errors.New("its PEM is malformed")
+	body, ok = bytes.CutSuffix(bytes.TrimSuffix(body, []byte("\n")), end)
+	if !ok {
+		return Certificate{}, errors.New("it does not end with a certificate in PEM")
 	}
-	if len(bytes.TrimSpace(rest)) > 0 {
-		return Certificate{}, errors.New("it has more than one certificate")
+	der := make([]byte, base64.StdEncoding.DecodedLen(len(body)))
+	n, err := base64.StdEncoding.Strict().Decode(der, body)
+	if err != nil || n == 0 {
+		return Certificate{}, errors.New("it is not one certificate in PEM, and nothing else")
 	}
-	fingerprint := sha256.Sum256(block.Bytes)
-	if got := hex.EncodeToString(fingerprint[:]); got != instance {
-		return Certificate{}, fmt.Errorf("its fingerprint is %s, not the instance's", got)
+	der = der[:n]
+	sum := sha256.Sum256(der)
+	if fingerprint := hex.EncodeToString(sum[:]); fingerprint != instance {
+		return Certificate{}, errors.New("its certificate is another one: " + fingerprint)
 	}
-	return Certificate{Instance: instance, DER: block.Bytes}, nil
+	return Certificate{Instance: instance, DER: der}, nil
 }

@@ -6,127 +6,124 @@ package clientcert
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 )
 
-// What cockpit-tls's units are called, in every release.
+// Cockpit's name for an instance of cockpit-ws: below systemd's own root, and
+// followed by the certificate's fingerprint and ".service".
 const (
-	unitPrefix = "/system.slice/system-cockpithttps.slice/cockpit-wsinstance-https@"
+	unitPath   = "/system.slice/system-cockpithttps.slice/cockpit-wsinstance-https@"
 	unitSuffix = ".service"
-
-	instanceLength = 64
-
-	// withoutCertificate is the instance for browsers that presented none: the
-	// SHA-256 of nothing.
-	withoutCertificate = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
-// maxCgroupFile bounds what is read of /proc/PID/cgroup, in bytes: a dozen
-// hierarchies with paths of PATH_MAX.
-const maxCgroupFile = 64 << 10
+// withoutCertificate is the instance for browsers that presented none: the
+// SHA-256 of nothing.
+const withoutCertificate = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// cgroups are the two paths of a process by which systemd knows its unit, see
-// cgroups(7): of the unified hierarchy, and of version 1's name=systemd. A
-// host has the one, the other, or, in the hybrid layout, both.
+// cgroups are the paths of one process in the hierarchies that systemd keeps
+// its units in: the unified one (cgroup v2), name=systemd (v1), or both (the
+// hybrid layout). A hierarchy that the process is not listed in has no path.
 type cgroups struct {
-	unified, systemd string // "" where the hierarchy does not exist
+	unified, named string
 }
 
-// parseCgroups reads the text of /proc/PID/cgroup.
+// parseCgroups reads what cgroups(7) calls /proc/PID/cgroup: lines of
+// hierarchy:controllers:path, in an order that means nothing. The kernel lets
+// nobody put a newline into a path.
 func parseCgroups(text string) (cgroups, error) {
-	var c cgroups
+	var groups cgroups
 	for text != "" {
-		line, rest, _ := strings.Cut(text, "\n")
-		text = rest
-		id, controllersAndPath, ok1 := strings.Cut(line, ":")
-		controllers, path, ok2 := strings.Cut(controllersAndPath, ":")
-		if !ok1 || !ok2 || path == "" {
-			return cgroups{}, fmt.Errorf("malformed line %.100q", line)
+		line, rest, ok := strings.Cut(text, "\n")
+		if !ok {
+			return cgroups{}, errors.New("the last line is cut off")
 		}
-		var to *string
+		text = rest
+		hierarchy, rest, _ := strings.Cut(line, ":")
+		controllers, path, _ := strings.Cut(rest, ":")
+		if !strings.HasPrefix(path, "/") {
+			return cgroups{}, fmt.Errorf("malformed line %.80q", line)
+		}
+		var known *string
 		switch {
-		case id == "0" && controllers == "":
-			to = &c.unified
-		case controllers == "name=systemd":
-			to = &c.systemd
+		case hierarchy == "0" && controllers == "":
+			known = &groups.unified
+		case hierarchy != "0" && controllers == "name=systemd":
+			known = &groups.named
 		default:
 			continue
 		}
-		if *to != "" {
-			return cgroups{}, fmt.Errorf("second line for the same hierarchy: %.100q", line)
+		if *known != "" {
+			return cgroups{}, fmt.Errorf("one hierarchy is listed twice: %.80q", line)
 		}
-		*to = path
+		*known = path
 	}
-	return c, nil
+	return groups, nil
 }
 
-// readCgroups returns those of the process, a number or "self".
-func readCgroups(proc, process string) (cgroups, error) {
-	path := proc + "/" + process + "/cgroup"
-	file, err := os.Open(path)
-	if err != nil {
-		return cgroups{}, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxCgroupFile+1))
-	if err != nil {
-		return cgroups{}, err
-	}
-	if len(text) > maxCgroupFile {
-		return cgroups{}, fmt.Errorf("%s: more than %d bytes", path, maxCgroupFile)
-	}
-	c, err := parseCgroups(string(text))
-	if err != nil {
-		return cgroups{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return c, nil
+// mayBeInstance tells whether one of the paths has an instance's form. It
+// proves nothing yet: a user can make such a path below a group of their own.
+func (g cgroups) mayBeInstance() bool {
+	_, _, unified := splitUnit(g.unified)
+	_, _, named := splitUnit(g.named)
+	return unified || named
 }
 
-// errDisagree is what two hierarchies that name different instances come to.
-var errDisagree = errors.New("the two control group hierarchies name different instances of cockpit-ws")
-
-// instance returns the instance of cockpit-ws that a process with these
-// control groups belongs to, or "". init is PID 1's: below its own group, less
-// systemd's /init.scope, lies the /system.slice that only systemd can fill.
-// The same path below a group that is delegated to a user proves nothing.
-func (c cgroups) instance(init cgroups) (string, error) {
-	unified := instanceOf(c.unified, init.unified)
-	systemd := instanceOf(c.systemd, init.systemd)
+// instance returns the instance of cockpit-ws that the process belongs to, or
+// nothing. PID 1's own groups say where systemd's root is in each hierarchy:
+// inside a container that may not be the top.
+func (g cgroups) instance(pid1 cgroups) (string, error) {
+	unified := instanceBelow(systemdRoot(pid1.unified), g.unified)
+	named := instanceBelow(systemdRoot(pid1.named), g.named)
 	switch {
-	case unified == "":
-		return systemd, nil
-	case systemd == "" || systemd == unified:
+	case unified == "" || unified == named:
+		return named, nil
+	case named == "":
 		return unified, nil
 	default:
-		return "", errDisagree
+		return "", &RejectedError{Reason: "the unified and the systemd control group name two instances of cockpit-ws, " +
+			unified + " and " + named}
 	}
 }
 
-func instanceOf(path, initPath string) string {
-	root := strings.TrimSuffix(strings.TrimSuffix(initPath, "/init.scope"), "/")
-	unit, ok := strings.CutPrefix(path, root)
-	if !ok || initPath == "" {
+// systemdRoot returns the path below which systemd puts its slices: PID 1 is in
+// init.scope there, or in the root itself, where an old systemd leaves it. The
+// slash at the end tells the top, "/", from a hierarchy that PID 1 is not
+// listed in, below which there is nothing.
+func systemdRoot(pid1 string) string {
+	if pid1 == "" {
 		return ""
 	}
-	unit, ok = strings.CutPrefix(unit, unitPrefix)
-	if !ok {
-		return ""
-	}
-	instance, ok := strings.CutSuffix(unit, unitSuffix)
-	if !ok || !isInstance(instance) {
+	return strings.TrimSuffix(strings.TrimSuffix(pid1, "/init.scope"), "/") + "/"
+}
+
+// instanceBelow compares the whole path: nothing may come before the root or
+// after the unit.
+func instanceBelow(root, path string) string {
+	prefix, instance, ok := splitUnit(path)
+	if !ok || root != prefix+"/" {
 		return ""
 	}
 	return instance
 }
 
-// isInstance tells whether it is 64 lower-case hex digits.
+// splitUnit takes an instance's path apart, by lengths, from its end.
+func splitUnit(path string) (root, instance string, ok bool) {
+	path, ok = strings.CutSuffix(path, unitSuffix)
+	if !ok || len(path) < fingerprintLen {
+		return "", "", false
+	}
+	path, instance = path[:len(path)-fingerprintLen], path[len(path)-fingerprintLen:]
+	root, ok = strings.CutSuffix(path, unitPath)
+	return root, instance, ok && isInstance(instance)
+}
+
+const fingerprintLen = 64 // hex digits of a SHA-256
+
 func isInstance(s string) bool {
-	if len(s) != instanceLength {
+	if len(s) != fingerprintLen {
 		return false
 	}
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
 			return false
 		}

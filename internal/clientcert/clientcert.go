@@ -1,42 +1,59 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package clientcert finds the TLS client certificate behind a login to
-// Cockpit, of any release since 209.
+// Package clientcert tells which TLS client certificate a login to Cockpit
+// comes from, for every release of Cockpit since 209.
 //
-// cockpit-tls runs one instance of cockpit-ws for each certificate, as a
-// systemd unit that is named after the certificate's fingerprint, and exports
-// the certificate in a file. Whose login it is says the kernel alone, by the
-// control group of the process itself (up to Cockpit 329, cockpit-session is a
-// child of cockpit-ws), or of the process at the other end of standard input
-// (from 330 on it is a service with a socket). Which certificate that is says
-// its fingerprint: it must be the one in the control group's name.
+// cockpit-tls runs one instance of cockpit-ws for each certificate, in a unit
+// that is named after the certificate's SHA-256 fingerprint, and exports the
+// certificate to a file. The identity is the kernel's word alone, never a
+// peer's: the unit is read from the control group of this process (up to
+// Cockpit 329, cockpit-session is a child of cockpit-ws) or else of the process
+// that connected to standard input (from 330 on, cockpit-session is a service
+// with a socket). The file is believed because its certificate hashes to the
+// name of that unit.
 //
-// The package is part of what starts for each login, and imports little: not
-// crypto/x509 for one, for SSSD judges the certificate, not we.
+// The package runs inside a login: it imports little, and asks the kernel for
+// no more than it needs. Whether the certificate is valid is SSSD's to say, so
+// there is no crypto/x509 here.
 package clientcert
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 )
 
-// Source says where to look. The zero value is of no use.
+// Where the kernel and cockpit-tls put what a Source reads.
+const (
+	Proc   = "/proc"
+	TLSDir = "/run/cockpit/tls"
+)
+
+// Source says where to look. The zero value looks at this system, at standard
+// input, and takes this process for the PAM host.
 type Source struct {
-	Proc    string // proc(5), "/proc"
-	TLSDir  string // Cockpit's exported certificates, "/run/cockpit/tls"
-	Stdin   int    // the descriptor whose peer may be a cockpit-ws, 0
-	HostPID int    // the process that PAM was called in
+	Proc    string // proc(5); empty means Proc
+	TLSDir  string // where cockpit-tls exports certificates; empty means TLSDir
+	Stdin   int    // the descriptor whose peer may be a cockpit-ws
+	HostPID int    // the process that serves this one login; 0 means this process
 }
 
-// ErrNone says that no certificate is in play.
+// ErrNone says that no client certificate is in play: this is not a login from
+// cockpit-ws, the browser presented none, or its connection is gone.
 var ErrNone = errors.New("no client certificate is in play")
 
-// RejectedError says that a certificate is presented and cannot be trusted.
+// none is ErrNone with the reason.
+func none(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrNone, fmt.Sprintf(format, args...))
+}
+
+// RejectedError says that a certificate is presented that cannot be trusted.
+// Always used as a pointer.
 type RejectedError struct {
-	Reason string // what is wrong, or which file Err is about
-	Err    error  // may be nil
+	Reason string // what does not hold
+	Err    error  // the cause, or nil
 }
 
 func (e *RejectedError) Error() string {
@@ -48,9 +65,11 @@ func (e *RejectedError) Error() string {
 
 func (e *RejectedError) Unwrap() error { return e.Err }
 
-// Find returns the certificate behind this process's login. The error is
-// ErrNone, a RejectedError, or any other when this host fails us.
+// Find returns the certificate that this login comes from. Where there is none
+// the error is ErrNone; where one is presented and cannot be trusted, a
+// *RejectedError; any other error means that this host fails us.
 func (s Source) Find(ctx context.Context) (Certificate, error) {
+	s = s.withDefaults()
 	instance, err := s.instance()
 	if err != nil {
 		return Certificate{}, err
@@ -58,57 +77,69 @@ func (s Source) Find(ctx context.Context) (Certificate, error) {
 	return s.exported(ctx, instance)
 }
 
-// ByInstance returns the certificate of an instance of cockpit-ws, by its
-// name: 64 lower-case hex digits. Errors are as Find's.
+// ByInstance returns the certificate that cockpit-tls exported for an instance
+// of cockpit-ws, which is named by 64 lower-case hex digits. The errors are
+// those of Find.
 func (s Source) ByInstance(ctx context.Context, instance string) (Certificate, error) {
 	if !isInstance(instance) {
-		return Certificate{}, fmt.Errorf("%.100q is not a SHA-256 fingerprint of 64 lower-case hex digits", instance)
+		return Certificate{}, fmt.Errorf("%.80q is not the name of an instance of cockpit-ws: "+
+			"give a SHA-256 fingerprint, 64 lower-case hex digits", instance)
 	}
-	return s.exported(ctx, instance)
+	return s.withDefaults().exported(ctx, instance)
 }
 
-// instance returns the one that this login comes from.
+func (s Source) withDefaults() Source {
+	if s.Proc == "" {
+		s.Proc = Proc
+	}
+	if s.TLSDir == "" {
+		s.TLSDir = TLSDir
+	}
+	if s.HostPID == 0 {
+		s.HostPID = os.Getpid()
+	}
+	return s
+}
+
+// instance returns the instance of cockpit-ws that this login comes from. A
+// process inside an instance never looks at its peer: standard input is what
+// the instance gave it.
 func (s Source) instance() (string, error) {
-	init, err := readCgroups(s.Proc, "1")
+	own, err := s.ownInstance()
+	if err != nil || own != "" {
+		return own, err
+	}
+	return s.peerInstance()
+}
+
+func (s Source) ownInstance() (string, error) {
+	self, err := openProcess(s.Proc, "self")
+	if err != nil {
+		return "", fmt.Errorf("reading this process's control group: %w", err)
+	}
+	defer self.close()
+	own, err := self.cgroups()
+	if err != nil {
+		return "", fmt.Errorf("reading this process's control group: %w", err)
+	}
+	return s.instanceOf(own)
+}
+
+// instanceOf returns the instance that a process with these control groups
+// belongs to, or nothing. PID 1 is looked at only where that can matter, which
+// is not so in the many logins that have nothing to do with Cockpit.
+func (s Source) instanceOf(groups cgroups) (string, error) {
+	if !groups.mayBeInstance() {
+		return "", nil
+	}
+	init, err := openProcess(s.Proc, "1")
 	if err != nil {
 		return "", fmt.Errorf("reading PID 1's control group: %w", err)
 	}
-	own, err := readCgroups(s.Proc, "self")
+	defer init.close()
+	roots, err := init.cgroups()
 	if err != nil {
-		return "", fmt.Errorf("reading our control group: %w", err)
+		return "", fmt.Errorf("reading PID 1's control group: %w", err)
 	}
-	instance, err := own.instance(init)
-	if err != nil {
-		return "", &RejectedError{Reason: "our control group", Err: err}
-	}
-	if instance == "" {
-		instance, err = s.peerInstance(init)
-		if err != nil {
-			return "", err
-		}
-	}
-	if instance == withoutCertificate {
-		return "", fmt.Errorf("the browser presented none to Cockpit: %w", ErrNone)
-	}
-	return instance, nil
-}
-
-func (s Source) peerInstance(init cgroups) (string, error) {
-	peer, err := s.peerCgroups()
-	switch {
-	case errors.Is(err, errNoPeer):
-		return "", fmt.Errorf("this process is in no instance of cockpit-ws, and %w: %w", err, ErrNone)
-	case errors.Is(err, errPeerEnded), errors.Is(err, errPeerLater):
-		return "", &RejectedError{Reason: err.Error()}
-	case err != nil:
-		return "", fmt.Errorf("reading the control group of standard input's peer: %w", err)
-	}
-	instance, err := peer.instance(init)
-	if err != nil {
-		return "", &RejectedError{Reason: "the control group of standard input's peer", Err: err}
-	}
-	if instance == "" {
-		return "", fmt.Errorf("neither this process nor standard input's peer is in an instance of cockpit-ws: %w", ErrNone)
-	}
-	return instance, nil
+	return groups.instance(roots)
 }

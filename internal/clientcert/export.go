@@ -8,204 +8,203 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// maxFile bounds an exported file, in bytes: no certificate comes near it.
+	// maxFile bounds an exported file, in bytes; Cockpit's own bound.
 	maxFile = 100_000
 
-	// maxFiles bounds how many files of a folder are looked at. cockpit-tls
-	// exports one for each TLS connection, and systemd bounds these.
-	maxFiles = 100_000
+	// maxEntries bounds the entries of the folders that one search looks at.
+	// cockpit-tls exports one file for each open connection, and has fewer
+	// descriptors than that.
+	maxEntries = 100_000
 )
 
-// exported finds the file in which cockpit-tls exported the instance's
-// certificate. Where that is depends on Cockpit's release:
+// exported returns the certificate that cockpit-tls exported for the instance.
+// Cockpit up to 249 names the file after the instance. Later releases export a
+// file for each connection, with a random name, below a line with the unit's
+// control group: 250 to 256 to the same folder, 257 on to its folder clients.
 //
-//	209 to 249  TLSDir/INSTANCE          the certificate
-//	250 to 256  TLSDir/RANDOM            a line that names the control group, and the certificate
-//	257 on      TLSDir/clients/RANDOM    the same
-//
-// The instance is the certificate's fingerprint, so that whichever file is
-// found, it is the right one or it is refused.
+// What a file holds is the instance's own certificate, by its hash, or is
+// refused. So one good file is enough, whatever else is found.
 func (s Source) exported(ctx context.Context, instance string) (Certificate, error) {
-	dir, err := os.Open(s.TLSDir)
-	if errors.Is(err, os.ErrNotExist) {
-		return Certificate{}, fmt.Errorf("%s does not exist: %w", s.TLSDir, ErrNone)
+	if instance == withoutCertificate {
+		return Certificate{}, none("the browser presented none to Cockpit")
+	}
+	dir, err := openFolder(unix.AT_FDCWD, s.TLSDir, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return Certificate{}, none("cockpit-tls has exported nothing to %s", s.TLSDir)
 	}
 	if err != nil {
 		return Certificate{}, err
 	}
-	defer dir.Close()
+	defer dir.close()
 
-	// The newest release first.
-	clients, err := openFolder(dir, "clients")
-	if err == nil {
-		defer clients.Close()
-		certificate, err := scan(ctx, clients, instance)
-		if !errors.Is(err, ErrNone) {
-			return certificate, err
-		}
-	} else if !errors.Is(err, unix.ENOENT) {
-		return Certificate{}, fmt.Errorf("opening %s/clients: %w", s.TLSDir, err)
+	search := search{
+		instance: instance,
+		header:   []byte("0::" + unitPath + instance + unitSuffix + "\n"),
+		left:     maxEntries,
 	}
-
-	text, err := readFile(dir, instance)
+	if search.named(dir) {
+		return search.found, nil
+	}
+	clients, err := openFolder(dir.fd, "clients", unix.O_NOFOLLOW)
 	switch {
 	case err == nil:
-		return checked(dir.Name()+"/"+instance, text, instance)
-	case errors.Is(err, unix.ENOENT):
-		return scan(ctx, dir, instance)
-	default:
+		defer clients.close()
+		clients.path = s.TLSDir + "/clients"
+		if search.scan(ctx, clients) {
+			return search.found, nil
+		}
+	case !errors.Is(err, unix.ENOENT):
 		return Certificate{}, err
 	}
-}
-
-func checked(path string, text []byte, instance string) (Certificate, error) {
-	certificate, err := parseCertificate(text, instance)
-	if err != nil {
-		return Certificate{}, &RejectedError{Reason: path, Err: err}
+	if search.scan(ctx, dir) {
+		return search.found, nil
 	}
-	return certificate, nil
+	switch {
+	case search.rejected != nil:
+		return Certificate{}, search.rejected
+	case search.failed != nil:
+		return Certificate{}, search.failed
+	default:
+		return Certificate{}, none("cockpit-tls exports no certificate for the instance %s now", instance)
+	}
 }
 
-// scan looks for a file that begins with the instance's control group, as
-// cockpit-tls writes it on every layout of control groups. There may be
-// several, one for each connection; one may be half written.
-func scan(ctx context.Context, dir *os.File, instance string) (Certificate, error) {
-	line := []byte("0::" + unitPrefix + instance + unitSuffix + "\n")
-	var problem error
-	for seen := 0; ; {
-		names, err := dir.Readdirnames(256)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return Certificate{}, fmt.Errorf("listing %s: %w", dir.Name(), err)
-		}
+// search looks for the certificate of one instance. What it meets on its way
+// counts only if the certificate is not found: a refusal before a failure.
+type search struct {
+	instance string
+	header   []byte // the first line of the instance's files, since Cockpit 250
+	left     int    // entries still to be looked at
+	found    Certificate
+	rejected *RejectedError
+	failed   error
+}
+
+func (s *search) fail(err error) {
+	if s.failed == nil {
+		s.failed = err
+	}
+}
+
+func (s *search) reject(f folder, name string, err error) {
+	if s.rejected == nil {
+		s.rejected = &RejectedError{Reason: fmt.Sprintf("certificate file %q", f.path+"/"+name), Err: err}
+	}
+}
+
+// named looks at the file that is named after the instance.
+func (s *search) named(f folder) bool {
+	fd, err := f.open(s.instance)
+	switch err {
+	case nil:
+	case unix.ENOENT:
+		return false
+	case unix.ELOOP, unix.ENXIO, unix.ENODEV:
+		s.reject(f, s.instance, errNotRegular)
+		return false
+	default:
+		s.fail(fmt.Errorf("opening %q: %w", f.path+"/"+s.instance, err))
+		return false
+	}
+	defer unix.Close(fd)
+	return s.check(f, s.instance, fd, nil)
+}
+
+// scan looks for a file whose first line is the instance's.
+func (s *search) scan(ctx context.Context, f folder) bool {
+	start := make([]byte, len(s.header))
+	entries := f.entries()
+	for {
 		if err := ctx.Err(); err != nil {
-			return Certificate{}, fmt.Errorf("listing %s: %w", dir.Name(), err)
+			s.fail(fmt.Errorf("looking through %s: %w", f.path, err))
+			return false
 		}
-		if seen += len(names); seen > maxFiles {
-			return Certificate{}, fmt.Errorf("%s has more than %d files", dir.Name(), maxFiles)
+		batch, err := entries.next()
+		if err != nil {
+			s.fail(fmt.Errorf("listing %s: %w", f.path, err))
+			return false
 		}
-		for _, name := range names {
-			text, err := readMatching(dir, name, line)
-			if err == nil && text != nil {
-				var certificate Certificate
-				if certificate, err = checked(dir.Name()+"/"+name, text, instance); err == nil {
-					return certificate, nil
-				}
+		if batch == nil {
+			return false
+		}
+		for name, regular := range batch.files() {
+			if s.left--; s.left < 0 {
+				s.fail(fmt.Errorf("%s has more than %d entries", f.path, maxEntries))
+				return false
 			}
-			if problem == nil {
-				problem = err
+			if regular && s.candidate(f, name, start) {
+				return true
 			}
 		}
 	}
-	if problem != nil {
-		return Certificate{}, problem
-	}
-	return Certificate{}, fmt.Errorf("no file in %s is of this instance: %w", dir.Name(), ErrNone)
 }
 
-// readMatching returns what follows the line in a file that begins with it;
-// nil for every other file, and for one that is gone by now.
-func readMatching(dir *os.File, name string, line []byte) ([]byte, error) {
-	fd, err := openAt(dir, name)
-	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENXIO):
-		return nil, nil // vanished, a symbolic link, a socket or a device
-	case err != nil:
-		return nil, err
+// candidate looks at a file of unknown content, of which it reads no more than
+// the first line if that is not the instance's.
+func (s *search) candidate(f folder, name string, start []byte) bool {
+	fd, err := f.open(name)
+	switch err {
+	case nil:
+	case unix.ENOENT: // its connection has been closed
+		return false
+	case unix.ELOOP, unix.ENXIO, unix.ENODEV: // nothing that cockpit-tls makes
+		return false
+	default:
+		s.fail(fmt.Errorf("opening %q: %w", f.path+"/"+name, err))
+		return false
 	}
 	defer unix.Close(fd)
-	start := make([]byte, len(line))
-	n, err := unix.Pread(fd, start, 0)
+	n, err := pread(fd, start, 0)
 	switch {
-	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.ESPIPE):
-		return nil, nil // a folder or a FIFO: Cockpit makes none
+	case err == unix.EISDIR || err == unix.ESPIPE:
+		return false
 	case err != nil:
-		return nil, &os.PathError{Op: "read", Path: dir.Name() + "/" + name, Err: err}
-	case n != len(line) || !bytes.Equal(start, line):
-		return nil, nil
+		s.fail(fmt.Errorf("reading %q: %w", f.path+"/"+name, err))
+		return false
 	}
-	text, err := readRegular(dir, name, fd)
+	return bytes.Equal(start[:n], s.header) && s.check(f, name, fd, s.header)
+}
+
+// check reads a file that claims to be the instance's.
+func (s *search) check(f folder, name string, fd int, header []byte) bool {
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		s.fail(fmt.Errorf("looking at %q: %w", f.path+"/"+name, err))
+		return false
+	}
+	if stat.Mode&unix.S_IFMT != unix.S_IFREG {
+		s.reject(f, name, errNotRegular)
+		return false
+	}
+	text, err := readAll(fd, int(min(stat.Size, maxFile))+1, maxFile)
 	if err != nil {
-		return nil, err
+		s.fail(fmt.Errorf("reading %q: %w", f.path+"/"+name, err))
+		return false
 	}
-	rest, ok := bytes.CutPrefix(text, line)
-	if !ok {
-		return nil, nil // rewritten meanwhile
+	certificate, err := parseFile(text, header, s.instance)
+	if err != nil {
+		s.reject(f, name, err)
+		return false
 	}
-	return rest, nil
+	s.found = certificate
+	return true
 }
 
-// readFile returns the content of a file that must be a certificate's.
-func readFile(dir *os.File, name string) ([]byte, error) {
-	fd, err := openAt(dir, name)
-	switch {
-	case errors.Is(err, unix.ELOOP):
-		return nil, &RejectedError{Reason: dir.Name() + "/" + name, Err: errors.New("it is a symbolic link")}
-	case errors.Is(err, unix.ENXIO):
-		return nil, &RejectedError{Reason: dir.Name() + "/" + name, Err: errNotRegular}
-	case err != nil:
-		return nil, err
+// parseFile returns the certificate in an exported file with that header.
+func parseFile(text, header []byte, instance string) (Certificate, error) {
+	if len(text) > maxFile {
+		return Certificate{}, fmt.Errorf("it has more than %d bytes", maxFile)
 	}
-	defer unix.Close(fd)
-	return readRegular(dir, name, fd)
+	text, ok := bytes.CutPrefix(text, header)
+	if !ok {
+		return Certificate{}, errors.New("it does not start with the instance's control group")
+	}
+	return parseCertificate(text, instance)
 }
 
 var errNotRegular = errors.New("it is not a regular file")
-
-// readRegular reads the file, which must be a regular one and of sane size.
-func readRegular(dir *os.File, name string, fd int) ([]byte, error) {
-	path := dir.Name() + "/" + name
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, &RejectedError{Reason: path, Err: errNotRegular}
-	}
-	if st.Size > maxFile {
-		return nil, &RejectedError{Reason: path, Err: fmt.Errorf("it has more than %d bytes", maxFile)}
-	}
-	text := make([]byte, st.Size)
-	for got := 0; got < len(text); {
-		n, err := unix.Pread(fd, text[got:], int64(got))
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return nil, &os.PathError{Op: "read", Path: path, Err: err}
-		}
-		if n == 0 {
-			return text[:got], nil // truncated meanwhile: the fingerprint will tell
-		}
-		got += n
-	}
-	return text, nil
-}
-
-// openAt opens a file of the folder: no symbolic link, no waiting for a FIFO's
-// writer, no terminal that becomes ours.
-func openAt(dir *os.File, name string) (int, error) {
-	fd, err := unix.Openat(int(dir.Fd()), name,
-		unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, &os.PathError{Op: "open", Path: dir.Name() + "/" + name, Err: err}
-	}
-	return fd, nil
-}
-
-func openFolder(dir *os.File, name string) (*os.File, error) {
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), dir.Name()+"/"+name), nil
-}

@@ -4,172 +4,165 @@
 package clientcert
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-var (
-	errNoPeer    = errors.New("standard input is not a connected Unix socket")
-	errPeerEnded = errors.New("the process at the other end of standard input has ended")
-	errPeerLater = errors.New("the process at the other end of standard input is younger than this login: " +
-		"another one had its number when it connected")
-)
-
-// soPeerPIDFD is SO_PEERPIDFD, since Linux 6.5; the same number on every
-// architecture that systemd and Go have in common.
-const soPeerPIDFD = 77
-
-// peerCgroups returns the control groups of the process that connected to the
-// socket, see unix(7). They are that process's beyond doubt: a number alone
-// could be another's by now, if a hostile cockpit-ws hands its connection on
-// and exits. errNoPeer, errPeerEnded and errPeerLater say why there are none.
-func (s Source) peerCgroups() (cgroups, error) {
-	if err := connectedUnixSocket(s.Stdin); err != nil {
-		return cgroups{}, err
+// peerInstance returns the instance of cockpit-ws at the other end of standard
+// input. A peer's number alone is no identity: a hostile cockpit-ws can leave
+// its connection to a child and exit, and wait for another user's cockpit-ws to
+// be given its number. So what names an instance must also prove to be the
+// process that connected.
+func (s Source) peerInstance() (string, error) {
+	who, err := peerOf(s.Stdin)
+	if err != nil {
+		return "", err
 	}
-	pidfd, err := unix.GetsockoptInt(s.Stdin, unix.SOL_SOCKET, soPeerPIDFD)
-	switch {
-	case err == nil:
-		defer unix.Close(pidfd)
-		return s.pinnedCgroups(pidfd)
-	case errors.Is(err, unix.ENOPROTOOPT):
-		return s.datedCgroups()
-	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ESRCH): // the former before Linux 6.16
-		return cgroups{}, errPeerEnded
-	case errors.Is(err, unix.ENODATA):
-		return cgroups{}, errNoPeer
-	default:
-		return cgroups{}, fmt.Errorf("asking for standard input's peer: %w", err)
+	defer who.close()
+
+	p, err := openProcess(s.Proc, strconv.Itoa(who.pid))
+	if err != nil {
+		return "", who.unreadable(err)
+	}
+	defer p.close()
+	groups, err := p.cgroups()
+	if err != nil {
+		return "", who.unreadable(err)
+	}
+	instance, err := s.instanceOf(groups)
+	if err != nil {
+		return "", err
+	}
+	switch instance {
+	case "":
+		return "", none("neither this process nor standard input's peer is in an instance of cockpit-ws")
+	case withoutCertificate:
+		return instance, nil
+	}
+	if who.pidfd >= 0 || who.exited {
+		err = who.stillThere()
+	} else {
+		err = s.connectedBefore(p)
+	}
+	return instance, err
+}
+
+// peer is the process that connected to a socket.
+type peer struct {
+	pid    int
+	pidfd  int  // -1: it has exited, or the kernel gives none
+	exited bool // and its number may be another's
+}
+
+func (p peer) close() {
+	if p.pidfd >= 0 {
+		unix.Close(p.pidfd)
 	}
 }
 
-// connectedUnixSocket returns errNoPeer for every other kind of file.
-func connectedUnixSocket(fd int) error {
-	for _, option := range []struct{ name, want int }{
-		{unix.SO_DOMAIN, unix.AF_UNIX},
-		{unix.SO_TYPE, unix.SOCK_STREAM},
-		{unix.SO_ACCEPTCONN, 0},
-	} {
-		value, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, option.name)
-		switch {
-		case errors.Is(err, unix.ENOTSOCK), errors.Is(err, unix.EBADF):
-			return errNoPeer
-		case err != nil:
-			return fmt.Errorf("looking at standard input: %w", err)
-		case value != option.want:
-			return errNoPeer
-		}
+// peerOf asks the kernel who connected to fd, or made the pair. Anything but a
+// connected Unix socket has no peer: the error is ErrNone.
+func peerOf(fd int) (peer, error) {
+	// A listening socket has credentials too, its own, but no peer's address.
+	address, err := unix.Getpeername(fd)
+	if err != nil {
+		return peer{}, none("standard input is no connected socket (%v)", err)
+	}
+	if _, ok := address.(*unix.SockaddrUnix); !ok {
+		return peer{}, none("standard input is no Unix socket")
 	}
 	credentials, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
-		return fmt.Errorf("asking for standard input's peer: %w", err)
+		return peer{}, fmt.Errorf("asking for standard input's peer: %w", err)
 	}
-	if credentials.Pid == 0 { // not connected, or from another PID namespace
-		return errNoPeer
+	if credentials.Pid <= 0 { // datagrams, or another PID namespace
+		return peer{}, none("standard input's peer has no number here")
+	}
+
+	// Both numbers are taken from the same field of the socket, which is set
+	// once, when it is connected.
+	who := peer{pid: int(credentials.Pid), pidfd: -1}
+	pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+	switch err {
+	case nil:
+		who.pidfd = pidfd
+	case unix.ENOPROTOOPT: // before Linux 6.5
+	case unix.ESRCH, unix.EINVAL: // reaped; since Linux 6.16 there is a pidfd even so
+		who.exited = true
+	default:
+		return peer{}, fmt.Errorf("pinning standard input's peer: %w", err)
+	}
+	return who, nil
+}
+
+// stillThere proves that the peer has not exited, so that its number has been
+// its own all the while. A pidfd can be read from once its process has exited.
+func (p peer) stillThere() error {
+	if p.exited {
+		return errExited
+	}
+	fds := []unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, 0)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return fmt.Errorf("pinning standard input's peer: %w", err)
+		case n > 0:
+			return errExited
+		default:
+			return nil
+		}
+	}
+}
+
+var errExited = &RejectedError{Reason: "the cockpit-ws that connected has exited, and its number can be another's by now"}
+
+// connectedBefore proves, where the kernel has no pidfd for a peer, that the
+// process is the one that connected: the PAM host was started for this
+// connection, so what is older than the host was there before it.
+func (s Source) connectedBefore(p process) error {
+	peerStart, err := p.startTime()
+	if gone(err) {
+		return errExited
+	}
+	if err != nil {
+		return fmt.Errorf("dating standard input's peer: %w", err)
+	}
+	host, err := openProcess(s.Proc, strconv.Itoa(s.HostPID))
+	if err != nil {
+		return fmt.Errorf("dating this login: %w", err)
+	}
+	defer host.close()
+	hostStart, err := host.startTime()
+	if err != nil {
+		return fmt.Errorf("dating this login: %w", err)
+	}
+	if peerStart > hostStart {
+		return &RejectedError{Reason: "the cockpit-ws with the number of the one that connected was started after this login"}
 	}
 	return nil
 }
 
-// pinnedCgroups reads while a pidfd holds the process: if it has not ended
-// after the reading, its number was its own all the while.
-func (s Source) pinnedCgroups(pidfd int) (cgroups, error) {
-	pid, err := pidOf(pidfd)
-	if err != nil {
-		return cgroups{}, err
+// unreadable tells a peer that has exited from one that is hidden from us.
+func (p peer) unreadable(err error) error {
+	hidden := ""
+	if gone(err) {
+		if p.exited || !p.exists() {
+			return none("standard input's peer has exited")
+		}
+		hidden = " (it is hidden: is /proc mounted with hidepid?)"
 	}
-	found, readErr := readCgroups(s.Proc, strconv.Itoa(pid))
-	ended, err := hasEnded(pidfd)
-	if err != nil {
-		return cgroups{}, err
-	}
-	if ended {
-		return cgroups{}, errPeerEnded
-	}
-	return found, readErr
+	return fmt.Errorf("reading the control group of standard input's peer%s: %w", hidden, err)
 }
 
-// pidOf reads the line Pid of /proc/self/fdinfo/N, see pidfd_open(2): -1 once
-// the process has been reaped, 0 in another PID namespace.
-func pidOf(pidfd int) (int, error) {
-	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(pidfd))
-	if err != nil {
-		return 0, fmt.Errorf("asking for standard input's peer: %w", err)
+// exists asks for the process without proc(5).
+func (p peer) exists() bool {
+	if p.pidfd >= 0 {
+		return !errors.Is(p.stillThere(), errExited)
 	}
-	for _, line := range bytes.Split(info, []byte("\n")) {
-		value, ok := bytes.CutPrefix(line, []byte("Pid:"))
-		if !ok {
-			continue
-		}
-		pid, err := strconv.Atoi(string(bytes.TrimSpace(value)))
-		switch {
-		case err != nil:
-			return 0, fmt.Errorf("asking for standard input's peer: %w", err)
-		case pid < 0:
-			return 0, errPeerEnded
-		case pid == 0:
-			return 0, errNoPeer
-		}
-		return pid, nil
-	}
-	return 0, errors.New("asking for standard input's peer: the kernel does not tell a pidfd's process")
-}
-
-func hasEnded(pidfd int) (bool, error) {
-	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	for {
-		n, err := unix.Poll(fds, 0)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return false, fmt.Errorf("looking whether standard input's peer has ended: %w", err)
-		}
-		return n > 0, nil
-	}
-}
-
-// datedCgroups is for kernels without SO_PEERPIDFD. The PAM host is started
-// for each connection, so that a process which is older than it is the one
-// that connected, and not a later one with its number.
-func (s Source) datedCgroups() (cgroups, error) {
-	credentials, err := unix.GetsockoptUcred(s.Stdin, unix.SOL_SOCKET, unix.SO_PEERCRED)
-	if err != nil {
-		return cgroups{}, fmt.Errorf("asking for standard input's peer: %w", err)
-	}
-	host, err := startTime(s.Proc, s.HostPID)
-	if err != nil {
-		return cgroups{}, fmt.Errorf("asking for this login's age: %w", err)
-	}
-	pid := int(credentials.Pid)
-	before, err := s.peerStart(pid, host)
-	if err != nil {
-		return cgroups{}, err
-	}
-	found, readErr := readCgroups(s.Proc, strconv.Itoa(pid))
-	after, err := s.peerStart(pid, host)
-	if err != nil {
-		return cgroups{}, err
-	}
-	if before != after {
-		return cgroups{}, errPeerEnded
-	}
-	return found, readErr
-}
-
-func (s Source) peerStart(pid int, host uint64) (uint64, error) {
-	peer, err := startTime(s.Proc, pid)
-	switch {
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ESRCH):
-		return 0, errPeerEnded
-	case err != nil:
-		return 0, fmt.Errorf("asking for the age of standard input's peer: %w", err)
-	case peer > host:
-		return 0, errPeerLater
-	}
-	return peer, nil
+	return unix.Kill(p.pid, 0) != unix.ESRCH
 }

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package clientcert
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The test program is also the processes that the tests look at, and can run
+// itself on a kernel that has no SO_PEERPIDFD.
+const (
+	envRole         = "CLIENTCERT_TEST_ROLE"
+	envWithoutPidfd = "CLIENTCERT_TEST_WITHOUT_PIDFD"
+)
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(envRole); role != "" {
+		os.Unsetenv(envRole)
+		if err := roles[role](os.Args[1:]); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
+	if os.Getenv(envWithoutPidfd) != "" {
+		if err := forbidPeerPidfd(); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+var roles = map[string]func(args []string) error{
+	// sleep is there until its standard input ends.
+	"sleep": func([]string) error {
+		fmt.Println("ready")
+		_, err := io.Copy(io.Discard, os.Stdin)
+		return err
+	},
+	// connect holds a connection to a socket.
+	"connect": func(args []string) error {
+		connection, err := net.Dial("unix", args[0])
+		if err != nil {
+			return err
+		}
+		defer connection.Close()
+		fmt.Println("ready")
+		_, err = io.Copy(io.Discard, os.Stdin)
+		return err
+	},
+	// find looks for the certificate behind itself, once it is told to.
+	"find": func(args []string) error {
+		fmt.Println("ready")
+		if _, err := os.NewFile(3, "control").Read(make([]byte, 1)); err != nil {
+			return err
+		}
+		fmt.Println(outcome(Source{Proc: args[0], TLSDir: args[1]}.Find(context.Background())))
+		return nil
+	},
+}
+
+// outcome names what Find comes to: an instance, or a kind of error.
+func outcome(c Certificate, err error) string {
+	var rejected *RejectedError
+	switch {
+	case err == nil:
+		return c.Instance
+	case errors.Is(err, ErrNone) && !errors.As(err, &rejected):
+		return "none"
+	case errors.As(err, &rejected) && !errors.Is(err, ErrNone):
+		return "rejected"
+	default:
+		return "failed"
+	}
+}
+
+// find calls Find, which must leave no descriptor behind.
+func find(t *testing.T, s Source) string {
+	t.Helper()
+	before := descriptors(t)
+	c, err := s.Find(context.Background())
+	t.Logf("%v", err)
+	if after := descriptors(t); before != after {
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+	return outcome(c, err)
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// child is this program in one of its roles.
+type child struct {
+	*exec.Cmd
+	stdin  io.Closer
+	stdout *bufio.Reader
+}
+
+func startChild(t *testing.T, role string, args ...string) child {
+	t.Helper()
+	command := exec.Command(executable(t), args...)
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start(t, role, command, stdin)
+}
+
+func start(t *testing.T, role string, command *exec.Cmd, stdin io.Closer) child {
+	t.Helper()
+	command.Env = append(os.Environ(), envRole+"="+role)
+	command.Stderr = os.Stderr
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c := child{command, stdin, bufio.NewReader(stdout)}
+	t.Cleanup(c.end)
+	if line := c.line(t); line != "ready" {
+		t.Fatalf("%s: %s", role, line)
+	}
+	return c
+}
+
+// line returns the next that the child prints.
+func (c child) line(t *testing.T) string {
+	t.Helper()
+	line, err := c.stdout.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}
+
+// end lets the child exit, and reaps it.
+func (c child) end() {
+	c.stdin.Close()
+	_ = c.Wait()
+}
+
+func executable(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// listen returns a listening Unix socket. Its path is short: there is room for
+// 107 bytes.
+func listen(t *testing.T) *net.UnixListener {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener
+}
+
+// connected starts a process that connects, and returns our end of it.
+func connected(t *testing.T) (peer child, stdin int) {
+	t.Helper()
+	listener := listen(t)
+	peer = startChild(t, "connect", listener.Addr().String())
+	connection, err := listener.AcceptUnix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	return peer, descriptor(t, connection)
+}
+
+func descriptor(t *testing.T, c interface{ File() (*os.File, error) }) int {
+	t.Helper()
+	file, err := c.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return int(file.Fd())
+}
+
+// procDir is a folder with control groups of our choice, for processes that
+// are real otherwise.
+type procDir string
+
+func newProc(t *testing.T) procDir {
+	proc := procDir(t.TempDir())
+	proc.write("1", "0::/init.scope\n")
+	proc.write("self", "0::/system.slice/cockpit-session@1.service\n")
+	return proc
+}
+
+func (p procDir) write(process, cgroup string) {
+	must(os.MkdirAll(filepath.Join(string(p), process), 0o755))
+	must(os.WriteFile(filepath.Join(string(p), process, "cgroup"), []byte(cgroup), 0o644))
+}
+
+// place gives a real process a control group.
+func (p procDir) place(pid int, cgroup string) {
+	process := strconv.Itoa(pid)
+	p.write(process, "0::"+cgroup+"\n")
+	stat := filepath.Join(string(p), process, "stat")
+	must(os.RemoveAll(stat))
+	must(os.Symlink("/proc/"+process+"/stat", stat))
+}
+
+// export returns a folder with the certificates of alice and bob in it, as
+// Cockpit exports them today.
+func export(t *testing.T) string {
+	dir := t.TempDir()
+	write(dir, "clients/1", header(certificateAlice.Fingerprint())+string(certificateAlice.PEM()))
+	write(dir, "clients/2", header(certificateBob.Fingerprint())+string(certificateBob.PEM()))
+	return dir
+}
+
+func write(dir, name, text string) {
+	must(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+	must(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// havePeerPidfd asks this kernel.
+func havePeerPidfd() bool {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(err)
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	pidfd, err := unix.GetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+	if err == nil {
+		unix.Close(pidfd)
+	}
+	return err == nil
+}
+
+// forbidPeerPidfd makes the kernel answer this process and its children as one
+// before Linux 6.5 does.
+func forbidPeerPidfd() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	name := uint32(unsafe.Offsetof(seccompData{}.args)) + 2*8
+	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
+		name += 4
+	}
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_GETSOCKOPT, Jf: 3},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: name},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SO_PEERPIDFD, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOPROTOOPT)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	if errno != 0 {
+		return fmt.Errorf("seccomp: %w", errno)
+	}
+	return nil
+}
+
+// seccompData is what a filter sees, see seccomp(2).
+type seccompData struct {
+	_    int32
+	_    uint32
+	_    uint64
+	args [6]uint64
+}
+
+// againWithoutPidfd runs a test once more, as on a kernel before Linux 6.5.
+func againWithoutPidfd(t *testing.T) {
+	if os.Getenv(envWithoutPidfd) != "" {
+		return
+	}
+	t.Run("without SO_PEERPIDFD", func(t *testing.T) {
+		command := exec.Command(executable(t), "-test.v", "-test.run=^"+strings.SplitN(t.Name(), "/", 2)[0]+"$")
+		command.Env = append(os.Environ(), envWithoutPidfd+"=1")
+		command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		out, err := command.CombinedOutput()
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		} else {
+			t.Logf("\n%s", out)
+		}
+	})
+}
+
+// patience returns the condition of a loop that waits for something. It fails
+// the test after ten seconds.
+func patience(t *testing.T) func() bool {
+	t.Helper()
+	end := time.Now().Add(10 * time.Second)
+	return func() bool {
+		t.Helper()
+		if time.Now().After(end) {
+			t.Fatal("waited for too long")
+		}
+		return true
+	}
+}

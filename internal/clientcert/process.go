@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package clientcert
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxProcText bounds a text of a process, in bytes. The longest that a kernel
+// writes is /proc/PID/cgroup: at most a path of 4096 in each of the hierarchies,
+// of which there are about a dozen.
+const maxProcText = 64 << 10
+
+// process is a folder of proc(5) held open. It stays with the process that it
+// was opened for: after that one has been reaped, reading fails, even if its
+// number belongs to another by then.
+type process struct {
+	fd   int
+	path string
+}
+
+func openProcess(proc, pid string) (process, error) {
+	path := proc + "/" + pid
+	fd, err := open(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return process{}, fmt.Errorf("opening %s: %w", path, err)
+	}
+	return process{fd, path}, nil
+}
+
+func (p process) close() { unix.Close(p.fd) }
+
+// text returns all of one of the process's files.
+func (p process) text(name string) (string, error) {
+	fd, err := open(p.fd, name, unix.O_RDONLY)
+	if err != nil {
+		return "", fmt.Errorf("opening %s/%s: %w", p.path, name, err)
+	}
+	defer unix.Close(fd)
+	text, err := readAll(fd, 4096, maxProcText)
+	if err != nil {
+		return "", fmt.Errorf("reading %s/%s: %w", p.path, name, err)
+	}
+	if len(text) > maxProcText {
+		return "", fmt.Errorf("%s/%s has more than %d bytes", p.path, name, maxProcText)
+	}
+	return string(text), nil
+}
+
+func (p process) cgroups() (cgroups, error) {
+	text, err := p.text("cgroup")
+	if err != nil {
+		return cgroups{}, err
+	}
+	groups, err := parseCgroups(text)
+	if err != nil {
+		return cgroups{}, fmt.Errorf("%s/cgroup: %w", p.path, err)
+	}
+	return groups, nil
+}
+
+// startTime returns when the process started, in clock ticks since boot.
+func (p process) startTime() (uint64, error) {
+	text, err := p.text("stat")
+	if err != nil {
+		return 0, err
+	}
+	ticks, err := parseStartTime(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s/stat: %w", p.path, err)
+	}
+	return ticks, nil
+}
+
+// parseStartTime reads field 22 of proc_pid_stat(5). A process chooses its
+// name, field 2, and may put blanks and parentheses into it: the last
+// parenthesis is the one that ends it.
+func parseStartTime(stat string) (uint64, error) {
+	const after = 22 - 3 // the fields after the name start with the third
+	end := strings.LastIndexByte(stat, ')')
+	if end < 0 {
+		return 0, errors.New("there is no name in it")
+	}
+	fields := strings.Fields(stat[end+1:])
+	if len(fields) <= after {
+		return 0, errors.New("there is no start time in it")
+	}
+	ticks, err := strconv.ParseUint(fields[after], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("start time: %w", err)
+	}
+	return ticks, nil
+}
+
+// gone tells whether the error says that a process does not exist.
+func gone(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
+}
