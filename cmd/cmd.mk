@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+COMMAND := $(BUILD)/pam-cockpit-cert
+PROGRAMS += $(COMMAND)
+
+# With cgo, so that `check` asks libc, and by it SSSD, for users.
+COMMAND_LDFLAGS = -buildid= -linkmode=external -X main.version=$(VERSION)
+
+## command: the administrator's command, build/pam-cockpit-cert
+.PHONY: command
+command: $(COMMAND)
+
+$(COMMAND): $(shell find cmd/pam-cockpit-cert internal -name '*.go') go.mod VERSION
+	$(GOBUILD) -buildmode=pie -ldflags='$(COMMAND_LDFLAGS) -extldflags "-Wl,-z,relro -Wl,-z,now"' -o $@ ./cmd/pam-cockpit-cert
+
+# Failing system calls, access control lists, libpam's own verdicts.
+APT_CHECK += strace acl attr e2fsprogs

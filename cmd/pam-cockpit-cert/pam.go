@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"pam_cockpit_cert/internal/pamrule"
+)
+
+func pamCommand(s *settings) *cobra.Command {
+	var service string
+	pam := &cobra.Command{
+		Use:   "pam",
+		Short: "Put the module's rule into a PAM service, or take it out",
+		Args:  noArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	pam.PersistentFlags().StringVar(&service, "service", "cockpit", "the PAM `SERVICE`")
+	pam.AddCommand(pamInstall(s, &service), pamRemove(s, &service))
+	return pam
+}
+
+func pamInstall(s *settings, service *string) *cobra.Command {
+	var options pamrule.Options
+	var debug bool
+	c := &cobra.Command{
+		Use:   "install",
+		Short: "Put the rule before the first one of the auth stack",
+		Long: `Put the rule before the first one of the service's auth stack.
+
+A rule that is there already stays where it is. Every other byte of the file
+stays as it is. A file that libpam would refuse is refused, and left alone.`,
+		Example: "  pam-cockpit-cert pam install --debug\n" +
+			"  pam-cockpit-cert --root /mnt pam install",
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if c.Flags().Changed("debug") {
+				options.Debug = &debug
+			}
+			report, err := pamrule.System{Root: s.root, Service: *service}.Install(options)
+			return s.reportRule(report, err)
+		},
+	}
+	c.Flags().BoolVar(&debug, "debug", false, "the rule's option debug: log more; --debug=false takes it away")
+	c.Flags().StringVar(&options.Module, "module", "", "the module's `PATH` in the rule (default pam_cockpit_cert.so)")
+	c.Flags().StringVar(&options.OnceFor, "once-for", "", "for install scripts: not again for the same `VERSION` of the service's file")
+	return c
+}
+
+func pamRemove(s *settings, service *string) *cobra.Command {
+	var forget bool
+	c := &cobra.Command{
+		Use:   "remove",
+		Short: "Take the rule out, and only it",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			report, err := pamrule.System{Root: s.root, Service: *service}.Remove(forget)
+			return s.reportRule(report, err)
+		},
+	}
+	c.Flags().BoolVar(&forget, "forget", false, "for install scripts: leave a rule that install did not write, and forget --once-for")
+	return c
+}
+
+func (s *settings) reportRule(report pamrule.Report, err error) error {
+	if err != nil {
+		return err
+	}
+	return s.ui.print(report, func() {
+		s.ui.sayf("%s", report.Message)
+		for _, warning := range report.Warnings {
+			s.ui.warnf("warning: %s", warning)
+		}
+	})
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"pam-cockpit-cert": main})
+}
+
+// Each script in testdata/script is one behaviour, to be read as documentation.
+func TestScript(t *testing.T) {
+	services, err := filepath.Abs("../../internal/pamd/testdata/services")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("SERVICES", services)
+			return os.MkdirAll(filepath.Join(env.WorkDir, "root/etc"), 0o755)
+		},
+		Condition: func(condition string) (bool, error) {
+			if condition == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %s", condition)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"only": only,
+		},
+	})
+}
+
+// only FOLDER NAME...: the folder has these entries and no others.
+func only(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: only folder name...")
+	}
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	if fmt.Sprint(names) != fmt.Sprint(args[1:]) {
+		ts.Fatalf("%s has %v, not %v", args[0], names, args[1:])
+	}
+}

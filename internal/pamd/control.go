@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package pamd
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// spaces are what isspace(3) knows, which libpam asks within brackets.
+const spaces = " \t\n\v\f\r"
+
+// returns are the codes that a control may name, see pam.d(5). None is the
+// beginning of another.
+var returns = []string{
+	"success", "open_err", "symbol_err", "service_err", "system_err", "buf_err", "perm_denied", "auth_err",
+	"cred_insufficient", "authinfo_unavail", "user_unknown", "maxtries", "new_authtok_reqd", "acct_expired",
+	"session_err", "cred_unavail", "cred_expired", "cred_err", "no_module_data", "conv_err", "authtok_err",
+	"authtok_recover_err", "authtok_lock_busy", "authtok_disable_aging", "try_again", "ignore", "abort",
+	"authtok_expired", "module_unknown", "bad_item", "conv_again", "incomplete", "default",
+}
+
+var actions = []string{"ignore", "ok", "done", "bad", "die", "reset"}
+
+// parseControl reads `value=action ...` as libpam does, and returns the jumps.
+func parseControl(text string) (jumps []int, err error) {
+	for {
+		text = strings.TrimLeft(text, spaces)
+		if text == "" {
+			return jumps, nil
+		}
+		var ok bool
+		if _, text, ok = cutAny(text, returns); !ok {
+			return nil, fmt.Errorf("%.60q does not begin with a return value of pam.d(5)", text)
+		}
+		if text, ok = strings.CutPrefix(strings.TrimLeft(text, spaces), "="); !ok {
+			return nil, errors.New("a return value is not followed by '='")
+		}
+		text = strings.TrimLeft(text, spaces)
+		if _, rest, ok := cutAny(text, actions); ok {
+			text = rest
+			continue
+		}
+		digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
+		if digits == 0 {
+			return nil, fmt.Errorf("%.60q does not begin with an action of pam.d(5)", text)
+		}
+		jump, err := strconv.ParseInt(text[:digits], 10, 31)
+		if err != nil || jump == 0 {
+			return nil, fmt.Errorf("%.60q is no number of rules to jump over", text[:digits])
+		}
+		jumps, text = append(jumps, int(jump)), text[digits:]
+	}
+}
+
+// cutAny cuts the one of the prefixes that the text begins with.
+func cutAny(text string, prefixes []string) (prefix, rest string, ok bool) {
+	for _, prefix := range prefixes {
+		if rest, ok := strings.CutPrefix(text, prefix); ok {
+			return prefix, rest, true
+		}
+	}
+	return "", text, false
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package pamd reads and edits a service file of pam.d(5), and changes no byte
+// but those that it is asked to change.
+//
+// What a file means is libpam's to say, and libpam's reading has surprises:
+// where releases of Linux-PAM differ, or where a file works by accident, the
+// file is refused rather than guessed at. A file that is refused can be
+// mended by hand; a file that is misread locks people out.
+package pamd
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Module is our module's file name.
+const Module = "pam_cockpit_cert.so"
+
+// MaxSize bounds a service file, in bytes. Real ones have less than a tenth.
+const MaxSize = 64 << 10
+
+// File is a service file. Its text can be had back unchanged.
+type File struct {
+	lines []string // with their newlines
+	rules []Rule
+}
+
+// Rule is one that libpam would read.
+type Rule struct {
+	Line    int    // the first line that it is on, from 1
+	Silent  bool   // a leading '-': a missing module is not logged
+	Type    string // auth, account, password, session; or @include, which is Debian's
+	Control string // without brackets
+	Module  string // or what is included
+	Args    []string
+
+	lines int   // how many it spans
+	jumps []int // how many rules its control may jump over
+}
+
+// SyntaxError says which line libpam would refuse, or read in a way that the
+// author cannot have meant.
+type SyntaxError struct {
+	Line   int
+	Reason string
+}
+
+func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Reason) }
+
+// Parse reads a service file; errors are of type *SyntaxError.
+func Parse(text []byte) (*File, error) {
+	if len(text) > MaxSize {
+		return nil, &SyntaxError{1, fmt.Sprintf("the file has %d bytes, which no service file has", len(text))}
+	}
+	f := &File{}
+	for rest := text; len(rest) > 0; {
+		end := bytes.IndexByte(rest, '\n') + 1
+		if end == 0 {
+			end = len(rest)
+		}
+		f.lines = append(f.lines, string(rest[:end]))
+		rest = rest[end:]
+	}
+	for next := 0; next < len(f.lines); {
+		entry, err := f.assemble(next)
+		if err != nil {
+			return nil, err
+		}
+		if entry.text != "" {
+			rule, err := parseRule(entry.text)
+			if err != nil {
+				return nil, &SyntaxError{next + 1, err.Error()}
+			}
+			rule.Line, rule.lines = next+1, entry.lines
+			f.rules = append(f.rules, rule)
+		}
+		next += entry.lines
+	}
+	return f, nil
+}
+
+// Bytes returns the text that was parsed, or what an edit made of it.
+func (f *File) Bytes() []byte { return []byte(strings.Join(f.lines, "")) }
+
+// Rules returns the rules in their order.
+func (f *File) Rules() []Rule { return f.rules }
+
+// Ours returns those rules that call our module, wherever it is installed and
+// in whichever stack.
+func (f *File) Ours() []Rule {
+	var ours []Rule
+	for _, rule := range f.rules {
+		if rule.Ours() {
+			ours = append(ours, rule)
+		}
+	}
+	return ours
+}
+
+// Ours reports whether the rule calls our module.
+func (r Rule) Ours() bool { return !r.Includes() && path.Base(r.Module) == Module }
+
+// Includes reports whether the rule stands for the rules of another file.
+func (r Rule) Includes() bool {
+	return r.Type == typeInclude || r.Control == controlInclude || r.Control == controlSubstack
+}
+
+// FirstAuth returns the first rule of the auth stack, or one that may bring
+// its rules from another file; nil if there is none.
+func (f *File) FirstAuth() *Rule {
+	for i, rule := range f.rules {
+		if rule.Type == typeAuth || rule.Type == typeInclude {
+			return &f.rules[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package pamd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// blanks are what separates words; libpam knows no other.
+const blanks = " \t\n"
+
+const (
+	typeAuth    = "auth"
+	typeInclude = "@include"
+
+	controlInclude  = "include"
+	controlSubstack = "substack"
+)
+
+// Types are the four stacks.
+var Types = []string{typeAuth, "account", "password", "session"}
+
+var keywords = []string{"required", "requisite", "sufficient", "optional", controlInclude, controlSubstack}
+
+// split cuts a rule into words as libpam does: `[` at the start of a word
+// takes everything up to `]`, where `\]` is a `]` that does not end it.
+//
+// Without the `]`, libpam takes the rest of the line, newline and all.
+func split(text string) (words []string, err error) {
+	for {
+		text = strings.TrimLeft(text, blanks)
+		if text == "" {
+			return words, nil
+		}
+		if text[0] != '[' {
+			end := strings.IndexAny(text, blanks)
+			if end < 0 {
+				end = len(text)
+			}
+			words = append(words, text[:end])
+			// libpam overwrites the blank that ends a word.
+			text = text[min(end+1, len(text)):]
+			continue
+		}
+		var word strings.Builder
+		i := 1
+		for ; i < len(text) && text[i] != ']'; i++ {
+			if text[i] == '\\' && i+1 < len(text) && text[i+1] == ']' {
+				i++
+			}
+			word.WriteByte(text[i])
+		}
+		if i == len(text) {
+			return words, fmt.Errorf("there is no ] after %.60q", text)
+		}
+		words = append(words, word.String())
+		text = text[i+1:]
+	}
+}
+
+// parseRule reads one rule, and finds what libpam would log an error about.
+func parseRule(text string) (Rule, error) {
+	var rule Rule
+	words, err := split(text)
+	if err != nil {
+		return rule, err
+	}
+	if strings.EqualFold(words[0], typeInclude) {
+		rule.Type = typeInclude
+		if len(words) != 2 {
+			return rule, errors.New("@include takes the name of one file")
+		}
+		rule.Module = words[1]
+		return rule, carriageReturn(rule.Module)
+	}
+
+	name, silent := strings.CutPrefix(words[0], "-")
+	rule.Silent, rule.Type = silent, strings.ToLower(name)
+	if !slices.Contains(Types, rule.Type) {
+		return rule, fmt.Errorf("%.60q is no type: it has to be auth, account, password or session", words[0])
+	}
+	if len(words) < 2 {
+		return rule, fmt.Errorf("there is no control after %q", words[0])
+	}
+	rule.Control = words[1]
+	if keyword := strings.ToLower(rule.Control); slices.Contains(keywords, keyword) {
+		rule.Control = keyword
+	} else {
+		jumps, err := parseControl(rule.Control)
+		if err != nil {
+			return rule, fmt.Errorf("the control %.120q: %w", rule.Control, err)
+		}
+		rule.jumps = jumps
+	}
+	if len(words) < 3 {
+		return rule, fmt.Errorf("there is no module after the control %.120q", rule.Control)
+	}
+	rule.Module = words[2]
+	rule.Args = words[3:]
+	return rule, carriageReturn(rule.Module)
+}
+
+// carriageReturn refuses a line that ends as Windows ends lines where the
+// carriage return becomes part of a file's name.
+func carriageReturn(name string) error {
+	if strings.HasSuffix(name, "\r") {
+		return errors.New("it ends in a carriage return, which libpam takes for a part of the name before it: save the file with Unix line ends")
+	}
+	return nil
+}

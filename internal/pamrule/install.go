@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package pamrule
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"pam_cockpit_cert/internal/inroot"
+	"pam_cockpit_cert/internal/pamd"
+	"pam_cockpit_cert/internal/replace"
+)
+
+// Report says what was done.
+type Report struct {
+	Service  string   `json:"service"`
+	File     string   `json:"file"`           // empty if there is none
+	Line     int      `json:"line,omitempty"` // the rule's, if it is there
+	Changed  bool     `json:"changed"`
+	Message  string   `json:"message"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Options of Install.
+type Options struct {
+	// Module is the module's name or path in the rule; empty for what a rule
+	// that is there already says, or pamd.Module.
+	Module string
+	// Debug turns the option debug on or off; nil leaves it.
+	Debug *bool
+	// OnceFor names the version of the service's file that an install script
+	// sees. A rule that was put in for that version before is not put in
+	// again: somebody took it out since, who is not overruled. Empty for a
+	// person, who is always obeyed.
+	OnceFor string
+}
+
+var moduleForm = regexp.MustCompile(`^[A-Za-z0-9._+/-]+$`)
+
+func (o Options) check() error {
+	if o.Module != "" && (filepath.Base(o.Module) != pamd.Module || !moduleForm.MatchString(o.Module)) {
+		return fmt.Errorf("%.120q is no path of a module named %s", o.Module, pamd.Module)
+	}
+	if strings.ContainsAny(o.OnceFor, "\n\x00") || len(o.OnceFor) > 1000 {
+		return errors.New("a version has to be one line of 1000 bytes at the most")
+	}
+	return nil
+}
+
+// Install puts the rule before the first one of the auth stack. A rule that is
+// there already stays where it is.
+func (s System) Install(options Options) (Report, error) {
+	if err := errors.Join(s.Check(), options.check()); err != nil {
+		return Report{}, err
+	}
+	place, err := s.Find()
+	if err != nil {
+		return Report{}, err
+	}
+	before, recorded, err := s.recorded()
+	if err != nil {
+		return Report{}, err
+	}
+	done := options.OnceFor != "" && recorded && before == options.OnceFor
+
+	report := Report{Service: s.Service, File: place.Path}
+	if place.Vendor != "" && !done {
+		if err := os.MkdirAll(filepath.Dir(place.Path), 0o755); err != nil {
+			return report, err
+		}
+	}
+	if place.Vendor == "" || !done {
+		report.Changed, err = replace.Edit(place.Path, func(old []byte) ([]byte, error) {
+			return s.install(old, place, options, done, &report)
+		})
+	} else {
+		report.File, report.Message = "", leftOut(filepath.Join(s.Root, place.Vendor))
+	}
+	if err != nil {
+		return report, err
+	}
+	if options.OnceFor != "" && !done {
+		return report, s.record(options.OnceFor)
+	}
+	return report, nil
+}
+
+func leftOut(path string) string {
+	return fmt.Sprintf("somebody took the rule out of %s since it was put in: leaving it out", path)
+}
+
+// install edits one file; old is nil where there is only the vendor's.
+func (s System) install(old []byte, place Place, options Options, done bool, report *Report) ([]byte, error) {
+	text := old
+	if old == nil {
+		if place.Vendor == "" {
+			return nil, &NoServiceError{s}
+		}
+		vendor, err := inroot.ReadFile(s.Root, place.Vendor, pamd.MaxSize)
+		if err != nil {
+			return nil, err
+		}
+		parsed, err := pamd.Parse(vendor)
+		if err != nil {
+			return nil, refused(filepath.Join(s.Root, place.Vendor), err)
+		}
+		if ours := inAuth(parsed); len(ours) > 0 {
+			report.File, report.Line = filepath.Join(s.Root, place.Vendor), ours[0].Line
+			report.Message = "the vendor's " + report.File + " has the rule: nothing to do"
+			return nil, nil
+		}
+		text = pamd.Include(place.Vendor)
+	}
+	file, err := pamd.Parse(text)
+	if err != nil {
+		return nil, refused(place.Path, err)
+	}
+
+	if ours := inAuth(file); len(ours) > 0 {
+		return s.respell(file, ours, options, place, report)
+	}
+	if done {
+		report.Message = leftOut(place.Path)
+		return old, nil
+	}
+	if line := file.CommentedOut(); line > 0 && options.OnceFor != "" {
+		report.Message = fmt.Sprintf("somebody made a comment of the rule in line %d of %s: leaving it so", line, place.Path)
+		return old, nil
+	}
+	spelling := pamd.Spelling{Module: pamd.Module, Debug: options.Debug != nil && *options.Debug}
+	if options.Module != "" {
+		spelling.Module = options.Module
+	}
+	edited, err := file.Insert(spelling)
+	if errors.Is(err, pamd.ErrNoAuth) {
+		return nil, fmt.Errorf("%s: %w: its logins follow %s, where everybody's do; write an auth stack first", place.Path, err,
+			filepath.Join(s.Root, ConfigDir, "other"))
+	}
+	if err != nil {
+		return nil, refused(place.Path, err)
+	}
+	report.Line = inAuth(edited)[0].Line
+	report.Message = fmt.Sprintf("put the rule into %s, line %d", place.Path, report.Line)
+	if old == nil {
+		report.Message += ", before an include of the vendor's " + place.Vendor
+	}
+	return edited.Bytes(), nil
+}
+
+// inAuth returns the rules of ours where they belong.
+func inAuth(file *pamd.File) []pamd.Rule {
+	return slices.DeleteFunc(file.Ours(), func(rule pamd.Rule) bool { return rule.Type != "auth" })
+}
+
+// respell brings a rule that is there up to date: the module may have moved.
+func (s System) respell(file *pamd.File, ours []pamd.Rule, options Options, place Place, report *Report) ([]byte, error) {
+	rule := ours[0]
+	module, debug := rule.Module, slices.Contains(rule.Args, "debug")
+	if options.Module != "" {
+		module = options.Module
+	}
+	if options.Debug != nil {
+		debug = *options.Debug
+	}
+	edited, err := file.Respell(rule, module, debug)
+	if err != nil {
+		return nil, refused(place.Path, err)
+	}
+	report.Line = rule.Line
+	if string(edited.Bytes()) == string(file.Bytes()) {
+		report.Message = fmt.Sprintf("the rule is in %s, line %d: nothing to do", place.Path, rule.Line)
+	} else {
+		report.Message = fmt.Sprintf("changed the rule in %s, line %d", place.Path, rule.Line)
+	}
+	report.Warnings = Doubts(edited)
+	return edited.Bytes(), nil
+}
+
+// Doubts says what is unusual about the rules of ours that a file has.
+func Doubts(file *pamd.File) []string {
+	var doubts []string
+	ours := file.Ours()
+	if len(ours) > 1 {
+		doubts = append(doubts, fmt.Sprintf("the rule is there %d times, in lines %d and %d: remove all but the first", len(ours), ours[0].Line, ours[1].Line))
+	}
+	for _, rule := range ours {
+		switch {
+		case rule.Type != "auth":
+			doubts = append(doubts, fmt.Sprintf("the rule in line %d is in the stack %s, where it does nothing: it belongs into auth", rule.Line, rule.Type))
+		case rule.Line == ours[0].Line && file.FirstAuth().Line != rule.Line:
+			doubts = append(doubts, fmt.Sprintf("the rule in line %d is not the first of the auth stack: the one in line %d may ask for a password first", rule.Line, file.FirstAuth().Line))
+		}
+	}
+	return doubts
+}
+
+func refused(path string, err error) error {
+	return fmt.Errorf("%s is left alone: %w", path, err)
+}

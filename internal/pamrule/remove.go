@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package pamrule
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"pam_cockpit_cert/internal/pamd"
+	"pam_cockpit_cert/internal/replace"
+)
+
+// Remove takes the rule out, everywhere in the file. With forget, which is an
+// install script's, only one that is spelled as we spell it goes, for Debian 11's
+// cockpit-ws has one of its own; and a later Install obeys as for the first time.
+func (s System) Remove(forget bool) (Report, error) {
+	report := Report{Service: s.Service}
+	if err := s.Check(); err != nil {
+		return report, err
+	}
+	if err := s.remove(forget, &report); err != nil {
+		return report, err
+	}
+	if forget {
+		return report, s.forget()
+	}
+	return report, nil
+}
+
+func (s System) remove(forget bool, report *Report) error {
+	place, err := s.Find()
+	var none *NoServiceError
+	if errors.As(err, &none) || err == nil && place.Vendor != "" {
+		report.Message = fmt.Sprintf("the rule is not in %s: nothing to do", filepath.Join(s.Root, ConfigDir, s.Service))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	report.File = place.Path
+	report.Changed, err = replace.Edit(place.Path, func(old []byte) ([]byte, error) {
+		if old == nil {
+			return nil, nil
+		}
+		file, err := pamd.Parse(old)
+		if err != nil {
+			return nil, refused(place.Path, err)
+		}
+		edited, err := file.Remove(func(rule pamd.Rule) bool { return !forget || file.Spelled(rule) })
+		if err != nil {
+			return nil, refused(place.Path, err)
+		}
+		gone := len(file.Ours()) - len(edited.Ours())
+		switch {
+		case gone == 0 && len(file.Ours()) > 0:
+			report.Line = file.Ours()[0].Line
+			report.Message = fmt.Sprintf("the rule in %s, line %d, is not ours: leaving it", place.Path, report.Line)
+			return old, nil
+		case gone == 0:
+			report.Message = fmt.Sprintf("the rule is not in %s: nothing to do", place.Path)
+			return old, nil
+		case s.isInclude(edited.Bytes()):
+			report.Message = fmt.Sprintf("removed %s, which had nothing but the rule and the vendor's file", place.Path)
+			return nil, nil
+		}
+		report.Message = fmt.Sprintf("took the rule out of %s", place.Path)
+		return edited.Bytes(), nil
+	})
+	return err
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package pamrule puts our rule into a service of a system's PAM
+// configuration, and takes it out.
+package pamrule
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pam_cockpit_cert/internal/inroot"
+	"pam_cockpit_cert/internal/pamd"
+)
+
+// ConfigDir is where the administrator's service files are.
+const ConfigDir = "/etc/pam.d"
+
+// VendorDirs are where libpam looks after ConfigDir, in this order; openSUSE
+// ships its service files there.
+var VendorDirs = []string{"/usr/lib/pam.d", "/usr/etc/pam.d"}
+
+// System is one service of one system.
+type System struct {
+	Root    string // usually "/"
+	Service string // usually "cockpit"
+}
+
+// Place is where a service's file is.
+type Place struct {
+	Path   string // the file itself, behind links; it need not exist
+	Vendor string // the vendor's file, as this system names it, if there is no other
+}
+
+// Check refuses names that are not a service's.
+func (s System) Check() error {
+	// libpam itself makes lower case of what a program asks for.
+	ok := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@", r)
+	}
+	if s.Service == "" || s.Service[0] == '.' || strings.ContainsFunc(s.Service, func(r rune) bool { return !ok(r) }) {
+		return fmt.Errorf("%.60q is no name of a PAM service", s.Service)
+	}
+	info, err := os.Stat(s.Root)
+	if err != nil {
+		return fmt.Errorf("the root: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("the root: %s is not a folder", s.Root)
+	}
+	return nil
+}
+
+// NoServiceError says that there is no such service.
+type NoServiceError struct{ System }
+
+func (e *NoServiceError) Error() string {
+	return fmt.Sprintf("there is no PAM service %s in %s: is the package that ships it (cockpit-ws) installed?",
+		e.Service, filepath.Join(e.Root, ConfigDir))
+}
+
+// Find returns where the service's file is; *NoServiceError if there is none.
+func (s System) Find() (Place, error) {
+	name := filepath.Join(ConfigDir, s.Service)
+	path, err := inroot.Resolve(s.Root, name)
+	if err == nil {
+		return Place{Path: path}, s.owned(path)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return Place{}, err
+	}
+	vendor := ""
+	for _, dir := range VendorDirs {
+		if inroot.Exists(s.Root, filepath.Join(dir, s.Service)) {
+			vendor = filepath.Join(dir, s.Service)
+			break
+		}
+	}
+	dir, dirErr := inroot.Resolve(s.Root, ConfigDir)
+	if dirErr == nil && path != filepath.Join(dir, s.Service) {
+		return Place{}, fmt.Errorf("%s is a link to %s, which does not exist: mend or remove it", filepath.Join(s.Root, name), path)
+	}
+	if vendor == "" {
+		return Place{}, &NoServiceError{s}
+	}
+	return Place{Path: path, Vendor: vendor}, nil
+}
+
+// owned refuses files that a package manager writes without asking.
+func (s System) owned(path string) error {
+	for _, dir := range VendorDirs {
+		vendor, err := inroot.Resolve(s.Root, dir)
+		if err == nil && filepath.Dir(path) == vendor {
+			link := filepath.Join(s.Root, ConfigDir, s.Service)
+			return fmt.Errorf("%s leads to the vendor's %s, which updates overwrite: remove the link, and try again", link, path)
+		}
+	}
+	if store := filepath.Join(s.Root, "/nix/store") + "/"; strings.HasPrefix(path, store) {
+		return fmt.Errorf("%s is made by NixOS: set services.pam-cockpit-cert.enable in configuration.nix instead", path)
+	}
+	return nil
+}
+
+// Parsed reads and parses the file that libpam would read.
+func (s System) Parsed() (Place, *pamd.File, error) {
+	place, err := s.Find()
+	if err != nil {
+		return place, nil, err
+	}
+	name := place.Vendor
+	if name == "" {
+		name = filepath.Join(ConfigDir, s.Service)
+	}
+	text, err := inroot.ReadFile(s.Root, name, pamd.MaxSize)
+	if err != nil {
+		return place, nil, err
+	}
+	file, err := pamd.Parse(text)
+	if err != nil {
+		return place, nil, fmt.Errorf("%s: %w", filepath.Join(s.Root, name), err)
+	}
+	return place, file, nil
+}
+
+// isInclude reports whether a text is one of ours that includes a vendor's file.
+func (s System) isInclude(text []byte) bool {
+	return slices.ContainsFunc(VendorDirs, func(dir string) bool {
+		return string(text) == string(pamd.Include(filepath.Join(dir, s.Service)))
+	})
+}

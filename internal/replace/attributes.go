@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package replace
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// copyAttributes gives the new file the old one's owner, extended attributes
+// and mode, in that order: a new owner takes away set-user-ID bits, and an
+// access control list is an extended attribute that contains the mode.
+func copyAttributes(path string, old fs.FileInfo, to *os.File) error {
+	stat, ok := old.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("%s: no owner known", path)
+	}
+	now, err := to.Stat()
+	if err != nil {
+		return err
+	}
+	if got, ok := now.Sys().(*syscall.Stat_t); !ok || got.Uid != stat.Uid || got.Gid != stat.Gid {
+		if err := to.Chown(int(stat.Uid), int(stat.Gid)); err != nil {
+			return err
+		}
+	}
+	if err := copyExtended(path, to); err != nil {
+		return err
+	}
+	return to.Chmod(old.Mode())
+}
+
+func copyExtended(path string, to *os.File) error {
+	list, err := sized(func(buffer []byte) (int, error) { return unix.Llistxattr(path, buffer) })
+	if errors.Is(err, unix.ENOTSUP) {
+		return nil
+	}
+	if err != nil {
+		return &fs.PathError{Op: "listxattr", Path: path, Err: err}
+	}
+	for _, name := range strings.Split(strings.TrimSuffix(string(list), "\x00"), "\x00") {
+		if name == "" {
+			continue
+		}
+		if err := copyOne(path, name, to); err != nil {
+			return &fs.PathError{Op: "copying the extended attribute " + name, Path: path, Err: err}
+		}
+	}
+	return nil
+}
+
+func copyOne(path, name string, to *os.File) error {
+	value, err := sized(func(buffer []byte) (int, error) { return unix.Lgetxattr(path, name, buffer) })
+	if err != nil {
+		return err
+	}
+	// A label that the new file has anyway need not be set, which SELinux and
+	// others may allow to nobody.
+	has, err := sized(func(buffer []byte) (int, error) { return unix.Fgetxattr(int(to.Fd()), name, buffer) })
+	if err == nil && bytes.Equal(has, value) {
+		return nil
+	}
+	return unix.Fsetxattr(int(to.Fd()), name, value, 0)
+}
+
+// sized asks for a size and then for the value, which may grow between.
+func sized(get func(buffer []byte) (int, error)) ([]byte, error) {
+	for {
+		size, err := get(nil)
+		if err != nil || size == 0 {
+			return nil, err
+		}
+		buffer := make([]byte, size)
+		size, err = get(buffer)
+		if errors.Is(err, unix.ERANGE) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return buffer[:size], nil
+	}
+}

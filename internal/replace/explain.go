@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package replace
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// explain says what to do about an error where more is known than errno.
+func explain(path string, err error) error {
+	hint := ""
+	switch {
+	case immutable(path):
+		hint = "the file is immutable: chattr -i " + path
+	case immutable(filepath.Dir(path)):
+		hint = "the folder is immutable: chattr -i " + filepath.Dir(path)
+	case errors.Is(err, unix.EROFS):
+		hint = "the file system is mounted read-only"
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		hint = "nothing was changed: make room"
+	case errors.Is(err, unix.EBUSY):
+		hint = "it is a mount point: change the file that is mounted there"
+	case errors.Is(err, fs.ErrPermission) && unix.Geteuid() != 0:
+		hint = "try again as root"
+	default:
+		return fmt.Errorf("replacing %s: %w", path, err)
+	}
+	return fmt.Errorf("replacing %s: %w; %s", path, err, hint)
+}
+
+// What linux/fs.h calls FS_IMMUTABLE_FL and FS_APPEND_FL.
+const flagImmutable, flagAppend = 0x10, 0x20
+
+// immutable reports whether chattr(1)'s i, or a, is set.
+func immutable(path string) bool {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	flags, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+	return err == nil && flags&(flagImmutable|flagAppend) != 0
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package replace changes a file as a whole: at every moment, through every
+// failure and after a crash, the file is the old one or the new one, complete.
+//
+// It is renameio's way: write a temporary file, fsync(2) it, rename(2) it over
+// the old one. What renameio leaves to its callers is here: owner, access
+// control lists and other extended attributes (SELinux's label is one); fsync
+// of the directory, without which the rename may be lost in a crash; two
+// editors at once; and where the temporary file is. That must never be the
+// folder of the file, for in /etc/pam.d every file is a service, whatever its
+// name, and a killed process cleans nothing up. See staging.go.
+package replace
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
+)
+
+// MaxSize bounds the files that are read, in bytes.
+const MaxSize = 1 << 20
+
+// Edit gives the contents of a file to a function, and puts what that returns
+// in their place, if it differs. The path must have no symbolic link at its
+// end. A file that does not exist is nil, and so is one that is to go.
+//
+// Other processes that edit by this package wait. The error is the function's
+// own, or says which step failed; then the file is as it was, but for errors
+// of type *UnsureError.
+func Edit(path string, edit func(old []byte) ([]byte, error)) (changed bool, err error) {
+	defer holdSignals()()
+	dir, err := lock(filepath.Dir(path))
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+
+	old, info, err := read(path)
+	if err != nil {
+		return false, err
+	}
+	text, err := edit(bytes.Clone(old))
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case text == nil && old == nil, text != nil && old != nil && bytes.Equal(text, old):
+		return false, nil
+	case text == nil:
+		err = os.Remove(path)
+	default:
+		err = put(path, text, info)
+	}
+	if err != nil {
+		return false, explain(path, err)
+	}
+	if err := dir.Sync(); err != nil {
+		return true, &UnsureError{path, err}
+	}
+	return true, nil
+}
+
+// UnsureError says that the new file is in place, and that a crash of the
+// system soon after might bring the old one back.
+type UnsureError struct {
+	Path string
+	Err  error
+}
+
+func (e *UnsureError) Error() string {
+	return fmt.Sprintf("%s is changed, but may not be on disk yet: %v", e.Path, e.Err)
+}
+
+func (e *UnsureError) Unwrap() error { return e.Err }
+
+// lock opens the directory and waits for others that edit in it. There is no
+// lock file, which would itself be a stray one; and a lock on the file would be
+// one on the inode that is about to be replaced.
+func lock(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if err == nil {
+			return f, nil
+		}
+		if err != unix.EINTR {
+			f.Close()
+			return nil, &fs.PathError{Op: "lock", Path: dir, Err: err}
+		}
+	}
+}
+
+// read returns the contents; nil, nil if there is no such file.
+func read(path string) ([]byte, fs.FileInfo, error) {
+	// Not to wait for a FIFO's writer, nor to follow a link put there meanwhile.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, &fs.PathError{Op: "edit", Path: path, Err: errors.New("not a regular file")}
+	}
+	text, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(text) > MaxSize {
+		return nil, nil, &fs.PathError{Op: "edit", Path: path, Err: fmt.Errorf("larger than %d bytes", MaxSize)}
+	}
+	if text == nil {
+		text = []byte{}
+	}
+	return text, info, nil
+}
+
+// put replaces the file, staging the new one in the first place from which it
+// can be renamed.
+func put(path string, text []byte, old fs.FileInfo) error {
+	var err error
+	for _, staging := range stagings(path) {
+		err = putFrom(staging, path, text, old)
+		if !errors.Is(err, unix.EXDEV) && !errors.Is(err, unix.EROFS) {
+			break
+		}
+	}
+	return err
+}
+
+func putFrom(staging, path string, text []byte, old fs.FileInfo) error {
+	if err := openStaging(staging); err != nil {
+		return err
+	}
+	defer os.RemoveAll(staging)
+
+	pending, err := renameio.NewPendingFile(path, renameio.WithTempDir(staging), renameio.WithStaticPermissions(0o644))
+	if err != nil {
+		return err
+	}
+	defer pending.Cleanup()
+	if _, err := pending.Write(text); err != nil {
+		return err
+	}
+	if old != nil {
+		if err := copyAttributes(path, old, pending.File); err != nil {
+			return err
+		}
+		if err := unchanged(path, old); err != nil {
+			return err
+		}
+	}
+	return pending.CloseAtomicallyReplace()
+}
+
+// unchanged makes sure that no editor that takes no lock was at work meanwhile.
+func unchanged(path string, old fs.FileInfo) error {
+	now, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(now, old) || now.Size() != old.Size() || !now.ModTime().Equal(old.ModTime()) {
+		return &fs.PathError{Op: "replace", Path: path, Err: errors.New("somebody else changed it at this moment: look at it, and try again")}
+	}
+	return nil
+}

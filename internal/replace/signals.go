@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package replace
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// holdSignals keeps what would end the process from ending it halfway, and
+// returns a function that lets what came meanwhile take its effect.
+func holdSignals() (release func()) {
+	held := make(chan os.Signal, 8)
+	signal.Notify(held, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	return func() {
+		signal.Stop(held)
+		select {
+		case s := <-held:
+			if number, ok := s.(syscall.Signal); ok {
+				_ = syscall.Kill(os.Getpid(), number)
+			}
+		default:
+		}
+	}
+}

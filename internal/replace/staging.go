@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package replace
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// prefix begins the name of the folder that holds a temporary file. What a
+// killed process leaves in it goes the next time that a file of the same
+// folder is edited: the lock says that nobody else is using it.
+const prefix = ".pam_cockpit_cert."
+
+// stagings returns where the temporary file may be, best first: in a folder
+// beside the file's own, which is on the same file system unless somebody
+// mounts just that. Then it has to be below it; a folder there is no file that
+// libpam could take for a service.
+//
+// An unnamed file, O_TMPFILE, would not do: linkat(2) cannot replace a file,
+// so that it, too, would get a name first and be renamed then.
+func stagings(path string) []string {
+	dir := filepath.Dir(path)
+	name := prefix + filepath.Base(dir)
+	return []string{filepath.Join(filepath.Dir(dir), name), filepath.Join(dir, name)}
+}
+
+// openStaging makes the folder anew.
+func openStaging(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || !ok || int(stat.Uid) != unix.Geteuid() {
+		return fmt.Errorf("%s is not a folder of ours: remove it", dir)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("removing what a process that was killed left behind: %w", err)
+	}
+	return os.Mkdir(dir, 0o700)
+}
