@@ -25,4 +25,6 @@ TEST_PROGRAMS += $(BUILD)/test/gohost
 $(BUILD)/test/gohost: test/gohost/main.go go.mod
 	$(GOBUILD) -o $@ ./test/gohost
 
+# The light SSSD of test/sssd.
+APT_CHECK += dbus-daemon sssd-common sssd-dbus sssd-proxy
 check: $(TEST_PROGRAMS)

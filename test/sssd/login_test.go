@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package sssd
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pam_cockpit_cert/test/cockpit"
+	"pam_cockpit_cert/test/pamhost"
+	"pam_cockpit_cert/test/pki"
+	"pam_cockpit_cert/test/private"
+)
+
+func TestMain(m *testing.M) { private.Main(m) }
+
+// local is the manual page's example for local users.
+func local(t *testing.T) string {
+	return "[sssd]\nservices = nss, ifp\ndomains = local\n" + LocalDomain(t, "local") +
+		"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n"
+}
+
+// login is one login, in the control group of the certificate's cockpit-ws.
+type login struct {
+	certificate pki.Certificate
+	release     cockpit.Release
+	options     string // of the rule
+}
+
+// run logs in through the module alone, and returns what PAM said, and syslog.
+func (l login) run(t *testing.T) (pamhost.Report, *private.Syslog) {
+	t.Helper()
+	module := pamhost.Built(t, "pam_cockpit_cert.so")
+	if l.release == 0 {
+		l.release = cockpit.From257
+	}
+	syslog := private.ListenSyslog(t)
+	cockpit.Export(t, l.release, l.certificate)
+	instance := cockpit.NewInstance(t, l.certificate.Fingerprint())
+	dir := t.TempDir()
+	pamhost.Service(t, dir, "cockpit", "auth required "+module+" "+l.options+"\n")
+	return pamhost.Host{Args: []string{"-d", dir}, Prepare: instance.Enter}.Run(t), syslog
+}
+
+// expect is what a login comes to.
+type expect struct {
+	result string
+	user   string
+	log    string        // a line of syslog, a regular expression
+	within time.Duration // 3 s if it is zero
+	after  time.Duration
+}
+
+func (e expect) check(t *testing.T, report pamhost.Report, syslog *private.Syslog) {
+	t.Helper()
+	if result, user := report.Get("result"), report.Get("user"); result != e.result || user != e.user {
+		t.Errorf("PAM result %s, user %q; want %s, %q", result, user, e.result, e.user)
+	}
+	if said := report.Get("said"); (said != "") != (e.result == pamhost.UserUnknown) {
+		t.Errorf("the user reads %q", said)
+	}
+	if changes := report.Changes(); changes != "" {
+		t.Errorf("the login process changed:\n%s", changes)
+	}
+	ms, err := strconv.ParseFloat(report.Get("ms"), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.within == 0 {
+		e.within = 3 * time.Second
+	}
+	if took := time.Duration(ms * float64(time.Millisecond)); took > e.within || took < e.after {
+		t.Errorf("took %v, want %v to %v", took, e.after, e.within)
+	}
+	if e.log != "" {
+		syslog.Wait(t, `^<\d+>.* pamhost\[\d+\]: pam_cockpit_cert\(cockpit:auth\): .*`+e.log)
+	}
+	for _, line := range syslog.Lines() {
+		if strings.Contains(line, "CERTIFICATE") {
+			t.Errorf("a certificate was logged: %s", line)
+		}
+	}
+}
+
+func TestLogin(t *testing.T) {
+	private.Need(t)
+	ca := pki.NewAuthority("Lab CA")
+	alice := ca.Issue("alice")
+	revoked := ca.Issue("alice")
+	ca.Revoke(revoked)
+	const refused = "SSSD refuses the certificate"
+
+	for name, test := range map[string]struct {
+		start func(t *testing.T, s *SSSD) // default: SSSD with the local domain
+		login login
+		expect
+	}{
+		"a mapped certificate": {
+			login:  login{certificate: alice},
+			expect: expect{result: pamhost.Success, user: "alice", log: "certificate " + alice.Fingerprint() + " is user alice's"},
+		},
+		"as Cockpit 209 to 249 export it": {
+			login:  login{certificate: alice, release: cockpit.From209},
+			expect: expect{result: pamhost.Success, user: "alice", log: "is user alice's"},
+		},
+		"as Cockpit 250 to 256 export it": {
+			login:  login{certificate: alice, release: cockpit.From250},
+			expect: expect{result: pamhost.Success, user: "alice", log: "is user alice's"},
+		},
+		"with debug": {
+			login:  login{certificate: alice, options: "debug"},
+			expect: expect{result: pamhost.Success, user: "alice", log: "asking SSSD for the user of certificate " + alice.Fingerprint()},
+		},
+		"allow_unvalidated changes nothing where SSSD validates": {
+			login:  login{certificate: pki.NewAuthority("Other CA").Issue("alice"), options: "allow_unvalidated"},
+			expect: expect{result: pamhost.UserUnknown, log: refused},
+		},
+		"unmapped": {
+			login:  login{certificate: ca.Issue("mallory")},
+			expect: expect{result: pamhost.UserUnknown, log: "SSSD knows no user by this certificate"},
+		},
+		"expired": {
+			login:  login{certificate: ca.Issue("alice", pki.Expired)},
+			expect: expect{result: pamhost.UserUnknown, log: refused},
+		},
+		"not yet valid": {
+			login:  login{certificate: ca.Issue("alice", pki.Future)},
+			expect: expect{result: pamhost.UserUnknown, log: refused},
+		},
+		"unknown authority": {
+			login:  login{certificate: pki.NewAuthority("Other CA").Issue("alice")},
+			expect: expect{result: pamhost.UserUnknown, log: refused},
+		},
+		"an authority of the same name": {
+			login:  login{certificate: pki.NewAuthority("Lab CA").Issue("alice")},
+			expect: expect{result: pamhost.UserUnknown, log: refused},
+		},
+		"self-signed": {
+			login:  login{certificate: pki.SelfSigned("alice")},
+			expect: expect{result: pamhost.UserUnknown, log: refused},
+		},
+		"revoked": {
+			start: func(t *testing.T, s *SSSD) {
+				s.Write("/etc/sssd/pki/crl.pem", string(ca.CRL()))
+				s.Start(strings.Replace(local(t), "[sssd]\n", "[sssd]\ncertificate_verification = crl_file=/etc/sssd/pki/crl.pem\n", 1))
+			},
+			login:  login{certificate: revoked},
+			expect: expect{result: pamhost.UserUnknown, log: refused},
+		},
+		"not revoked, where there is a revocation list": {
+			start: func(t *testing.T, s *SSSD) {
+				s.Write("/etc/sssd/pki/crl.pem", string(ca.CRL()))
+				s.Start(strings.Replace(local(t), "[sssd]\n", "[sssd]\ncertificate_verification = crl_file=/etc/sssd/pki/crl.pem\n", 1))
+			},
+			login:  login{certificate: alice},
+			expect: expect{result: pamhost.Success, user: "alice"},
+		},
+		"SSSD's authorities are missing": {
+			start: func(t *testing.T, s *SSSD) {
+				s.Start(local(t))
+				if err := os.Remove(Authority); err != nil {
+					t.Fatal(err)
+				}
+			},
+			login:  login{certificate: alice},
+			expect: expect{result: pamhost.ServiceErr, log: "put the issuers' certificates into /etc/sssd/pki/sssd_auth_ca_db.pem"},
+		},
+		"known in two domains": {
+			start: func(t *testing.T, s *SSSD) {
+				s.AddUser("bob", 61002)
+				s.Start("[sssd]\nservices = nss, ifp\ndomains = one, two\n" + LocalDomain(t, "one") + LocalDomain(t, "two") +
+					"[certmap/one/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n" +
+					"[certmap/two/bob]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n")
+			},
+			login:  login{certificate: alice},
+			expect: expect{result: pamhost.UserUnknown, log: "SSSD knows several users by this certificate"},
+		},
+		"a rule for a user who does not exist": {
+			start:  func(t *testing.T, s *SSSD) { s.Start(strings.Replace(local(t), "local/alice", "local/nobody-such", 1)) },
+			login:  login{certificate: alice},
+			expect: expect{result: pamhost.UserUnknown, log: "SSSD knows no user"},
+		},
+		"SSSD stopped": {
+			start: func(t *testing.T, s *SSSD) {
+				s.Start(local(t))
+				s.StopSSSD()
+			},
+			login:  login{certificate: alice},
+			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD is not running and could not be started"},
+		},
+		"SSSD's D-Bus service not installed": {
+			start: func(t *testing.T, s *SSSD) {
+				private.Copy(t, "/usr/share/dbus-1/system-services")
+				if err := os.Remove("/usr/share/dbus-1/system-services/" + name + ".service"); err != nil {
+					t.Fatal(err)
+				}
+				s.StartWithoutInfoPipe(strings.Replace(local(t), "nss, ifp", "nss", 1))
+			},
+			login:  login{certificate: alice},
+			expect: expect{result: pamhost.AuthinfoUnavail, log: "install the package sssd-dbus"},
+		},
+		"InfoPipe not enabled, and started on demand": {
+			start: func(t *testing.T, s *SSSD) {
+				s.StartWithoutInfoPipe(strings.Replace(local(t), "nss, ifp", "nss", 1))
+			},
+			login:  login{certificate: alice},
+			expect: expect{result: pamhost.Success, user: "alice"},
+		},
+		"InfoPipe hangs": {
+			start: func(t *testing.T, s *SSSD) {
+				s.Start(local(t))
+				s.SignalInfoPipe(syscall.SIGSTOP)
+			},
+			login:  login{certificate: alice, options: "timeout=2"},
+			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD did not answer in time", after: 1500 * time.Millisecond, within: 2500 * time.Millisecond},
+		},
+		"InfoPipe is killed while it is asked": {
+			start: func(t *testing.T, s *SSSD) {
+				s.Start(local(t))
+				s.SignalInfoPipe(syscall.SIGSTOP) // so that it surely has not answered yet
+				time.AfterFunc(500*time.Millisecond, func() { s.SignalInfoPipe(syscall.SIGKILL) })
+			},
+			login:  login{certificate: alice},
+			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD ended while it was asked", after: 300 * time.Millisecond},
+		},
+		"InfoPipe does not let root ask": {
+			start: func(t *testing.T, s *SSSD) {
+				s.Start(local(t) + "[ifp]\nallowed_uids = 12345\n")
+			},
+			login:  login{certificate: alice},
+			expect: expect{result: pamhost.ServiceErr, log: "is root in allowed_uids"},
+		},
+		"InfoPipe hides the name": {
+			start: func(t *testing.T, s *SSSD) {
+				s.Start(local(t) + "[ifp]\nuser_attributes = -name\n")
+			},
+			login:  login{certificate: alice},
+			expect: expect{result: pamhost.ServiceErr, log: "user_attributes"},
+		},
+		"no D-Bus": {
+			start:  func(*testing.T, *SSSD) {},
+			login:  login{certificate: alice},
+			expect: expect{result: pamhost.AuthinfoUnavail, log: "cannot connect to D-Bus"},
+		},
+		"the bus refuses": {
+			start: func(t *testing.T, s *SSSD) {
+				s.Write("/etc/dbus-1/system.d/deny.conf", `<busconfig><policy context="mandatory">`+
+					`<deny send_destination="`+name+`"/></policy></busconfig>`)
+				s.StartWithoutInfoPipe(local(t))
+			},
+			login:  login{certificate: alice},
+			expect: expect{result: pamhost.ServiceErr, log: "D-Bus does not let us ask SSSD"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := New(t, ca.PEM())
+			s.AddUser("alice", 61001)
+			if test.start == nil {
+				s.Start(local(t))
+			} else {
+				test.start(t, s)
+			}
+			report, syslog := test.login.run(t)
+			test.check(t, report, syslog)
+		})
+	}
+}
+
+// TestIgnore: with everything ready for a login, no certificate is used.
+func TestIgnore(t *testing.T) {
+	private.Need(t)
+	ca := pki.NewAuthority("Lab CA")
+	alice := ca.Issue("alice")
+	s := New(t, ca.PEM())
+	s.AddUser("alice", 61001)
+	s.Start(local(t))
+	module := pamhost.Built(t, "pam_cockpit_cert.so")
+	dir := t.TempDir()
+	// What follows tells ignore from all else.
+	rule := "auth [ignore=ignore default=die] " + module + " debug\nauth sufficient pam_debug.so\n"
+	pamhost.Service(t, dir, "cockpit", rule)
+	cockpit.Export(t, cockpit.From257, alice)
+
+	for name, test := range map[string]struct {
+		arguments []string
+		prepare   func(*exec.Cmd)
+		user, log string
+	}{
+		"the user is set": {
+			arguments: []string{"-u", "root"}, prepare: cockpit.NewInstance(t, alice.Fingerprint()).Enter,
+			user: "root", log: "the user name is already set",
+		},
+		"no instance of cockpit-ws": {
+			log: "standard input is not a connected Unix socket",
+		},
+		"the instance for browsers without a certificate": {
+			prepare: cockpit.NewInstance(t, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855").Enter,
+			log:     "the browser presented none",
+		},
+		"an instance whose certificate is not exported": {
+			prepare: cockpit.NewInstance(t, ca.Issue("alice").Fingerprint()).Enter,
+			log:     "no file in /run/cockpit/tls",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			syslog := private.ListenSyslog(t)
+			host := pamhost.Host{Args: append([]string{"-d", dir}, test.arguments...), Prepare: test.prepare}
+			expect{result: pamhost.Success, user: test.user, log: test.log}.check(t, host.Run(t), syslog)
+		})
+	}
+}
