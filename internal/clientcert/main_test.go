@@ -220,8 +220,10 @@ func descriptor(t *testing.T, c interface{ File() (*os.File, error) }) int {
 // are real otherwise.
 type procDir string
 
-func newProc(t *testing.T) procDir {
-	proc := procDir(t.TempDir())
+func newProc(t *testing.T) procDir { return newProcIn(t.TempDir()) }
+
+func newProcIn(dir string) procDir {
+	proc := procDir(dir)
 	proc.write("1", "0::/init.scope\n")
 	proc.write("self", "0::/system.slice/cockpit-session@1.service\n")
 	return proc
