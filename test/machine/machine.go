@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package machine makes real Debian systems for tests: roots by mmdebstrap,
+// cached between runs; an overlay of one for each test; and machines booted
+// from it, in a container or in a virtual machine.
+//
+// A test package calls Main from its TestMain. All of it then runs in mount
+// and process namespaces of its own, so that no mount, process or machine
+// outlives the test, however it ends.
+package machine
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"pam_cockpit_cert/test/private"
+)
+
+// Main runs a package's tests where machines can be made. Without root's
+// privileges they are run nevertheless, and skipped by what they ask of this
+// package.
+func Main(m *testing.M) { private.Main(m) }
+
+// CacheVariable names the environment variable with the cache's folder.
+const CacheVariable = "PAM_COCKPIT_CERT_CACHE"
+
+// Cache returns the folder that outlives the tests: PAM_COCKPIT_CERT_CACHE, or
+// build/cache in the source.
+func Cache(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv(CacheVariable)
+	if dir == "" {
+		dir = filepath.Join(Source(t), "build", "cache")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Source returns the folder of the whole source.
+func Source(t testing.TB) string {
+	t.Helper()
+	_, file, _, ok := runtime.Caller(0)
+	if !ok || !filepath.IsAbs(file) {
+		t.Fatal("cannot tell where the source is: built with -trimpath?")
+	}
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package machine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Recipe says what is in a root. A change of anything in it, or of how roots
+// are made, makes another root.
+type Recipe struct {
+	Suite     string   // bullseye, bookworm, trixie or sid
+	Packages  []string // besides those of mmdebstrap's minbase; NAME/SUITE-backports takes a backport
+	Backports bool     // apt knows the suite's backports, and prefers what is not one
+	Commands  []string // run by sh as root in the root, once the packages are there
+}
+
+// generation is raised when the way in which roots are made changes.
+const generation = 1
+
+// name is different for different recipes.
+func (r Recipe) name() string {
+	r.Packages = slices.Clone(r.Packages)
+	slices.Sort(r.Packages)
+	text, err := json.Marshal([]any{generation, mirror(), r})
+	if err != nil {
+		panic(err) // strings and bools only
+	}
+	sum := sha256.Sum256(text)
+	return r.Suite + "-" + hex.EncodeToString(sum[:8])
+}
+
+// mirror is where Debian comes from.
+func mirror() string {
+	if url := os.Getenv("PAM_COCKPIT_CERT_MIRROR"); url != "" {
+		return strings.TrimSuffix(url, "/")
+	}
+	return "http://deb.debian.org"
+}
+
+// sources is what apt reads from.
+func (r Recipe) sources() []string {
+	archive, security := "deb "+mirror()+"/debian ", "deb "+mirror()+"/debian-security "
+	sources := []string{archive + r.Suite + " main"}
+	if r.Suite != "sid" {
+		sources = append(sources,
+			archive+r.Suite+"-updates main",
+			security+r.Suite+"-security main")
+	}
+	if r.Backports {
+		sources = append(sources, archive+r.Suite+"-backports main")
+	}
+	return sources
+}
+
+// available says why the suite cannot be had, if so.
+func (r Recipe) available() error {
+	client := http.Client{Timeout: 30 * time.Second}
+	answer, err := client.Head(mirror() + "/debian/dists/" + r.Suite + "/InRelease")
+	if err != nil {
+		return err
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return &unavailableError{answer.Request.URL.String(), answer.Status}
+	}
+	return nil
+}
+
+type unavailableError struct{ url, status string }
+
+func (e *unavailableError) Error() string { return e.url + ": " + e.status }
