@@ -11,8 +11,8 @@ SESSION_BUILD  ?= CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode
 
 PROGRAMS += $(SESSION)
 
-# Its cockpit-session, for test/session.
-APT_CHECK += cockpit-ws
+# Cockpit's own, for test/session and test/hostile; systemd-socket-activate.
+APT_CHECK += cockpit-ws systemd
 
 .PHONY: $(SESSION)
 $(SESSION):

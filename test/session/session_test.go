@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 func TestPAMRefuses(t *testing.T) {
 	for _, test := range []struct{ name, auth, problem string }{
 		{"it denies", "required pam_deny.so", "authentication-failed"},
-		{"it knows no such user", "required pam_unix.so", "authentication-failed"},
+		{"it knows no such user", "required pam_unix.so nodelay", "authentication-failed"},
 		// To pam_permit a user without a name is nobody, who has no shell.
 		{"it lets in who may not", "required pam_permit.so", "access-denied"},
 		{"it fails", "required pam_no_such_module.so", "internal-error"},
