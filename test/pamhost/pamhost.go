@@ -67,7 +67,9 @@ func (h Host) Run(t testing.TB) Report {
 	}
 	command := exec.Command(program, h.Args...)
 	command.Env = append(os.Environ(), h.Env...)
-	command.Stdin = h.Stdin
+	if h.Stdin != nil { // a nil file in an interface would close it
+		command.Stdin = h.Stdin
+	}
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	if h.Prepare != nil {

@@ -297,7 +297,7 @@ func TestIgnore(t *testing.T) {
 			user: "root", log: "the user name is already set",
 		},
 		"no instance of cockpit-ws": {
-			log: "standard input is not a connected Unix socket",
+			log: "no client certificate is in play: standard input",
 		},
 		"the instance for browsers without a certificate": {
 			prepare: cockpit.NewInstance(t, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855").Enter,
@@ -305,7 +305,7 @@ func TestIgnore(t *testing.T) {
 		},
 		"an instance whose certificate is not exported": {
 			prepare: cockpit.NewInstance(t, ca.Issue("alice").Fingerprint()).Enter,
-			log:     "no file in /run/cockpit/tls",
+			log:     "exports no certificate for the instance",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
