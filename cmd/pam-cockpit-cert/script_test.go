@@ -13,6 +13,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(faultMarker) != "" {
+		main()
+	}
 	testscript.Main(m, map[string]func(){"pam-cockpit-cert": main})
 }
 

@@ -43,6 +43,7 @@ func Edit(path string, edit func(old []byte) ([]byte, error)) (changed bool, err
 		return false, err
 	}
 	defer dir.Close()
+	sweep(path)
 
 	old, info, err := read(path)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,22 +31,22 @@ func stagings(path string) []string {
 	return []string{filepath.Join(filepath.Dir(dir), name), filepath.Join(dir, name)}
 }
 
-// openStaging makes the folder anew.
+// sweep removes what a killed process left behind. Trouble with that is
+// reported when the folder is needed.
+func sweep(path string) {
+	for _, dir := range stagings(path) {
+		var stat unix.Stat_t
+		if unix.Lstat(dir, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR && int(stat.Uid) == unix.Geteuid() {
+			_ = os.RemoveAll(dir)
+		}
+	}
+}
+
+// openStaging makes the folder.
 func openStaging(dir string) error {
 	err := os.Mkdir(dir, 0o700)
-	if !errors.Is(err, fs.ErrExist) {
-		return err
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: it is in the way; look at it, and remove it", err)
 	}
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return err
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !info.IsDir() || !ok || int(stat.Uid) != unix.Geteuid() {
-		return fmt.Errorf("%s is not a folder of ours: remove it", dir)
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("removing what a process that was killed left behind: %w", err)
-	}
-	return os.Mkdir(dir, 0o700)
+	return err
 }

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// faultMarker makes this test binary the command, all in its first thread:
+// strace counts calls by thread.
+const faultMarker = "PAM_COCKPIT_CERT_FAULTS"
+
+func init() {
+	if os.Getenv(faultMarker) != "" {
+		runtime.LockOSThread()
+	}
+}
+
+// faulty are the system calls that deal with files.
+var faulty = []string{"openat", "read", "write", "pwrite64", "fsync", "renameat", "renameat2", "fchown", "fchmod", "fchmodat",
+	"fsetxattr", "fgetxattr", "lgetxattr", "llistxattr", "flock", "mkdirat", "unlinkat", "close", "newfstatat", "fstat",
+	"readlinkat", "getdents64", "lseek", "ioctl", "fcntl"}
+
+// scenario is one edit: a system before and after.
+type scenario struct {
+	name          string
+	args          []string
+	before, after map[string]string // by path below the root; "" for no file
+	order         string            // in which it gets on disk
+}
+
+func scenarios(t *testing.T) []scenario {
+	read := func(name string) string {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	plain, edited := read("../../internal/pamd/testdata/services/fedora"), read("../../pam.d/cockpit.fedora")
+	const service, vendor, record = "etc/pam.d/cockpit", "usr/lib/pam.d/cockpit", "var/lib/pam_cockpit_cert/cockpit"
+	const rule = "-auth [success=done new_authtok_reqd=done user_unknown=die default=ignore] pam_cockpit_cert.so\n"
+	include := rule + strings.ReplaceAll("auth include /V\naccount include /V\npassword include /V\nsession include /V\n", "V", vendor)
+	return []scenario{
+		{"install", []string{"pam", "install", "--once-for", "1"},
+			map[string]string{service: plain, record: ""}, map[string]string{service: edited, record: "1\n"},
+			"fsync renameat fsync fsync renameat fsync"},
+		{"remove", []string{"pam", "remove", "--forget"},
+			map[string]string{service: edited, record: "1\n"}, map[string]string{service: plain, record: ""},
+			"fsync renameat fsync"},
+		{"install with a vendor's file", []string{"pam", "install"},
+			map[string]string{service: "", vendor: plain}, map[string]string{service: include},
+			"fsync renameat fsync"},
+		{"remove with a vendor's file", []string{"pam", "remove"},
+			map[string]string{service: include, vendor: plain}, map[string]string{service: ""},
+			"unlinkat fsync"},
+	}
+}
+
+const faultAttribute, faultMode = "user.pam_cockpit_cert", 0o640
+
+// prepare makes the system of a scenario.
+func (s scenario) prepare(t *testing.T, root string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Join(root, "etc/pam.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range s.before {
+		path := filepath.Join(root, name)
+		if text == "" {
+			_ = os.Remove(path)
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, faultMode); err != nil {
+			t.Fatal(err)
+		}
+		if os.Geteuid() == 0 {
+			if err := os.Chown(path, 12, 34); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := unix.Setxattr(path, faultAttribute, []byte("kept"), 0); err != nil && !errors.Is(err, unix.ENOTSUP) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// check says what is wrong with a system after a run with a fault.
+func (s scenario) check(root string, succeeded bool) error {
+	for name, after := range s.after {
+		path := filepath.Join(root, name)
+		text, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		switch got := string(text); {
+		case got != after && got != s.before[name]:
+			return fmt.Errorf("%s is neither old nor new: %q", name, got)
+		case succeeded && got != after:
+			return fmt.Errorf("%s is not new, but the command succeeded", name)
+		case got != "" && s.before[name] != "":
+			if err := attributes(path); err != nil {
+				return err
+			}
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(root, "etc/pam.d"))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() != "cockpit" {
+			return fmt.Errorf("%s is left in /etc/pam.d", entry.Name())
+		}
+	}
+	return nil
+}
+
+func attributes(path string) error {
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return err
+	}
+	if stat.Mode&0o7777 != faultMode || os.Geteuid() == 0 && (stat.Uid != 12 || stat.Gid != 34) {
+		return fmt.Errorf("%s: mode %o, owner %d:%d", path, stat.Mode, stat.Uid, stat.Gid)
+	}
+	value := make([]byte, 16)
+	n, err := unix.Getxattr(path, faultAttribute, value)
+	if errors.Is(err, unix.ENOTSUP) {
+		return nil
+	}
+	if err != nil || string(value[:n]) != "kept" {
+		return fmt.Errorf("%s: the extended attribute is %q: %v", path, value[:max(n, 0)], err)
+	}
+	return nil
+}
+
+// run runs the command under strace, and returns what that traced.
+func (s scenario) run(t *testing.T, root string, strace ...string) (trace string, err error) {
+	t.Helper()
+	out := filepath.Join(filepath.Dir(root), filepath.Base(root)+".strace")
+	args := append([]string{"-f", "-o", out, "-e", "trace=" + strings.Join(faulty, ",?")}, strace...)
+	args = append(append(args, os.Args[0], "--root", root), s.args...)
+	command := exec.Command("strace", args...)
+	command.Env = append(os.Environ(), faultMarker+"=1")
+	err = command.Run()
+	text, readErr := os.ReadFile(out)
+	if readErr != nil {
+		t.Fatal(readErr)
+	}
+	return string(text), err
+}
+
+// counts returns, for each system call, which of the first thread's are ours:
+// from the first one that mentions the root on.
+func counts(trace, root string) (first, last map[string]int) {
+	first, last = map[string]int{}, map[string]int{}
+	called := regexp.MustCompile(`^(\d+) +(\w+)\(`)
+	main, ours := "", false
+	for _, line := range strings.Split(trace, "\n") {
+		match := called.FindStringSubmatch(line)
+		if match == nil || main != "" && match[1] != main {
+			continue
+		}
+		main = match[1]
+		last[match[2]]++
+		if ours = ours || strings.Contains(line, root); ours && first[match[2]] == 0 {
+			first[match[2]] = last[match[2]]
+		}
+	}
+	return first, last
+}
+
+// Whatever fails, and whenever the command is killed, the service's file is
+// the old one or the new one, with its attributes, and it is alone in its
+// folder. The next run repairs the rest.
+func TestAFaultAtEverySystemCall(t *testing.T) {
+	if out, err := exec.Command("strace", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
+		t.Skipf("needs strace, and the right to use it: %v: %s", err, out)
+	}
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	for _, s := range scenarios(t) {
+		t.Run(s.name, func(t *testing.T) {
+			probe := filepath.Join(t.TempDir(), "probe")
+			s.prepare(t, probe)
+			trace, err := s.run(t, probe)
+			if err != nil {
+				t.Fatalf("without a fault: %v", err)
+			}
+			if err := s.check(probe, true); err != nil {
+				t.Fatalf("without a fault: %v", err)
+			}
+			first, last := counts(trace, probe)
+			s.durable(t, trace)
+			// Two at a time, for the tracer mostly waits.
+			slots, runs := make(chan struct{}, 2*runtime.NumCPU()), sync.WaitGroup{}
+			n := 0
+			for call, from := range first {
+				for when := from; when <= last[call]; when++ {
+					for _, fault := range []string{"error=EIO", "error=ENOSPC", "signal=KILL"} {
+						n++
+						root := filepath.Join(t.TempDir(), strconv.Itoa(n))
+						inject := fmt.Sprintf("inject=%s:%s:when=%d", call, fault, when)
+						runs.Add(1)
+						slots <- struct{}{}
+						go func() {
+							defer func() { <-slots; runs.Done() }()
+							s.fault(t, root, inject)
+						}()
+					}
+				}
+			}
+			runs.Wait()
+			t.Logf("%d faults", n)
+		})
+	}
+}
+
+// durable makes sure that what a crash leaves is complete: a new file is on
+// disk before it gets its name, and the name before the command ends.
+func (s scenario) durable(t *testing.T, trace string) {
+	t.Helper()
+	var order []string
+	for _, step := range regexp.MustCompile(`(?m)^\d+ +(?:(fsync|renameat)\(|(unlinkat)\(.*/etc/pam\.d/cockpit").*= 0$`).FindAllStringSubmatch(trace, -1) {
+		order = append(order, step[1]+step[2])
+	}
+	if got := strings.Join(order, " "); got != s.order {
+		t.Errorf("the order is %q, not %q", got, s.order)
+	}
+}
+
+func (s scenario) fault(t *testing.T, root, inject string) {
+	s.prepare(t, root)
+	trace, err := s.run(t, root, "-e", inject)
+	if !strings.Contains(trace, "(INJECTED)") && !strings.Contains(trace, "killed by SIGKILL") {
+		t.Errorf("%s: no fault happened", inject)
+	}
+	if err := s.check(root, err == nil); err != nil {
+		t.Errorf("%s: %v", inject, err)
+	}
+	again := exec.Command(os.Args[0], append([]string{"--root", root}, s.args...)...)
+	again.Env = append(os.Environ(), faultMarker+"=1")
+	if out, err := again.CombinedOutput(); err != nil {
+		t.Errorf("%s: then without a fault: %v: %s", inject, err, out)
+	}
+	if err := s.check(root, true); err != nil {
+		t.Errorf("%s: then without a fault: %v", inject, err)
+	}
+	left, err := filepath.Glob(filepath.Join(root, "*/.*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("%s: the next run left %s", inject, left)
+	}
+}

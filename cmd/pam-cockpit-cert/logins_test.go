@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package main
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Editors put the rule in and take it out, while the real libpam reads the
+// service as it does for each login. The last rule of the file names a module
+// that does not exist: a login that does not complain about it, or complains
+// of anything else, did not see a whole file.
+func TestEveryLoginSeesAWholeFile(t *testing.T) {
+	verdict := filepath.Join(t.TempDir(), "verdict")
+	if out, err := exec.Command("cc", "-o", verdict, "../../internal/pamd/testdata/verdict.c", "-lpam").CombinedOutput(); err != nil {
+		t.Skipf("needs a C compiler and libpam0g-dev: %s", out)
+	}
+	root := t.TempDir()
+	dir := filepath.Join(root, "etc/pam.d")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := "auth required pam_permit.so\n" + strings.Repeat("# long enough to be read in parts\n", 1000) + "session required none_last.so\n"
+	for name, text := range map[string]string{"cockpit": text, "other": "auth required pam_deny.so\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	stop, editors := make(chan struct{}), sync.WaitGroup{}
+	quiet := &ui{out: io.Discard, err: io.Discard}
+	var edits [2]atomic.Int32
+	for i := range len(edits) {
+		editors.Add(1)
+		go func() {
+			defer editors.Done()
+			for verb := "install"; ; edits[i].Add(1) {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				command := command(quiet)
+				command.SetArgs([]string{"--root", root, "pam", verb})
+				if err := command.Execute(); err != nil {
+					t.Errorf("%s: %v", verb, err)
+					return
+				}
+				if verb == "install" {
+					verb = "remove"
+				} else {
+					verb = "install"
+				}
+			}
+		}()
+	}
+	args := []string{dir}
+	for range 200 {
+		args = append(args, "cockpit")
+	}
+	logins := 0
+	for logins < 600 || edits[0].Load() < 10 || edits[1].Load() < 10 {
+		out, err := exec.Command(verdict, args...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+			complaints := strings.Split(line, "\t")
+			if len(complaints) != 4 || !strings.Contains(complaints[1], "none_last.so") || complaints[3] != "0" {
+				t.Fatalf("login %d saw something else: %q", logins, complaints)
+			}
+			logins++
+		}
+		if t.Failed() {
+			break
+		}
+	}
+	close(stop)
+	editors.Wait()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("left in the folder: %v (%v)", entries, err)
+	}
+	t.Logf("%d logins during %d and %d edits", logins, edits[0].Load(), edits[1].Load())
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package replace
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pam_cockpit_cert/test/private"
+)
+
+func TestMain(m *testing.M) { private.Main(m) }
+
+// folder makes <dir>/etc/pam.d with a file, old, in it.
+func folder(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "etc/pam.d/cockpit")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, "old\n")
+	return path
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func to(text string) func([]byte) ([]byte, error) {
+	return func([]byte) ([]byte, error) { return []byte(text), nil }
+}
+
+// alone makes sure that the file has a text, and that nothing is beside it.
+func alone(t *testing.T, path, text string) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil || string(got) != text {
+		t.Errorf("the file is %q: %v", got, err)
+	}
+	for _, dir := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) != 1 {
+			t.Errorf("%s has %v: %v", dir, entries, err)
+		}
+	}
+}
+
+// refuses makes sure that an edit fails, says why, and leaves nothing behind.
+func refuses(t *testing.T, path string, reason string) {
+	t.Helper()
+	changed, err := Edit(path, to("new\n"))
+	if err == nil || changed || !strings.Contains(err.Error(), reason) {
+		t.Errorf("got %v, want an error with %q", err, reason)
+	}
+	alone(t, path, "old\n")
+}
+
+func TestEditorsAtOnceLoseNothing(t *testing.T) {
+	path := folder(t)
+	const editors, edits = 8, 25
+	var all sync.WaitGroup
+	for range editors {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for range edits {
+				if _, err := Edit(path, func(old []byte) ([]byte, error) { return append(old, '.'), nil }); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	all.Wait()
+	alone(t, path, "old\n"+strings.Repeat(".", editors*edits))
+}
+
+func TestNothingHappensWhereNothingIsToChange(t *testing.T) {
+	path := folder(t)
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := Edit(path, to("old\n")); changed || err != nil {
+		t.Errorf("changed: %v, %v", changed, err)
+	}
+	if after, err := os.Stat(path); err != nil || !os.SameFile(before, after) {
+		t.Errorf("another file is there: %v", err)
+	}
+	missing := filepath.Join(filepath.Dir(path), "missing")
+	if changed, err := Edit(missing, func(old []byte) ([]byte, error) { return old, nil }); changed || err != nil {
+		t.Errorf("changed a file that is not there: %v, %v", changed, err)
+	}
+	alone(t, path, "old\n")
+}
+
+func TestTheEditorsOwnErrorComesBack(t *testing.T) {
+	path, refusal := folder(t), errors.New("no")
+	if _, err := Edit(path, func([]byte) ([]byte, error) { return nil, refusal }); !errors.Is(err, refusal) {
+		t.Errorf("got %v", err)
+	}
+	alone(t, path, "old\n")
+}
+
+func TestAnEditorThatTakesNoLockIsNotOverwritten(t *testing.T) {
+	path := folder(t)
+	_, err := Edit(path, func([]byte) ([]byte, error) {
+		other := path + "~"
+		write(t, other, "theirs\n")
+		return []byte("ours\n"), os.Rename(other, path)
+	})
+	if err == nil || !strings.Contains(err.Error(), "somebody else changed it") {
+		t.Errorf("got %v", err)
+	}
+	alone(t, path, "theirs\n")
+}
+
+func TestWhatAKilledProcessLeftGoes(t *testing.T) {
+	path := folder(t)
+	stale := stagings(path)[0]
+	if err := os.Mkdir(stale, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(stale, ".cockpit123"), "half")
+	if _, err := Edit(path, to("old\n")); err != nil {
+		t.Fatal(err)
+	}
+	alone(t, path, "old\n")
+}
+
+func TestSomethingElseOfTheFoldersNameIsInTheWay(t *testing.T) {
+	path := folder(t)
+	write(t, stagings(path)[0], "precious")
+	if _, err := Edit(path, to("new\n")); !errors.Is(err, os.ErrExist) {
+		t.Errorf("got %v", err)
+	}
+	if text, err := os.ReadFile(stagings(path)[0]); err != nil || string(text) != "precious" {
+		t.Errorf("it became %q: %v", text, err)
+	}
+}
+
+func TestOnlyRegularFilesOfReasonableSizeAreEdited(t *testing.T) {
+	path := folder(t)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { _, err := Edit(path, to("new\n")); done <- err }()
+	select {
+	case err := <-done:
+		if err == nil || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it waits for the FIFO's writer")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc/passwd", path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Edit(path, to("new\n")); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("a link: %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, strings.Repeat("x", MaxSize+1))
+	if _, err := Edit(path, to("new\n")); err == nil || !strings.Contains(err.Error(), "larger") {
+		t.Errorf("a large file: %v", err)
+	}
+}
+
+func TestAccessControlListsAreKept(t *testing.T) {
+	path := folder(t)
+	if out, err := exec.Command("setfacl", "-m", "u:1234:rw,g:4321:r", path).CombinedOutput(); err != nil {
+		t.Skipf("needs setfacl, and a file system with lists: %v: %s", err, out)
+	}
+	list := func() []byte {
+		out, err := exec.Command("getfacl", "-cn", path).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	before := list()
+	if _, err := Edit(path, to("new\n")); err != nil {
+		t.Fatal(err)
+	}
+	if after := list(); !bytes.Equal(after, before) || !bytes.Contains(after, []byte("user:1234:rw")) {
+		t.Errorf("the list was\n%s and is\n%s", before, after)
+	}
+	alone(t, path, "new\n")
+}
