@@ -24,7 +24,7 @@ type Recipe struct {
 }
 
 // generation is raised when the way in which roots are made changes.
-const generation = 1
+const generation = 2
 
 // name is different for different recipes.
 func (r Recipe) name() string {
@@ -50,7 +50,12 @@ func mirror() string {
 func (r Recipe) sources() []string {
 	archive, security := "deb "+mirror()+"/debian ", "deb "+mirror()+"/debian-security "
 	sources := []string{archive + r.Suite + " main"}
-	if r.Suite != "sid" {
+	switch r.Suite {
+	case "sid":
+	case "bullseye":
+		// Out of support, its security archive has lost packages that its
+		// lists still name.
+	default:
 		sources = append(sources,
 			archive+r.Suite+"-updates main",
 			security+r.Suite+"-security main")
