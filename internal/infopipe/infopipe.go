@@ -135,14 +135,15 @@ func (c *Client) activate(ctx context.Context, conn *dbus.Conn) error {
 	return err
 }
 
-// findRunning does all that does not depend on another answer at once: a
-// person waits for each round trip.
+// findRunning asks twice: whose the certificate is, and then all the rest at
+// once, for a person waits for each round trip.
+//
+// The first request has to be alone. SSSD answers it after it has asked the bus
+// who we are; of a second one that comes in that moment, SSSD 2.10 at times
+// forgets the answer, and the login would wait for it until its time is over.
 func (c *Client) findRunning(ctx context.Context, conn *dbus.Conn, pem string) (User, error) {
 	users := conn.Object(service, usersPath)
-	found := users.GoWithContext(ctx, usersInterface+".FindByValidCertificate", dbus.FlagNoAutoStart, nil, pem)
-	listed := users.GoWithContext(ctx, usersInterface+".ListByCertificate", dbus.FlagNoAutoStart, nil, pem, uint32(2))
-
-	path, err := objectPath(<-found.Done)
+	path, err := objectPath(users.CallWithContext(ctx, usersInterface+".FindByValidCertificate", dbus.FlagNoAutoStart, pem))
 	if hasName(err, errUnknownMethod) {
 		if !c.AllowUnvalidated {
 			return User{}, err
@@ -158,6 +159,7 @@ func (c *Client) findRunning(ctx context.Context, conn *dbus.Conn, pem string) (
 	}
 	c.debugf("SSSD maps the certificate to %s", path)
 
+	listed := users.GoWithContext(ctx, usersInterface+".ListByCertificate", dbus.FlagNoAutoStart, nil, pem, uint32(2))
 	object := conn.Object(service, path)
 	name, uid := property(ctx, object, "name"), property(ctx, object, "uidNumber")
 	if err := onlyUser(<-listed.Done, path); err != nil {
