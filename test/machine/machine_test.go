@@ -42,3 +42,19 @@ func TestOverlay(t *testing.T) {
 		t.Errorf("a command that fails: %q, %v", out, err)
 	}
 }
+
+func TestBoot(t *testing.T) {
+	for _, suite := range []string{"bookworm"} {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			root := Root(t, Recipe{Suite: suite, Packages: []string{"systemd", "systemd-sysv", "dbus"}})
+			m := Boot(t, NewOverlay(t, root))
+			journal := m.Journal(t)
+			m.Sh(t, `systemd-run --wait --quiet --pipe echo to the journal | logger`)
+			t.Log(m.Run(t, "cat", "/proc/1/cgroup"))
+			if got := journal.Since(t); !strings.Contains(got, "to the journal") {
+				t.Errorf("the journal lacks what was written to it:\n%s", got)
+			}
+		})
+	}
+}

@@ -19,6 +19,7 @@ import (
 type Overlay struct {
 	Dir string // where it is mounted, in the test binary's namespace
 	Shell
+	binds []string
 }
 
 // NewOverlay lays an empty folder over a root. What the test writes goes when
@@ -27,15 +28,6 @@ type Overlay struct {
 func NewOverlay(t testing.TB, root string) *Overlay {
 	t.Helper()
 	dir := mountOverlay(t, root)
-	bind := func(from, to string) {
-		t.Helper()
-		target := filepath.Join(dir, to)
-		if err := unix.Mount(from, target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-			t.Fatalf("mounting %s: %v", target, err)
-		}
-		t.Cleanup(func() { unmount(t, target) })
-	}
-	bind("/dev", "dev")
 	// The names that this machine resolves.
 	resolv, err := os.ReadFile("/etc/resolv.conf")
 	if err == nil {
@@ -44,25 +36,19 @@ func NewOverlay(t testing.TB, root string) *Overlay {
 	if err != nil {
 		t.Logf("no DNS in the overlay: %v", err)
 	}
-	return &Overlay{Dir: dir, Shell: Shell{inside(dir)}}
+	o := &Overlay{Dir: dir}
+	o.command = o.inside
+	return o
 }
 
-// Bind shows a folder of this machine, read-only, at the same path. It has to
-// be called before the overlay's first command.
+// Bind shows commands that are not of a booted machine a folder of this one,
+// read-only, at the same path.
 func (o *Overlay) Bind(t testing.TB, dir string) {
 	t.Helper()
-	target := filepath.Join(o.Dir, dir)
-	err := os.MkdirAll(target, 0o755)
-	if err == nil {
-		err = unix.Mount(dir, target, "", unix.MS_BIND, "")
+	if err := os.MkdirAll(filepath.Join(o.Dir, dir), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	if err == nil {
-		t.Cleanup(func() { unmount(t, target) })
-		err = unix.Mount("", target, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
-	}
-	if err != nil {
-		t.Fatalf("showing %s in the overlay: %v", dir, err)
-	}
+	o.binds = append(o.binds, dir)
 }
 
 // mountOverlay returns the folder where root is mounted, writable.
@@ -101,28 +87,30 @@ func unmount(t testing.TB, dir string) {
 	}
 }
 
-// inside runs commands in the root, with a /proc, a /run and processes of
-// their own: PID 1, and with it all others, ends when the command does.
-func inside(dir string) func(context.Context, []string) *exec.Cmd {
+// inside prepares a command in the root, with mounts and processes of its
+// own: PID 1, and with it all others, ends when the command does.
+func (o *Overlay) inside(ctx context.Context, args []string) *exec.Cmd {
 	const script = `
-		mount -t proc proc /proc
-		mount -t sysfs -o ro sysfs /sys
-		mount -t tmpfs -o mode=755 tmpfs /run
-		mkdir -m 1777 /run/lock
-		status=0; "$@" || status=$?
+		root=$1; shift
+		mount --rbind /dev "$root/dev"
+		mount -t proc proc "$root/proc"
+		mount -t sysfs -o ro sysfs "$root/sys"
+		mount -t tmpfs -o mode=755 tmpfs "$root/run"
+		mkdir -m 1777 "$root/run/lock"
+		while [ "$1" != -- ]; do
+			mount --bind "$1" "$root$1"
+			mount -o remount,bind,ro "$root$1"
+			shift
+		done
+		shift
+		status=0; chroot "$root" "$@" || status=$?
 		exit $status`
-	return func(ctx context.Context, args []string) *exec.Cmd {
-		command := exec.CommandContext(ctx, "/bin/sh", append([]string{"-euc", script, "sh"}, args...)...)
-		command.Dir = "/"
-		command.Env = []string{
-			"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-			"HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive",
-		}
-		command.SysProcAttr = &syscall.SysProcAttr{
-			Chroot:     dir,
-			Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
-			Pdeathsig:  syscall.SIGKILL,
-		}
-		return command
+	before := append([]string{"-euc", script, "sh", o.Dir}, o.binds...)
+	command := exec.CommandContext(ctx, "sh", append(append(before, "--"), args...)...)
+	command.Env = environment
+	command.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
+		Pdeathsig:  syscall.SIGKILL,
 	}
+	return command
 }
