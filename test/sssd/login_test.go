@@ -224,7 +224,8 @@ func TestLogin(t *testing.T) {
 			start: func(t *testing.T, s *SSSD) {
 				s.Start(local(t))
 				s.SignalInfoPipe(syscall.SIGSTOP) // so that it surely has not answered yet
-				time.AfterFunc(500*time.Millisecond, func() { s.SignalInfoPipe(syscall.SIGKILL) })
+				kill := time.AfterFunc(500*time.Millisecond, func() { s.SignalInfoPipe(syscall.SIGKILL) })
+				t.Cleanup(func() { kill.Stop() })
 			},
 			login:  login{certificate: alice},
 			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD ended while it was asked", after: 300 * time.Millisecond},
