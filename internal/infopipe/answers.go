@@ -19,28 +19,28 @@ const maxName = 256
 // ownUID is what AUTH EXTERNAL of the D-Bus specification wants.
 func ownUID() string { return strconv.Itoa(os.Geteuid()) }
 
-// store reads a reply of one value; another one is an invalid answer.
-func store(call *dbus.Call, value any) error {
+// value reads a reply of one value, which must be of this very type: godbus'
+// Store makes a string of a number, if it has to.
+func value[T any](call *dbus.Call) (T, error) {
+	var none T
 	if call.Err != nil {
-		return call.Err
-	}
-	if err := call.Store(value); err != nil {
-		return invalid("SSSD answered %s with something else than expected: %v", method(call), err)
+		return none, call.Err
 	}
 	if n := len(call.Body); n != 1 {
-		return invalid("SSSD answered %s with %d values", method(call), n)
+		return none, invalid("SSSD answered %s with %d values", method(call), n)
 	}
-	return nil
+	value, ok := call.Body[0].(T)
+	if !ok {
+		return none, invalid("SSSD answered %s with something else than expected, of type %s",
+			method(call), dbus.SignatureOf(call.Body...))
+	}
+	return value, nil
 }
+
+func objectPath(call *dbus.Call) (dbus.ObjectPath, error) { return value[dbus.ObjectPath](call) }
 
 func method(call *dbus.Call) string {
 	return call.Method[strings.LastIndexByte(call.Method, '.')+1:]
-}
-
-func objectPath(call *dbus.Call) (dbus.ObjectPath, error) {
-	var path dbus.ObjectPath
-	err := store(call, &path)
-	return path, err
 }
 
 // userPath checks that the object is a user's.
@@ -55,8 +55,8 @@ func userPath(path dbus.ObjectPath) error {
 // onlyUser checks that nobody else has the certificate. FindByValidCertificate
 // notices several users of one domain, but silently picks one of two domains.
 func onlyUser(call *dbus.Call, path dbus.ObjectPath) error {
-	var all []dbus.ObjectPath
-	if err := store(call, &all); err != nil {
+	all, err := value[[]dbus.ObjectPath](call)
+	if err != nil {
 		return err
 	}
 	if len(all) == 1 && all[0] == path {
@@ -77,11 +77,12 @@ func onlyUser(call *dbus.Call, path dbus.ObjectPath) error {
 }
 
 func readUser(name, uid *dbus.Call) (User, error) {
-	var nameValue, uidValue dbus.Variant
-	if err := store(name, &nameValue); err != nil {
+	nameValue, err := value[dbus.Variant](name)
+	if err != nil {
 		return User{}, err
 	}
-	if err := store(uid, &uidValue); err != nil {
+	uidValue, err := value[dbus.Variant](uid)
+	if err != nil {
 		return User{}, err
 	}
 	var user User

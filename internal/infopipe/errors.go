@@ -155,6 +155,16 @@ func classify(ctx context.Context, err error) *Error {
 	return invalid("asking SSSD failed").is(err)
 }
 
+// busProblem says why there is no connection to the bus.
+func busProblem(ctx context.Context, err error) *Error {
+	problem := &Error{Outcome: Unavailable, Problem: "cannot connect to D-Bus", Hint: "is dbus.service running?", Err: err}
+	if ctx.Err() != nil {
+		// The error would only be that of our own closing the socket.
+		problem.Problem, problem.Err = "D-Bus did not answer in time", ctx.Err()
+	}
+	return problem
+}
+
 func fits(pattern, name string) bool {
 	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
 		return strings.HasPrefix(name, prefix)

@@ -64,12 +64,7 @@ type User struct {
 func (c *Client) FindByCertificate(ctx context.Context, pem string) (User, error) {
 	conn, err := c.connect(ctx)
 	if err != nil {
-		return User{}, &Error{
-			Outcome: Unavailable,
-			Problem: "cannot connect to D-Bus",
-			Hint:    "is dbus.service running?",
-			Err:     err,
-		}
+		return User{}, busProblem(ctx, err)
 	}
 	defer conn.Close()
 

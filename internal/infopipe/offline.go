@@ -23,9 +23,9 @@ func offline(ctx context.Context, conn *dbus.Conn) *Error {
 	bounded, cancel := context.WithTimeout(ctx, onlineTimeout)
 	defer cancel()
 
-	var domains []dbus.ObjectPath
-	listed := conn.Object(service, rootPath).CallWithContext(bounded, service+".ListDomains", dbus.FlagNoAutoStart)
-	if err := store(listed, &domains); err != nil {
+	domains, err := value[[]dbus.ObjectPath](conn.Object(service, rootPath).
+		CallWithContext(bounded, service+".ListDomains", dbus.FlagNoAutoStart))
+	if err != nil {
 		return nil // the NotFound stands
 	}
 	calls := make([]*dbus.Call, len(domains))
@@ -33,8 +33,7 @@ func offline(ctx context.Context, conn *dbus.Conn) *Error {
 		calls[i] = conn.Object(service, domain).GoWithContext(bounded, domainInterface+".IsOnline", dbus.FlagNoAutoStart, nil)
 	}
 	for i, call := range calls {
-		var online bool
-		err := store(<-call.Done, &online)
+		online, err := value[bool](<-call.Done)
 		switch {
 		case errors.Is(err, context.DeadlineExceeded):
 			return domainProblem(domains[i], "does not answer", err)

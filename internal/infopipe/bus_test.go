@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package infopipe_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"pam_cockpit_cert/internal/infopipe"
+	fake "pam_cockpit_cert/internal/infopipe/infopipetest"
+)
+
+// TestMain also is the program that the bus of TestActivation starts.
+func TestMain(m *testing.M) {
+	if len(os.Args) != 3 {
+		os.Exit(m.Run())
+	}
+	var err error
+	switch mode, address := os.Args[1], os.Args[2]; mode {
+	case "serve":
+		err = fake.ServeUntilBusEnds(address)
+	case "hang": // as an SSSD without configuration does, for the bus
+		var conn *dbus.Conn
+		if conn, err = dbus.Connect(address); err == nil {
+			<-conn.Context().Done()
+		}
+	default:
+		err = fmt.Errorf("no such mode: %s", mode)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// TestActivation: SSSD is started where it is not running, and not waited for
+// long.
+func TestActivation(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("starts", func(t *testing.T) {
+		address := fake.StartBus(t, self+" serve ADDRESS")
+		user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
+		if err != nil || user.Name != "alice" {
+			t.Errorf("%+v, %v", user, err)
+		}
+	})
+	t.Run("does not start in time", func(t *testing.T) {
+		address := fake.StartBus(t, self+" hang ADDRESS")
+		start := time.Now()
+		user, err := ask(t, &infopipe.Client{Address: address, ActivationTimeout: 200 * time.Millisecond}, 5*time.Second)
+		check(t, user, err, infopipe.Unavailable, "SSSD did not start within 200ms")
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+	t.Run("does not start before the deadline", func(t *testing.T) {
+		address := fake.StartBus(t, self+" hang ADDRESS")
+		user, err := ask(t, &infopipe.Client{Address: address}, 300*time.Millisecond)
+		check(t, user, err, infopipe.Unavailable, "SSSD did not answer in time")
+	})
+	t.Run("fails to start", func(t *testing.T) {
+		address := fake.StartBus(t, "/bin/false")
+		user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
+		check(t, user, err, infopipe.Unavailable, "could not be started")
+	})
+	t.Run("cannot be executed", func(t *testing.T) {
+		address := fake.StartBus(t, "/no/such/program")
+		user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
+		check(t, user, err, infopipe.Unavailable, "could not be started")
+	})
+	t.Run("is not installed", func(t *testing.T) {
+		address := fake.StartBus(t, "")
+		user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
+		check(t, user, err, infopipe.Unavailable, "install the package sssd-dbus")
+	})
+}
+
+// TestNoAnswer: whatever hangs or goes away in the midst of it, the deadline holds.
+func TestNoAnswer(t *testing.T) {
+	address := fake.StartBus(t, "")
+	for _, method := range []string{"FindByValidCertificate", "ListByCertificate", "Get name", "Get uidNumber"} {
+		t.Run(method+" without a reply", func(t *testing.T) {
+			fake.Serve(t, address, fake.Answers{method: {Silent: true}})
+			user, err := ask(t, &infopipe.Client{Address: address}, 200*time.Millisecond)
+			check(t, user, err, infopipe.Unavailable, "SSSD did not answer in time")
+		})
+		t.Run(method+" ends SSSD", func(t *testing.T) {
+			fake.Serve(t, address, fake.Answers{method: {Leave: true}})
+			user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
+			// Ended before the call, if it was for another that was on its way.
+			check(t, user, err, infopipe.Unavailable, "")
+		})
+	}
+}
+
+func TestBusesThatFail(t *testing.T) {
+	listen := func(t *testing.T, handle func(net.Conn)) (address string) {
+		t.Helper()
+		dir, err := os.MkdirTemp("", "bus")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		listener, err := net.Listen("unix", filepath.Join(dir, "socket"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { listener.Close() })
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				t.Cleanup(func() { conn.Close() })
+				go handle(conn)
+			}
+		}()
+		return "unix:path=" + listener.Addr().String()
+	}
+	for title, test := range map[string]struct {
+		address string
+		text    string
+	}{
+		"no socket":                           {"unix:path=/nonexistent/bus", "cannot connect to D-Bus"},
+		"no address":                          {"", "cannot connect to D-Bus"},
+		"a socket that accepts and is silent": {listen(t, func(net.Conn) {}), "D-Bus did not answer in time"},
+		"a socket that hangs up":              {listen(t, func(c net.Conn) { c.Close() }), "cannot connect to D-Bus"},
+		"a socket that speaks nonsense": {listen(t, func(c net.Conn) {
+			for {
+				if _, err := c.Write([]byte("nonsense\r\n")); err != nil {
+					return
+				}
+			}
+		}), "cannot connect to D-Bus"},
+		"a bus that lets nobody in": {listen(t, func(c net.Conn) {
+			for range 3 {
+				_, _ = c.Read(make([]byte, 100))
+				_, _ = c.Write([]byte("REJECTED EXTERNAL\r\n"))
+			}
+		}), "cannot connect to D-Bus"},
+		"a bus that does not greet": {listen(t, func(c net.Conn) {
+			for _, line := range []string{"REJECTED EXTERNAL\r\n", "OK 1234\r\n", "ERROR\r\n", ""} {
+				_, _ = c.Read(make([]byte, 100))
+				_, _ = c.Write([]byte(line))
+			}
+		}), "D-Bus did not answer in time"},
+	} {
+		t.Run(title, func(t *testing.T) {
+			user, err := ask(t, &infopipe.Client{Address: test.address}, 300*time.Millisecond)
+			check(t, user, err, infopipe.Unavailable, test.text)
+		})
+	}
+}
+
+// TestTheEnvironmentIsNotAsked: it may be an attacker's.
+func TestTheEnvironmentIsNotAsked(t *testing.T) {
+	address := fake.StartBus(t, "")
+	fake.Serve(t, address, nil)
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
+	user, err := ask(t, &infopipe.Client{Address: "unix:path=/nonexistent/bus"}, time.Second)
+	check(t, user, err, infopipe.Unavailable, "cannot connect to D-Bus")
+}

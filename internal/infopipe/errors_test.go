@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package infopipe_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"pam_cockpit_cert/internal/infopipe"
+	fake "pam_cockpit_cert/internal/infopipe/infopipetest"
+)
+
+// TestErrors: each error that SSSD 2.4 to 2.13, dbus-daemon or dbus-broker was
+// seen to answer with, and what it means for a login.
+func TestErrors(t *testing.T) {
+	address := fake.StartBus(t, "")
+	const dbusError = "org.freedesktop.DBus.Error."
+	for _, test := range []struct {
+		name, text string
+		outcome    infopipe.Outcome
+		says       string
+	}{
+		{"sbus.Error.NotFound", "No such file or directory", infopipe.NotMapped, "no user"},
+		{"sbus.Error.Errno", "1432158298: Invalid certificate provided", infopipe.NotMapped, "refuses"},
+		{"sbus.Error.Errno", "1432158300: Invalid certificate provided", infopipe.NotMapped, "refuses"},
+		{dbusError + "InvalidArgs", "Invalid argument", infopipe.NotMapped, "several users"},
+
+		{"sbus.Error.Errno", "1432158321: p11_child timeout", infopipe.Unavailable, "in time"},
+		{dbusError + "Timeout", "Connection timed out", infopipe.Unavailable, "in time"},
+		{dbusError + "NoReply", "Message recipient disconnected from message bus without replying", infopipe.Unavailable, "ended"},
+		{dbusError + "Disconnected", "Connection is closed", infopipe.Unavailable, "ended"},
+		{dbusError + "TimedOut", "Failed to activate service: timed out", infopipe.Unavailable, "did not start"},
+
+		{dbusError + "UnknownMethod", "FindByValidCertificate", infopipe.Invalid, "too old"},
+		{"sbus.Error.NoCA", "Certificate authority file not found", infopipe.Invalid, "sssd_auth_ca_db.pem"},
+		{dbusError + "AuthFailed", "Permission denied", infopipe.Invalid, "allowed_uids"},
+		{dbusError + "AccessDenied", "Rejected send message", infopipe.Invalid, "bus policies"},
+		{dbusError + "IOError", "Input/output error", infopipe.Invalid, "not expected"},
+		{"sbus.Error.Errno", "10: No child processes", infopipe.Invalid, "not expected"},
+		{"sbus.Error.Internal", "", infopipe.Invalid, "not expected"},
+	} {
+		t.Run(test.name+" "+test.text, func(t *testing.T) {
+			sssd := fake.Serve(t, address, fake.Answers{"FindByValidCertificate": fake.Failure(test.name, test.text)})
+			user, err := ask(t, &infopipe.Client{Address: address, AllowUnvalidated: test.says != "too old"}, 5*time.Second)
+			check(t, user, err, test.outcome, test.says)
+			if !strings.Contains(err.Error(), test.name) {
+				t.Errorf("error %q does not tell the name", err)
+			}
+			for _, call := range sssd.Calls() {
+				if strings.HasPrefix(call, "FindByCertificate") {
+					t.Error("mapped without validation after an SSSD that can validate refused to")
+				}
+			}
+		})
+	}
+}
+
+// TestWithoutValidation: only where SSSD is too old for it, and only if allowed.
+func TestWithoutValidation(t *testing.T) {
+	address := fake.StartBus(t, "")
+	answers := func() fake.Answers {
+		return fake.Answers{"FindByValidCertificate": fake.Failure("org.freedesktop.DBus.Error.UnknownMethod", "FindByValidCertificate")}
+	}
+	t.Run("allowed", func(t *testing.T) {
+		fake.Serve(t, address, answers())
+		user, err := ask(t, &infopipe.Client{Address: address, AllowUnvalidated: true}, 5*time.Second)
+		if err != nil || user.Name != "alice" {
+			t.Errorf("%+v, %v", user, err)
+		}
+	})
+	t.Run("allowed, and somebody else has the certificate too", func(t *testing.T) {
+		several := answers()
+		several["ListByCertificate"] = fake.Value([]dbus.ObjectPath{fake.UserPath, fake.UserPath + "7"})
+		fake.Serve(t, address, several)
+		user, err := ask(t, &infopipe.Client{Address: address, AllowUnvalidated: true}, 5*time.Second)
+		check(t, user, err, infopipe.NotMapped, "several users")
+	})
+	t.Run("allowed, and the user is unknown", func(t *testing.T) {
+		unknown := answers()
+		unknown["FindByCertificate"] = fake.Failure("sbus.Error.NotFound", "No such file or directory")
+		fake.Serve(t, address, unknown)
+		user, err := ask(t, &infopipe.Client{Address: address, AllowUnvalidated: true}, 5*time.Second)
+		check(t, user, err, infopipe.NotMapped, "no user")
+	})
+	t.Run("not allowed", func(t *testing.T) {
+		sssd := fake.Serve(t, address, answers())
+		user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
+		check(t, user, err, infopipe.Invalid, "allow_unvalidated")
+		for _, call := range sssd.Calls() {
+			if strings.HasPrefix(call, "FindByCertificate") {
+				t.Error("asked for a user without validation")
+			}
+		}
+	})
+}
+
+// TestOffline: SSSD says NotFound also when it could not ask the directory.
+func TestOffline(t *testing.T) {
+	address := fake.StartBus(t, "")
+	notFound := fake.Failure("sbus.Error.NotFound", "No such file or directory")
+	const second = fake.DomainPath + "2"
+	for title, test := range map[string]struct {
+		answers fake.Answers
+		outcome infopipe.Outcome
+		text    string
+	}{
+		"online":                        {fake.Answers{}, infopipe.NotMapped, "no user"},
+		"offline":                       {fake.Answers{"IsOnline": fake.Value(false)}, infopipe.Unavailable, "offline"},
+		"two domains, which are online": {fake.Answers{"ListDomains": fake.Value([]dbus.ObjectPath{fake.DomainPath, second})}, infopipe.NotMapped, "no user"},
+		"a domain that does not answer": {fake.Answers{"IsOnline": {Silent: true}}, infopipe.Unavailable, "does not answer"},
+		"no domains":                    {fake.Answers{"ListDomains": fake.Value([]dbus.ObjectPath{})}, infopipe.NotMapped, "no user"},
+		"domains that are a secret":     {fake.Answers{"ListDomains": fake.Failure("org.freedesktop.DBus.Error.AuthFailed", "")}, infopipe.NotMapped, "no user"},
+		"online in another type":        {fake.Answers{"IsOnline": fake.Value("no")}, infopipe.NotMapped, "no user"},
+	} {
+		t.Run(title, func(t *testing.T) {
+			test.answers["FindByValidCertificate"] = notFound
+			fake.Serve(t, address, test.answers)
+			user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
+			check(t, user, err, test.outcome, test.text)
+		})
+	}
+}

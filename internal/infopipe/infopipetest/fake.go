@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package infopipetest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// Where the fake's user and domain are.
+const (
+	UserPath   = dbus.ObjectPath("/org/freedesktop/sssd/infopipe/Users/lab_2etest/1000")
+	DomainPath = dbus.ObjectPath("/org/freedesktop/sssd/infopipe/Domains/lab_2etest")
+)
+
+// Answer is one reply: these values, or an error, or else nothing at all.
+type Answer struct {
+	Values []any
+	Error  string // its D-Bus name
+	Text   string // of the error
+
+	Silent bool // no reply
+	Leave  bool // no reply, and off the bus
+}
+
+// Value is an answer of one value.
+func Value(value any) Answer { return Answer{Values: []any{value}} }
+
+// Property is an answer to a question for a property.
+func Property(value any) Answer { return Value(dbus.MakeVariant(value)) }
+
+// Failure is an error with a D-Bus name, and a text.
+func Failure(name, text string) Answer { return Answer{Error: name, Text: text} }
+
+// Answers has the replies by a method's name, or, for a property, by "Get "
+// and its name.
+type Answers map[string]Answer
+
+// healthy is what an SSSD answers that knows alice by every certificate.
+var healthy = Answers{
+	"FindByValidCertificate": Value(UserPath),
+	"FindByCertificate":      Value(UserPath),
+	"ListByCertificate":      Value([]dbus.ObjectPath{UserPath}),
+	"Get name":               Property("alice"),
+	"Get uidNumber":          Property(uint32(1000)),
+	"ListDomains":            Value([]dbus.ObjectPath{DomainPath}),
+	"IsOnline":               Value(true),
+}
+
+// Fake is an InfoPipe on a bus.
+type Fake struct {
+	socket  net.Conn // below conn
+	conn    *dbus.Conn
+	answers Answers
+
+	mu    sync.Mutex
+	calls []string
+}
+
+// Serve owns the InfoPipe's name until the test ends, and answers as an SSSD
+// that knows alice, with uid 1000, by every certificate, but for these answers.
+func Serve(t testing.TB, address string, answers Answers) *Fake {
+	t.Helper()
+	fake, err := serve(address, answers)
+	if err != nil {
+		t.Fatalf("a fake InfoPipe: %v", err)
+	}
+	t.Cleanup(fake.leave)
+	return fake
+}
+
+// ServeUntilBusEnds is Serve for a program of its own that the bus starts.
+func ServeUntilBusEnds(address string) error {
+	fake, err := serve(address, nil)
+	if err == nil {
+		<-fake.conn.Context().Done()
+	}
+	return err
+}
+
+func serve(address string, answers Answers) (*Fake, error) {
+	socket, err := net.Dial("unix", strings.TrimPrefix(address, "unix:path="))
+	if err != nil {
+		return nil, err
+	}
+	fake := &Fake{socket: socket, answers: answers}
+	if err := fake.start(); err != nil {
+		socket.Close()
+		return nil, err
+	}
+	return fake, nil
+}
+
+// start joins the bus at the other end of the socket, and answers.
+func (f *Fake) start() (err error) {
+	if f.conn, err = dbus.NewConn(f.socket); err != nil {
+		return err
+	}
+	if err := f.conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))}); err != nil {
+		return err
+	}
+	if err := f.conn.Hello(); err != nil {
+		return err
+	}
+	// Not Export: that only lets go out what has the types it should have. From
+	// here on every message is ours, also the answer whether we own the name.
+	messages := make(chan *dbus.Message, 100)
+	f.conn.Eavesdrop(messages)
+	f.conn.BusObject().Go("org.freedesktop.DBus.RequestName", 0, nil, Service, dbus.NameFlagDoNotQueue)
+	for message := range messages {
+		if message.Type == dbus.TypeSignal {
+			continue
+		}
+		if message.Type == dbus.TypeMethodReply && message.Body[0] == uint32(dbus.RequestNameReplyPrimaryOwner) {
+			break
+		}
+		return fmt.Errorf("somebody else owns %s", Service)
+	}
+	go func() {
+		for message := range messages {
+			if message.Type == dbus.TypeMethodCall {
+				f.reply(message)
+			}
+		}
+	}()
+	return nil
+}
+
+// leave closes the socket, not the connection: godbus, when it is closed while
+// a message comes in, may send that to the channel of eavesdroppers which it
+// closed.
+func (f *Fake) leave() { f.socket.Close() }
+
+// Calls returns what was asked so far, each as the method's name and its
+// arguments.
+func (f *Fake) Calls() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.calls...)
+}
+
+func (f *Fake) reply(call *dbus.Message) {
+	method, _ := call.Headers[dbus.FieldMember].Value().(string)
+	f.mu.Lock()
+	f.calls = append(f.calls, fmt.Sprint(append([]any{method}, call.Body...)...))
+	f.mu.Unlock()
+	if method == "Get" && len(call.Body) == 2 {
+		method = fmt.Sprint("Get ", call.Body[1])
+	}
+	answer, ok := f.answers[method]
+	if !ok {
+		answer, ok = healthy[method]
+	}
+	switch {
+	case !ok:
+		f.send(call, dbus.TypeError, "org.freedesktop.DBus.Error.UnknownMethod", []any{method})
+	case answer.Leave:
+		f.leave()
+	case answer.Silent:
+	case answer.Error != "":
+		f.send(call, dbus.TypeError, answer.Error, []any{answer.Text})
+	default:
+		f.send(call, dbus.TypeMethodReply, "", answer.Values)
+	}
+}
+
+func (f *Fake) send(call *dbus.Message, kind dbus.Type, name string, body []any) {
+	reply := &dbus.Message{
+		Type: kind,
+		Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldDestination: call.Headers[dbus.FieldSender],
+			dbus.FieldReplySerial: dbus.MakeVariant(call.Serial()),
+		},
+		Body: body,
+	}
+	if name != "" {
+		reply.Headers[dbus.FieldErrorName] = dbus.MakeVariant(name)
+	}
+	if len(body) > 0 {
+		reply.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(body...))
+	}
+	f.conn.Send(reply, nil)
+}
