@@ -42,6 +42,8 @@ static const char usage[] =
     "  -k          keep the handle open when printing the memory\n"
     "  -t          print each call's time\n";
 
+#define THREADS_MAX 512
+
 static const char *confdir, *service = "cockpit", *user, *password, *calls = "";
 static int count = 1, warm_up, flags;
 static bool print_times, keep;
@@ -317,7 +319,7 @@ int main(int argc, char **argv)
 {
     int c, threads = 1, busy = 0, changes;
     struct text before, after;
-    pthread_t ids[64], busy_ids[64];
+    pthread_t ids[THREADS_MAX], busy_ids[THREADS_MAX];
 
     while ((c = getopt(argc, argv, "d:s:u:p:n:w:j:b:C:o:qkt")) != -1) {
         switch (c) {
@@ -337,7 +339,7 @@ int main(int argc, char **argv)
         default: fputs(usage, stderr); return 2;
         }
     }
-    if (optind != argc || threads > 64 || busy > 64) {
+    if (optind != argc || threads > THREADS_MAX || busy > THREADS_MAX) {
         fputs(usage, stderr);
         return 2;
     }
