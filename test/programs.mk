@@ -26,7 +26,7 @@ $(BUILD)/test/gohost: test/gohost/main.go go.mod
 	$(GOBUILD) -o $@ ./test/gohost
 
 # The light SSSD of test/sssd.
-APT_CHECK += dbus-daemon sssd-common sssd-dbus sssd-proxy
+APT_CHECK += dbus-daemon sssd-common sssd-dbus sssd-proxy sssd-ldap slapd libnss-sss
 check: $(TEST_PROGRAMS)
 
 ## bench: time and memory, as ratios to the C module of Cockpit 239

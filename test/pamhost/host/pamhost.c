@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <security/pam_appl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -347,6 +348,8 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOFBF, 1 << 16);
     /* libc keeps one connection to syslog once anything has logged: have it from the start. */
     openlog(NULL, LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
+    /* So does SSSD's part of libc, which any program that asks for a user gets. */
+    (void)getpwnam("nobody-has-this-name");
     for (int i = 0; i < busy; i++)
         pthread_create(&busy_ids[i], NULL, be_busy, NULL);
 
