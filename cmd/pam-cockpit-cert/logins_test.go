@@ -36,12 +36,12 @@ func TestEveryLoginSeesAWholeFile(t *testing.T) {
 	}
 
 	stop, editors := make(chan struct{}), sync.WaitGroup{}
-	quiet := &ui{out: io.Discard, err: io.Discard}
 	var edits [2]atomic.Int32
 	for i := range len(edits) {
 		editors.Add(1)
 		go func() {
 			defer editors.Done()
+			quiet := &ui{out: io.Discard, err: io.Discard}
 			for verb := "install"; ; edits[i].Add(1) {
 				select {
 				case <-stop:
@@ -62,6 +62,8 @@ func TestEveryLoginSeesAWholeFile(t *testing.T) {
 			}
 		}()
 	}
+	end := sync.OnceFunc(func() { close(stop); editors.Wait() })
+	defer end()
 	args := []string{dir}
 	for range 200 {
 		args = append(args, "cockpit")
@@ -83,8 +85,7 @@ func TestEveryLoginSeesAWholeFile(t *testing.T) {
 			break
 		}
 	}
-	close(stop)
-	editors.Wait()
+	end()
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 2 {
 		t.Errorf("left in the folder: %v (%v)", entries, err)

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -26,7 +27,7 @@ func run(args []string) int {
 	root.SetArgs(args)
 	root.SetOut(os.Stdout)
 	root.SetErr(os.Stderr)
-	called, err := root.ExecuteC()
+	called, err := root.ExecuteContextC(context.Background())
 	var usage *usageError
 	switch {
 	case err == nil:
@@ -75,7 +76,7 @@ system needs.`,
 	root.PersistentFlags().StringVar(&s.root, "root", "/", "work on the system below `DIR`: an image, or a container's host")
 	root.PersistentFlags().BoolVar(&ui.json, "json", false, "print JSON, for programs")
 	_ = root.MarkPersistentFlagDirname("root")
-	root.AddCommand(pamCommand(s))
+	root.AddCommand(statusCommand(s), checkCommand(s), enableCommand(s), disableCommand(s), pamCommand(s))
 	return root
 }
 

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pam_cockpit_cert/internal/certcheck"
+	"pam_cockpit_cert/internal/clientcert"
+	"pam_cockpit_cert/internal/infopipe"
+	"pam_cockpit_cert/internal/login"
+)
+
+// maxInput bounds what is read as a certificate, in bytes.
+const maxInput = 1 << 20
+
+func checkCommand(s *settings) *cobra.Command {
+	var instance, service string
+	c := &cobra.Command{
+		Use:   "check {FILE | - | --instance FINGERPRINT}",
+		Short: "Ask SSSD about a certificate as a login would, and explain the answer",
+		Long: `Ask SSSD about a certificate as a login would, with the options that the rule
+in the PAM service has, and explain the answer.
+
+FILE has the certificate in PEM or DER; - is standard input. --instance takes
+one that a browser presents to this Cockpit at this moment. The exit status is 0
+if a login would succeed.`,
+		Example: "  pam-cockpit-cert check alice.pem\n" +
+			"  ipa user-show alice --raw | sed -n 's/.*usercertificate: //p' | base64 -d | pam-cockpit-cert check -",
+		RunE: func(c *cobra.Command, args []string) error {
+			if s.root != "/" {
+				return &usageError{errors.New("check asks the running SSSD: it cannot be used with --root")}
+			}
+			if len(args) > 1 || (len(args) == 1) == (instance != "") {
+				return &usageError{errors.New("name one certificate: a FILE, or - for standard input, or --instance")}
+			}
+			certificate, err := s.certificate(c, instance, args)
+			if err != nil {
+				return err
+			}
+			report, err := certcheck.New(service, infopipe.SystemBus).Check(c.Context(), certificate)
+			if err != nil {
+				return err
+			}
+			if err := s.ui.print(report, func() { s.ui.checked(report) }); err != nil {
+				return err
+			}
+			if report.Result != login.Success.String() {
+				return errNotWell
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&instance, "instance", "", "the certificate with this `FINGERPRINT`, SHA-256, which a browser presents now")
+	c.Flags().StringVar(&service, "service", "cockpit", "the PAM `SERVICE` whose rule's options count")
+	return c
+}
+
+func (s *settings) certificate(c *cobra.Command, instance string, args []string) (clientcert.Certificate, error) {
+	if instance != "" {
+		source := clientcert.Source{Proc: "/proc", TLSDir: "/run/cockpit/tls", HostPID: os.Getpid()}
+		certificate, err := source.ByInstance(c.Context(), instance)
+		if errors.Is(err, clientcert.ErrNone) {
+			return certificate, fmt.Errorf("%w; it has to be open in a browser", err)
+		}
+		return certificate, err
+	}
+	from, name := c.InOrStdin(), "standard input"
+	if args[0] != "-" {
+		f, err := os.Open(args[0])
+		if err != nil {
+			return clientcert.Certificate{}, err
+		}
+		defer f.Close()
+		from, name = f, args[0]
+	}
+	text, err := io.ReadAll(io.LimitReader(from, maxInput))
+	if err != nil {
+		return clientcert.Certificate{}, err
+	}
+	certificate, more, err := certcheck.Read(text)
+	if err != nil {
+		return certificate, fmt.Errorf("%s: %w", name, err)
+	}
+	if more > 0 {
+		s.ui.warnf("%s has %d certificates: this is about the first", name, more+1)
+	}
+	return certificate, nil
+}
+
+func (u *ui) checked(report certcheck.Report) {
+	line := func(name, format string, args ...any) { u.sayf("%-12s %s", name, fmt.Sprintf(format, args...)) }
+	if report.Subject != "" || report.Issuer != "" {
+		line("subject", "%s", report.Subject)
+		line("issuer", "%s", report.Issuer)
+		line("valid", "%s to %s", report.NotBefore.Format(time.DateTime), report.NotAfter.Format("2006-01-02 15:04:05 MST"))
+	}
+	line("fingerprint", "%s", report.Fingerprint)
+	if report.UID != nil {
+		line("user", "%s, user ID %d", report.User, *report.UID)
+	}
+	colour := "31;1"
+	if report.Result == login.Success.String() {
+		colour = "32"
+	}
+	line("result", "%s (%s)", u.coloured(colour, report.Result), report.PAM)
+	for i, reason := range report.Reasons {
+		line([]string{"reason", ""}[min(i, 1)], "%s", reason)
+	}
+	if report.Next != "" {
+		line("next", "%s", report.Next)
+	}
+}

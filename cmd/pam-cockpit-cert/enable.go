@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"pam_cockpit_cert/internal/cockpit"
+	"pam_cockpit_cert/internal/enable"
+	"pam_cockpit_cert/internal/status"
+)
+
+const restart = "it takes effect when Cockpit starts again: systemctl try-restart cockpit"
+
+func enableCommand(s *settings) *cobra.Command {
+	return &cobra.Command{
+		Use:   "enable",
+		Short: "Turn certificates on in Cockpit",
+		Long: `Turn certificates on in cockpit.conf, and have them go through PAM where this
+Cockpit would not by itself. Then say what else is missing.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(c.Context(), patience)
+			defer cancel()
+			release, err := cockpit.Find(ctx, s.root)
+			if err != nil && !errors.Is(err, cockpit.ErrNone) {
+				return err
+			}
+			command := ""
+			if release.NeedsCommand() {
+				command = sessionCommand
+			}
+			report, err := enable.On(s.root, enable.Wanted(command))
+			if err != nil {
+				return err
+			}
+			missing := []status.Link{}
+			for _, link := range s.system().Look(ctx) {
+				if link.State == status.Broken || link.State == status.Unseen {
+					missing = append(missing, link)
+				}
+			}
+			value := struct {
+				enable.Report
+				Missing []status.Link `json:"missing"`
+			}{report, missing}
+			return s.ui.print(value, func() {
+				if report.Changed {
+					s.ui.changes(report, "set")
+				} else {
+					s.ui.sayf("certificates are on in %s: nothing to do", report.File)
+				}
+				if len(missing) > 0 {
+					s.ui.sayf("\nA login needs more:")
+					s.ui.links(missing)
+				}
+			})
+		},
+	}
+}
+
+func disableCommand(s *settings) *cobra.Command {
+	return &cobra.Command{
+		Use:   "disable",
+		Short: "Undo what enable changed, and nothing else",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			report, err := enable.Off(s.root)
+			if err != nil {
+				return err
+			}
+			err = s.ui.print(report, func() {
+				if report.Changed {
+					s.ui.changes(report, "took out")
+				} else {
+					s.ui.sayf("nothing that enable changed is in %s", report.File)
+				}
+				for _, line := range report.Left {
+					s.ui.warnf("%s was there before enable, or is somebody else's: edit %s if it is to go", line, filepath.Clean(report.File))
+				}
+			})
+			if err == nil && len(report.Left) > 0 {
+				return errNotWell
+			}
+			return err
+		},
+	}
+}
+
+func (u *ui) changes(report enable.Report, verb string) {
+	u.sayf("%s:", report.File)
+	for _, line := range report.Done {
+		u.sayf("  %s %s", verb, line)
+	}
+	u.sayf("%s", restart)
+}

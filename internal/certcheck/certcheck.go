@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package certcheck asks SSSD about a certificate exactly as a login would, and
+// explains the answer.
+package certcheck
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"pam_cockpit_cert/internal/clientcert"
+	"pam_cockpit_cert/internal/infopipe"
+	"pam_cockpit_cert/internal/login"
+	"pam_cockpit_cert/internal/pamrule"
+)
+
+// defaultTimeout is the module's.
+const defaultTimeout = 15 * time.Second
+
+// Report is what a login with the certificate would get, and why.
+type Report struct {
+	Subject     string    `json:"subject,omitempty"`
+	Issuer      string    `json:"issuer,omitempty"`
+	NotBefore   time.Time `json:"not_before"`
+	NotAfter    time.Time `json:"not_after"`
+	Fingerprint string    `json:"fingerprint"`
+	User        string    `json:"user,omitempty"`
+	UID         *uint32   `json:"uid,omitempty"`
+	Result      string    `json:"result"`
+	PAM         string    `json:"pam"`
+	Reasons     []string  `json:"reasons,omitempty"`
+	Next        string    `json:"next,omitempty"`
+}
+
+// codes are the names in security/_pam_types.h.
+var codes = map[login.Result]string{
+	login.Success:      "PAM_SUCCESS",
+	login.UserUnknown:  "PAM_USER_UNKNOWN",
+	login.Ignore:       "PAM_IGNORE",
+	login.Unavailable:  "PAM_AUTHINFO_UNAVAIL",
+	login.ServiceError: "PAM_SERVICE_ERR",
+}
+
+// ErrRootOnly says that SSSD lets nobody but root ask.
+var ErrRootOnly = errors.New("SSSD answers root only: try again as root")
+
+// Checker knows whom to ask.
+type Checker struct {
+	Mapper  login.Mapper
+	Timeout time.Duration
+	Now     time.Time
+}
+
+// New returns a checker that asks as the rule of a PAM service says.
+func New(service, bus string) Checker {
+	client := &infopipe.Client{Address: bus}
+	timeout := defaultTimeout
+	for _, option := range options(service) {
+		if option == "allow_unvalidated" {
+			client.AllowUnvalidated = true
+		}
+		if text, ok := strings.CutPrefix(option, "timeout="); ok {
+			if seconds, err := strconv.Atoi(text); err == nil && seconds >= 1 && seconds <= 600 {
+				timeout = time.Duration(seconds) * time.Second
+			}
+		}
+	}
+	return Checker{Mapper: client, Timeout: timeout, Now: time.Now()}
+}
+
+func options(service string) []string {
+	_, file, err := pamrule.System{Root: "/", Service: service}.Parsed()
+	if err != nil || len(file.Ours()) == 0 {
+		return nil
+	}
+	return file.Ours()[0].Args
+}
+
+// Check asks, and explains.
+func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) (Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	report := Report{Fingerprint: certificate.Instance}
+	parsed, err := x509.ParseCertificate(certificate.DER)
+	if err != nil {
+		report.Reasons = append(report.Reasons, fmt.Sprintf("it is malformed: %v", err))
+	} else {
+		report.Subject, report.Issuer = parsed.Subject.String(), parsed.Issuer.String()
+		report.NotBefore, report.NotAfter = parsed.NotBefore.UTC(), parsed.NotAfter.UTC()
+	}
+
+	asked := &remembering{Mapper: c.Mapper}
+	answer := login.Map(ctx, certificate, asked)
+	var remote dbus.Error
+	if errors.As(asked.err, &remote) && remote.Name == "org.freedesktop.DBus.Error.AuthFailed" && os.Geteuid() != 0 {
+		return report, ErrRootOnly
+	}
+	report.set(answer.Result)
+	switch answer.Result {
+	case login.Success:
+		report.known(answer.User)
+	default:
+		report.failed(asked.err)
+		if parsed != nil {
+			report.explain(parsed, asked.err, c.Now)
+		}
+	}
+	return report, nil
+}
+
+func (r *Report) set(result login.Result) { r.Result, r.PAM = result.String(), codes[result] }
+
+// remembering keeps the error, of which an answer has the words only.
+type remembering struct {
+	login.Mapper
+	err error
+}
+
+func (r *remembering) FindByCertificate(ctx context.Context, pem string) (infopipe.User, error) {
+	var found infopipe.User
+	found, r.err = r.Mapper.FindByCertificate(ctx, pem)
+	return found, r.err
+}
+
+// known makes sure, as the module does, that this system knows the user of
+// that name, as the same one.
+func (r *Report) known(found infopipe.User) {
+	r.User, r.UID = found.Name, &found.UID
+	local, err := user.Lookup(found.Name)
+	switch {
+	case err != nil:
+		r.set(login.UserUnknown)
+		r.Reasons = append(r.Reasons, fmt.Sprintf("this system does not know the user %s: %v", found.Name, err))
+		r.Next = "does getent passwd " + found.Name + " find the user? See full_name_format in sssd.conf(5), and nsswitch.conf(5)"
+	case local.Uid != strconv.FormatUint(uint64(found.UID), 10):
+		r.set(login.ServiceError)
+		r.Reasons = append(r.Reasons, fmt.Sprintf("SSSD means the user ID %d by %s, and this system %s", found.UID, found.Name, local.Uid))
+		r.Next = "an account of this system has the name of another one in the directory: rename one of them"
+	}
+}
+
+func (r *Report) failed(err error) {
+	var failed *infopipe.Error
+	if !errors.As(err, &failed) {
+		r.Reasons = append(r.Reasons, fmt.Sprint(err))
+		return
+	}
+	reason := failed.Problem
+	if failed.Err != nil {
+		reason += " (" + failed.Err.Error() + ")"
+	}
+	r.Reasons, r.Next = append(r.Reasons, reason), failed.Hint
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package cockpit finds out which Cockpit a system has, and what it needs for
+// logins with certificates.
+package cockpit
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"pam_cockpit_cert/internal/inroot"
+)
+
+// First releases of Cockpit that do something, all of them in pam_cockpit_cert(8).
+const (
+	firstCertificates = 209 // TLS client certificates
+	firstOwnMapping   = 248 // maps them itself, unless told otherwise
+	firstSocket       = 330 // starts cockpit-session by a socket, as a service
+)
+
+// Version is a release of Cockpit; 0 if it is not known.
+type Version int
+
+// TooOld reports whether it has no certificates at all.
+func (v Version) TooOld() bool { return v > 0 && v < firstCertificates }
+
+// NeedsCommand reports whether it asks PAM about certificates only by
+// cockpit-cert-session. One that is not known is taken for a recent one: an
+// older one is not harmed.
+func (v Version) NeedsCommand() bool { return v == 0 || v >= firstOwnMapping }
+
+// Socket reports whether cockpit-session is a service of its own.
+func (v Version) Socket() bool { return v >= firstSocket }
+
+// ErrNone says that there is no Cockpit.
+var ErrNone = errors.New("cockpit-ws is not installed")
+
+// programs are where distributions have cockpit-ws.
+var programs = []string{"/usr/lib/cockpit/cockpit-ws", "/usr/libexec/cockpit-ws"}
+
+// Find returns the release that is installed, by the word of the package
+// manager, for a foreign root's programs may not run here.
+func Find(ctx context.Context, root string) (Version, error) {
+	for _, ask := range []func(context.Context, string) string{fromDpkg, fromPacman, fromRPM, fromProgram} {
+		if version := leading(ask(ctx, root)); version > 0 {
+			return version, nil
+		}
+	}
+	for _, program := range programs {
+		if inroot.Exists(root, program) {
+			return 0, nil
+		}
+	}
+	return 0, ErrNone
+}
+
+var leadingNumber = regexp.MustCompile(`^(?:\d+:)?(\d+)`)
+
+// leading is the first number of a package's version, after an epoch.
+func leading(version string) Version {
+	match := leadingNumber.FindStringSubmatch(strings.TrimSpace(version))
+	if match == nil {
+		return 0
+	}
+	number, err := strconv.Atoi(match[1])
+	if err != nil {
+		return 0
+	}
+	return Version(number)
+}
+
+func fromDpkg(_ context.Context, root string) string {
+	path, err := inroot.Resolve(root, "/var/lib/dpkg/status")
+	if err != nil {
+		return ""
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	ours, installed := false, false
+	for lines.Scan() {
+		switch line := lines.Text(); {
+		case line == "":
+			ours, installed = false, false
+		case line == "Package: cockpit-ws":
+			ours = true
+		case strings.HasPrefix(line, "Status: "):
+			installed = strings.HasSuffix(line, " installed")
+		case ours && installed && strings.HasPrefix(line, "Version: "):
+			return strings.TrimPrefix(line, "Version: ")
+		}
+	}
+	return ""
+}
+
+func fromPacman(_ context.Context, root string) string {
+	dir, err := inroot.Resolve(root, "/var/lib/pacman/local")
+	if err != nil {
+		return ""
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "cockpit-[0-9]*"))
+	if err != nil || len(found) == 0 {
+		return ""
+	}
+	return strings.TrimPrefix(filepath.Base(found[0]), "cockpit-")
+}
+
+func fromRPM(ctx context.Context, root string) string {
+	if !inroot.Exists(root, "/var/lib/rpm") && !inroot.Exists(root, "/usr/lib/sysimage/rpm") {
+		return ""
+	}
+	out, err := exec.CommandContext(ctx, "rpm", "--root", root, "-q", "--queryformat", "%{VERSION}\n", "cockpit-ws").Output()
+	if err != nil {
+		return ""
+	}
+	return string(out)
+}
+
+// fromProgram asks cockpit-ws itself, which somebody may have built.
+func fromProgram(ctx context.Context, root string) string {
+	if root != "/" {
+		return ""
+	}
+	for _, program := range programs {
+		out, err := exec.CommandContext(ctx, program, "--version").Output()
+		if err != nil {
+			continue
+		}
+		for _, line := range bytes.Split(out, []byte("\n")) {
+			if version, ok := bytes.CutPrefix(line, []byte("Version: ")); ok {
+				return string(version)
+			}
+		}
+	}
+	return ""
+}

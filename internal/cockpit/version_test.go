@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package cockpit
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestThePackageManagerIsAsked(t *testing.T) {
+	const dpkg = "var/lib/dpkg/status"
+	for _, test := range []struct {
+		name, path, text string
+		want             Version
+		err              error
+	}{
+		{"Debian", dpkg, "Package: cockpit\nStatus: install ok installed\nVersion: 1\n\nPackage: cockpit-ws\nStatus: install ok installed\nMulti-Arch: foreign\nVersion: 287.1-0+deb12u3\n", 287, nil},
+		{"Debian, with an epoch", dpkg, "Package: cockpit-ws\nStatus: hold ok installed\nVersion: 2:337-1~bpo12+1\n", 337, nil},
+		{"Debian, removed", dpkg, "Package: cockpit-ws\nStatus: deinstall ok config-files\nVersion: 287.1\n", 0, ErrNone},
+		{"Arch", "var/lib/pacman/local/cockpit-349-1/desc", "", 349, nil},
+		{"built by somebody", "usr/libexec/cockpit-ws", "", 0, nil},
+		{"none", "etc/passwd", "", 0, ErrNone},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			root := t.TempDir()
+			path := filepath.Join(root, test.path)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(test.text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			got, err := Find(context.Background(), root)
+			if got != test.want || !errors.Is(err, test.err) {
+				t.Errorf("got %d, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestWhatEachReleaseNeeds(t *testing.T) {
+	for version, want := range map[Version][3]bool{
+		0: {false, true, false}, 208: {true, false, false}, 209: {false, false, false}, 247: {false, false, false},
+		248: {false, true, false}, 329: {false, true, false}, 330: {false, true, true},
+	} {
+		if got := [3]bool{version.TooOld(), version.NeedsCommand(), version.Socket()}; got != want {
+			t.Errorf("%d: %v", version, got)
+		}
+	}
+}

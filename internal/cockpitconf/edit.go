@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package cockpitconf
+
+import (
+	"slices"
+	"strings"
+)
+
+// Change is one setting that was changed, as it is remembered to be undone.
+type Change struct {
+	Section string  `json:"section"`
+	Key     string  `json:"key"`
+	Value   string  `json:"value"`         // the new one
+	Old     *string `json:"old,omitempty"` // nil if there was no such setting
+	Header  bool    `json:"header"`        // the section was added with it
+}
+
+// Set gives a setting a value, and returns how to undo that; nil if it has the
+// value already. The setting keeps its line if it has one. Otherwise it goes
+// directly below the section's header, or with a new one to the end.
+func (f *File) Set(section, key, value string) (*File, *Change) {
+	lines := slices.Clone(f.lines)
+	change := &Change{Section: section, Key: key, Value: value}
+	if s := f.find(section, key); s != nil {
+		old := f.value(s)
+		if old == value {
+			return f, nil
+		}
+		change.Old = &old
+		lines[s.line] = lines[s.line][:s.from] + value + lines[s.line][s.to:]
+		return reparsed(lines), change
+	}
+
+	added := []string{key + " = " + value + "\n"}
+	at := len(lines)
+	if header := f.header(section); header >= 0 {
+		at = header + 1
+	} else {
+		change.Header = true
+		added = slices.Insert(added, 0, "["+section+"]\n")
+		if len(lines) > 0 {
+			added = slices.Insert(added, 0, "\n")
+		}
+	}
+	// A last line without a newline gets one, and ours has none in its stead:
+	// that is how Undo knows.
+	if at == len(lines) && at > 0 && !strings.HasSuffix(lines[at-1], "\n") {
+		lines[at-1] += "\n"
+		last := len(added) - 1
+		added[last] = strings.TrimSuffix(added[last], "\n")
+	}
+	return reparsed(slices.Insert(lines, at, added...)), change
+}
+
+// Undo takes a change back. It returns false, and the file as it is, where
+// somebody changed the setting since.
+func (f *File) Undo(change Change) (*File, bool) {
+	s := f.find(change.Section, change.Key)
+	if s == nil || f.value(s) != change.Value {
+		return f, false
+	}
+	lines := slices.Clone(f.lines)
+	if change.Old != nil {
+		lines[s.line] = lines[s.line][:s.from] + *change.Old + lines[s.line][s.to:]
+		return reparsed(lines), true
+	}
+	from, to := s.line, s.line+1
+	if change.Header && f.headerOnly(s.line) {
+		from--
+		if from > 0 && lines[from-1] == "\n" {
+			from--
+		}
+	}
+	ended := strings.HasSuffix(lines[s.line], "\n")
+	lines = slices.Delete(lines, from, to)
+	if !ended && from > 0 {
+		lines[from-1] = strings.TrimSuffix(lines[from-1], "\n")
+	}
+	return reparsed(lines), true
+}
+
+// headerOnly reports whether a setting is all that its section has, directly
+// below the header.
+func (f *File) headerOnly(line int) bool {
+	above := slices.ContainsFunc(f.sections, func(s section) bool { return s.line == line-1 })
+	next := line + 1
+	for next < len(f.lines) && strings.TrimSpace(f.lines[next]) == "" {
+		next++
+	}
+	below := next == len(f.lines) || slices.ContainsFunc(f.sections, func(s section) bool { return s.line == next })
+	return above && below
+}
+
+// header returns the index of the section's last header; -1 if there is none.
+func (f *File) header(name string) int {
+	for i := len(f.sections) - 1; i >= 0; i-- {
+		if strings.EqualFold(f.sections[i].name, name) {
+			return f.sections[i].line
+		}
+	}
+	return -1
+}
+
+// reparsed never fails: what is put in is a header, or a setting in a section.
+func reparsed(lines []string) *File {
+	f, err := Parse([]byte(strings.Join(lines, "")))
+	if err != nil {
+		panic(err)
+	}
+	return f
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package sssdconf reads what SSSD is configured to do with certificates, to
+// tell people where it looks. It does not judge the configuration; sssctl
+// config-check does.
+package sssdconf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pam_cockpit_cert/internal/inroot"
+)
+
+// DefaultCA is where SSSD's InfoPipe has its certificate authorities, if ca_db
+// says nothing else.
+const DefaultCA = "/etc/sssd/pki/sssd_auth_ca_db.pem"
+
+const (
+	mainFile    = "/etc/sssd/sssd.conf"
+	snippetsDir = "/etc/sssd/conf.d"
+	maxSize     = 1 << 20
+)
+
+// Config is sssd.conf(5) with its snippets: values by section and key.
+type Config struct {
+	sections map[string]map[string]string
+	order    []string
+}
+
+// Read reads the configuration; fs.ErrNotExist and fs.ErrPermission are what
+// they say, for the file is for root and SSSD only.
+func Read(root string) (*Config, error) {
+	c := &Config{sections: map[string]map[string]string{}}
+	text, err := inroot.ReadFile(root, mainFile, maxSize)
+	if err != nil {
+		return nil, err
+	}
+	c.add(string(text))
+	dir, err := inroot.Resolve(root, snippetsDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir) // in the order of their names, as SSSD reads them
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if name := entry.Name(); strings.HasPrefix(name, ".") || !strings.HasSuffix(name, ".conf") {
+			continue
+		}
+		text, err := inroot.ReadFile(root, filepath.Join(snippetsDir, entry.Name()), maxSize)
+		if err != nil {
+			return nil, err
+		}
+		c.add(string(text))
+	}
+	return c, nil
+}
+
+func (c *Config) add(text string) {
+	section := ""
+	for _, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "["); ok && strings.HasSuffix(name, "]") {
+			section = strings.TrimSuffix(name, "]")
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		if !ok || section == "" || line[0] == '#' || line[0] == ';' {
+			continue
+		}
+		if c.sections[section] == nil {
+			c.sections[section] = map[string]string{}
+			c.order = append(c.order, section)
+		}
+		c.sections[section][strings.TrimSpace(key)] = strings.TrimSpace(value)
+	}
+}
+
+// Get returns a value, or "".
+func (c *Config) Get(section, key string) string { return c.sections[section][key] }
+
+// CA is the file with the certificate authorities.
+func (c *Config) CA() string {
+	if ca := c.Get("ifp", "ca_db"); ca != "" {
+		return ca
+	}
+	return DefaultCA
+}
+
+// Domains are those that SSSD serves, in the order in which it asks them.
+func (c *Config) Domains() []string {
+	var domains []string
+	for _, name := range strings.Split(c.Get("sssd", "domains"), ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			domains = append(domains, name)
+		}
+	}
+	for _, section := range c.order {
+		if name, ok := strings.CutPrefix(section, "domain/"); ok && c.Get(section, "enabled") == "true" && !slices.Contains(domains, name) {
+			domains = append(domains, name)
+		}
+	}
+	return domains
+}
+
+// Rule is one of sss-certmap(5).
+type Rule struct{ Name, Match, Map string }
+
+// Rules are those of one domain that are in the configuration itself; FreeIPA
+// has rules in the directory as well.
+func (c *Config) Rules(domain string) []Rule {
+	var rules []Rule
+	for _, section := range c.order {
+		name, ok := strings.CutPrefix(section, "certmap/"+domain+"/")
+		if ok {
+			rules = append(rules, Rule{name, c.Get(section, "matchrule"), c.Get(section, "maprule")})
+		}
+	}
+	return rules
+}
+
+// Search says, in words, by what a domain looks for a certificate's user.
+func (c *Config) Search(domain string) []string {
+	section := "domain/" + domain
+	provider := c.Get(section, "id_provider")
+	local := provider == "files" || provider == "proxy"
+	var search []string
+	for _, rule := range c.Rules(domain) {
+		match, how := rule.Match, rule.Map
+		if match == "" {
+			match = "<KU>digitalSignature<EKU>clientAuth"
+		}
+		switch {
+		case local:
+			how = "the user " + rule.Name
+			if rule.Map != "" {
+				how = rule.Map
+			}
+		case how == "":
+			how = "the user entry that has the certificate itself"
+		}
+		search = append(search, fmt.Sprintf("domain %s, rule %s: if %s matches, %s", domain, rule.Name, match, how))
+	}
+	switch {
+	case len(search) > 0:
+	case local:
+		search = append(search, fmt.Sprintf("domain %s (%s): it has no section [certmap/%s/USER], so that no certificate is anybody's", domain, provider, domain))
+	default:
+		attribute := c.Get(section, "ldap_user_certificate")
+		if attribute == "" {
+			attribute = "userCertificate;binary"
+		}
+		search = append(search, fmt.Sprintf("domain %s (%s): the user entry whose %s is this certificate, and rules that the directory itself may have", domain, provider, attribute))
+	}
+	return search
+}

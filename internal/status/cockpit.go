@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"pam_cockpit_cert/internal/cockpit"
+	"pam_cockpit_cert/internal/enable"
+	"pam_cockpit_cert/internal/inroot"
+)
+
+func (s System) cockpit(ctx context.Context) (cockpit.Version, Link) {
+	const name = "Cockpit"
+	version, err := cockpit.Find(ctx, s.Root)
+	switch {
+	case errors.Is(err, cockpit.ErrNone):
+		return 0, broken(name, "is not installed", "install the package cockpit-ws")
+	case err != nil:
+		return 0, unseen(name, err.Error(), asRoot())
+	case version == 0:
+		return 0, ok(name, "is there; its release is not known, and taken for a recent one")
+	case version.TooOld():
+		return version, broken(name, fmt.Sprintf("release %d knows no certificates", version), "install 209 or later")
+	case version.NeedsCommand():
+		return version, ok(name, fmt.Sprintf("release %d; it asks PAM through cockpit-cert-session", version))
+	}
+	return version, ok(name, fmt.Sprintf("release %d; it asks PAM by itself", version))
+}
+
+const enableHint = "pam-cockpit-cert enable"
+
+func (s System) certificates() Link {
+	const name = "certificates"
+	file, err := enable.Read(s.Root)
+	if err != nil {
+		return broken(name, err.Error(), "mend it")
+	}
+	value, line := file.Get(enable.WebService, enable.Authentication)
+	switch path := filepath.Join(s.Root, enable.ConfigFile); {
+	case line == 0:
+		return broken(name, "are off in Cockpit, as they are by default", enableHint)
+	case value != "" && !isTrue(value):
+		return broken(name, fmt.Sprintf("are off in Cockpit: line %d of %s says %q", line, path, value), enableHint)
+	case value == "":
+		return broken(name, fmt.Sprintf("are off in Cockpit: line %d of %s says nothing", line, path), enableHint)
+	default:
+		return ok(name, fmt.Sprintf("are on in Cockpit, by line %d of %s", line, path))
+	}
+}
+
+func (s System) command(release cockpit.Version) Link {
+	const name = "session command"
+	if !release.NeedsCommand() {
+		return unused(name, fmt.Sprintf("Cockpit %d needs none", release))
+	}
+	file, err := enable.Read(s.Root)
+	if err != nil {
+		return unseen(name, "see certificates", "")
+	}
+	value, line := file.Get(enable.TLSCert, enable.Command)
+	where := fmt.Sprintf("line %d of %s", line, filepath.Join(s.Root, enable.ConfigFile))
+	switch {
+	case line == 0:
+		return broken(name, "is not set: Cockpit maps certificates itself, and asks PAM's auth rules nothing", enableHint)
+	case filepath.Base(value) != filepath.Base(s.Command):
+		return broken(name, fmt.Sprintf("is another program, %s, by %s", value, where), "if that is not on purpose: "+enableHint)
+	}
+	path, err := inroot.Resolve(s.Root, value)
+	if err != nil {
+		return broken(name, fmt.Sprintf("%s, by %s: %v", value, where, err), "install pam_cockpit_cert again, then "+enableHint)
+	}
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return unseen(name, fmt.Sprintf("%s: %v", path, err), asRoot())
+	}
+	// cockpit-ws runs it as a user who is nobody else's.
+	if stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Mode&0o001 == 0 {
+		return broken(name, path+" cannot be executed by everybody", "chmod 755 "+path)
+	}
+	return ok(name, path)
+}
+
+// cgroups is about Cockpit's own mapping, which 329 and later do without on
+// hosts that have v1 groups, too; ours works on all of them.
+func (s System) cgroups(release cockpit.Version) Link {
+	const name = "control groups"
+	if !s.here() {
+		return unused(name, elsewhere)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs("/sys/fs/cgroup", &fs); err != nil {
+		return broken(name, fmt.Sprintf("are not mounted: %v", err), "systemd has to be this system's init")
+	}
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return broken(name, "are not systemd's: it is not this system's init", "Cockpit has to be started by systemd")
+	}
+	layout := "version 1 and 2, or 1 alone"
+	if fs.Type == unix.CGROUP2_SUPER_MAGIC {
+		layout = "version 2"
+	}
+	return ok(name, layout)
+}
+
+func (s System) selinux() Link {
+	const name = "SELinux"
+	if !s.here() {
+		return unused(name, elsewhere)
+	}
+	text, err := os.ReadFile("/sys/fs/selinux/enforce")
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return unused(name, "is not in use")
+	case err != nil:
+		return unseen(name, err.Error(), asRoot())
+	case len(text) > 0 && text[0] == '1':
+		return ok(name, "enforces; what it denies is in: ausearch -m avc -ts recent")
+	}
+	return ok(name, "permits everything")
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package status
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"pam_cockpit_cert/internal/cockpitconf"
+	"pam_cockpit_cert/internal/inroot"
+	"pam_cockpit_cert/internal/pamd"
+	"pam_cockpit_cert/internal/pamrule"
+)
+
+func isTrue(value string) bool { return cockpitconf.Bool(value) }
+
+const installHint = "pam-cockpit-cert pam install"
+
+// rule also returns the module that the rule names.
+func (s System) rule() (module string, link Link) {
+	const name = "PAM rule"
+	place, file, err := pamrule.System{Root: s.Root, Service: s.Service}.Parsed()
+	var none *pamrule.NoServiceError
+	switch {
+	case errors.As(err, &none):
+		return pamd.Module, broken(name, err.Error(), "")
+	case errors.Is(err, fs.ErrPermission):
+		return pamd.Module, unseen(name, err.Error(), asRoot())
+	case err != nil:
+		return pamd.Module, broken(name, err.Error(), "mend the file: no login by it is safe")
+	}
+	where := place.Path
+	if place.Vendor != "" {
+		where = filepath.Join(s.Root, place.Vendor)
+	}
+	ours := file.Ours()
+	if len(ours) == 0 {
+		if line := file.CommentedOut(); line > 0 {
+			return pamd.Module, broken(name, fmt.Sprintf("is a comment in line %d of %s", line, where), installHint)
+		}
+		return pamd.Module, broken(name, "is not in "+where, installHint)
+	}
+	rule := ours[0]
+	what := fmt.Sprintf("is in line %d of %s", rule.Line, where)
+	switch doubts := pamrule.Doubts(file); {
+	case len(doubts) > 0:
+		return rule.Module, broken(name, what+"; "+strings.Join(doubts, "; "), "edit it by hand, or: pam-cockpit-cert pam remove, then "+installHint)
+	case strings.Join(strings.Fields(rule.Control), " ") != pamd.Control:
+		return rule.Module, broken(name, fmt.Sprintf("%s, with the control [%s]", what, rule.Control),
+			fmt.Sprintf("unless you know better, make that [%s]", pamd.Control))
+	case !rule.Silent:
+		return rule.Module, broken(name, what+", without a leading '-'", "write -auth, so that nobody is troubled where the module is missing")
+	}
+	if len(rule.Args) > 0 {
+		what += ", with " + strings.Join(rule.Args, " ")
+	}
+	return rule.Module, ok(name, what)
+}
+
+// folders are where libpam has its modules, by distribution.
+func (s System) folders() []string {
+	folders := []string{"/usr/lib64/security", "/lib64/security", "/usr/lib/security", "/lib/security"}
+	for _, pattern := range []string{"usr/lib/*-linux-*/security", "lib/*-linux-*/security"} {
+		found, err := filepath.Glob(filepath.Join(s.Root, pattern))
+		if err != nil {
+			continue
+		}
+		for _, dir := range found {
+			folders = append(folders, strings.TrimPrefix(dir, strings.TrimSuffix(s.Root, "/")))
+		}
+	}
+	return folders
+}
+
+// modulePath finds the module that a rule names; "" if there is none.
+func (s System) modulePath(module string) string {
+	names := []string{module}
+	if !filepath.IsAbs(module) {
+		names = nil
+		for _, dir := range s.folders() {
+			names = append(names, filepath.Join(dir, module))
+		}
+	}
+	for _, name := range names {
+		if path, err := inroot.Resolve(s.Root, name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+func (s System) module(ctx context.Context, module string) Link {
+	const name = "PAM module"
+	path := s.modulePath(module)
+	if path == "" {
+		return broken(name, module+" is not installed", "install pam_cockpit_cert")
+	}
+	file, err := elf.Open(path)
+	var format *elf.FormatError
+	switch {
+	case errors.As(err, &format):
+		return broken(name, fmt.Sprintf("%s: %v", path, err), "install pam_cockpit_cert again")
+	case err != nil:
+		return unseen(name, err.Error(), asRoot())
+	}
+	defer file.Close()
+	// libpam loads both; only Go's linker makes this section.
+	if file.Section(".go.buildinfo") == nil {
+		return broken(name, path+" is the one that Cockpit brought, which does nothing since release 248", "install pam_cockpit_cert")
+	}
+	if machine, known := s.machine(); known && file.Machine != machine {
+		return broken(name, fmt.Sprintf("%s is for %v, and this system is %v", path, file.Machine, machine), "install the package for this architecture")
+	}
+	if !s.here() {
+		return ok(name, path)
+	}
+	if complaint := load(ctx, path); complaint != "" {
+		return broken(name, fmt.Sprintf("%s cannot be loaded: %s", path, complaint), "install pam_cockpit_cert again, and what it needs")
+	}
+	return ok(name, path)
+}
+
+// machine is the architecture of the programs that load the module.
+func (s System) machine() (elf.Machine, bool) {
+	for _, name := range []string{"/usr/libexec/cockpit-session", "/usr/lib/cockpit/cockpit-session", "/usr/bin/env", "/bin/sh"} {
+		path, err := inroot.Resolve(s.Root, name)
+		if err != nil {
+			continue
+		}
+		file, err := elf.Open(path)
+		if err != nil {
+			continue
+		}
+		defer file.Close()
+		return file.Machine, true
+	}
+	return 0, false
+}
+
+// load has the real ld.so(8) load the module and bind every symbol, in a
+// process of its own, and returns what that complains about.
+func load(ctx context.Context, path string) string {
+	command := exec.CommandContext(ctx, "/bin/true")
+	command.Env = []string{"LC_ALL=C", "LD_BIND_NOW=1", "LD_PRELOAD=" + path}
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	err := command.Run()
+	if errors.Is(err, os.ErrNotExist) {
+		return ""
+	}
+	complaint, _, _ := strings.Cut(strings.TrimSpace(stderr.String()), "\n")
+	complaint = strings.TrimPrefix(complaint, "ERROR: ld.so: ")
+	if complaint == "" && err != nil {
+		return err.Error()
+	}
+	return complaint
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"pam_cockpit_cert/internal/infopipe"
+	"pam_cockpit_cert/internal/inroot"
+	"pam_cockpit_cert/internal/sssdconf"
+)
+
+// sssd asks the InfoPipe about what is no certificate, in the way that a login
+// asks about one. One that is new enough to validate answers that it cannot
+// read it; every other answer is what a login would get.
+func (s System) sssd(ctx context.Context) Link {
+	const name = "SSSD"
+	if !s.here() {
+		return unused(name, elsewhere)
+	}
+	client := infopipe.Client{Address: s.Bus}
+	_, err := client.FindByCertificate(ctx, "no certificate")
+	var failed *infopipe.Error
+	var remote dbus.Error
+	switch {
+	case errors.As(err, &remote) && remote.Name == "org.freedesktop.DBus.Error.IOError":
+		return ok(name, "runs, and validates certificates")
+	case errors.As(err, &remote) && remote.Name == "org.freedesktop.DBus.Error.AuthFailed" && os.Geteuid() != 0:
+		return unseen(name, "runs; it answers root only", asRoot())
+	case errors.As(err, &failed):
+		return broken(name, failed.Problem+cause(failed.Err), failed.Hint)
+	case err != nil:
+		return broken(name, err.Error(), "")
+	}
+	return broken(name, "knows a user by what is no certificate", "is it SSSD that owns org.freedesktop.sssd.infopipe on the bus?")
+}
+
+func cause(err error) string {
+	if err == nil {
+		return ""
+	}
+	return " (" + err.Error() + ")"
+}
+
+// soon is when an expiry is worth a word.
+const soon = 30 * 24 * time.Hour
+
+func (s System) authorities() Link {
+	const name = "authorities"
+	ca := sssdconf.DefaultCA
+	if config, err := sssdconf.Read(s.Root); err == nil {
+		ca = config.CA()
+	}
+	path := filepath.Join(s.Root, ca)
+	fix := "put the certificates of the authorities that issue your users' certificates into " + path + ", PEM, readable by SSSD"
+	text, err := inroot.ReadFile(s.Root, ca, 16<<20)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return unseen(name, err.Error(), asRoot())
+	case errors.Is(err, fs.ErrNotExist):
+		return broken(name, path+" does not exist", fix)
+	case err != nil:
+		return broken(name, err.Error(), fix)
+	}
+	all, err := sssdconf.Authorities(text)
+	if err != nil {
+		return broken(name, fmt.Sprintf("%s: %v", path, err), fix)
+	}
+	valid, next := 0, time.Time{}
+	for _, authority := range all {
+		if s.Now.After(authority.NotAfter) || s.Now.Before(authority.NotBefore) {
+			continue
+		}
+		valid++
+		if next.IsZero() || authority.NotAfter.Before(next) {
+			next = authority.NotAfter
+		}
+	}
+	what := fmt.Sprintf("%d in %s", len(all), path)
+	switch {
+	case len(all) == 0:
+		return broken(name, path+" has none", fix)
+	case valid == 0:
+		return broken(name, what+", none of them valid today", fix)
+	case valid < len(all):
+		return broken(name, fmt.Sprintf("%s, %d of them not valid today", what, len(all)-valid), "remove or renew those")
+	case next.Before(s.Now.Add(soon)):
+		what += ", one of which expires on " + next.UTC().Format(time.DateOnly)
+	}
+	return ok(name, what)
+}

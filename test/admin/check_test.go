@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package admin runs the administrator's command on a system of its own, with
+// a real D-Bus and a real SSSD.
+package admin
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"pam_cockpit_cert/test/cockpit"
+	"pam_cockpit_cert/test/pamhost"
+	"pam_cockpit_cert/test/pki"
+	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/test/sssd"
+)
+
+func TestMain(m *testing.M) { private.Main(m) }
+
+// command runs pam-cockpit-cert, and returns what it printed and its exit status.
+func command(t *testing.T, stdin []byte, user uint32, args ...string) (output string, status int) {
+	t.Helper()
+	c := exec.Command(pamhost.Built(t, "pam-cockpit-cert"), args...)
+	c.Stdin = bytes.NewReader(stdin)
+	if user != 0 {
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+	}
+	out, err := c.CombinedOutput()
+	if err != nil && c.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return string(out), c.ProcessState.ExitCode()
+}
+
+func config(t *testing.T, more string) string {
+	return "[sssd]\nservices = nss, ifp\ndomains = local\n" + sssd.LocalDomain(t, "local") +
+		"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n" + more
+}
+
+// wants looks for each text in the output.
+func wants(t *testing.T, output string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(output, text) {
+			t.Errorf("there is no %q in\n%s", text, output)
+		}
+	}
+}
+
+// module is what the module itself says about a login with the certificate.
+func module(t *testing.T, certificate pki.Certificate) string {
+	t.Helper()
+	so := pamhost.Built(t, "pam_cockpit_cert.so")
+	private.ListenSyslog(t)
+	cockpit.Export(t, cockpit.From257, certificate)
+	dir := t.TempDir()
+	pamhost.Service(t, dir, "cockpit", "auth required "+so+"\n")
+	return pamhost.Host{Args: []string{"-d", dir}, Prepare: cockpit.NewInstance(t, certificate.Fingerprint()).Enter}.Run(t).Get("result")
+}
+
+var codes = map[string]string{
+	"PAM_SUCCESS": pamhost.Success, "PAM_USER_UNKNOWN": pamhost.UserUnknown,
+	"PAM_AUTHINFO_UNAVAIL": pamhost.AuthinfoUnavail, "PAM_SERVICE_ERR": pamhost.ServiceErr,
+}
+
+func TestCheckSaysWhatALoginWouldGetAndWhy(t *testing.T) {
+	private.Need(t)
+	ca := pki.NewAuthority("Lab CA")
+	alice, revoked := ca.Issue("alice"), ca.Issue("alice")
+	ca.Revoke(revoked)
+	for _, test := range []struct {
+		name        string
+		certificate pki.Certificate
+		start       func(*sssd.SSSD) // default: SSSD with the local domain
+		pam         string
+		wants       []string
+	}{
+		{"mapped", alice, nil, "PAM_SUCCESS",
+			[]string{"subject      CN=alice,O=Lab", "issuer       CN=Lab CA,O=Lab", "fingerprint  " + alice.Fingerprint(), "user         alice, user ID 61001", "result       success (PAM_SUCCESS)"}},
+		{"expired", ca.Issue("alice", pki.Expired), nil, "PAM_USER_UNKNOWN",
+			[]string{"reason       SSSD refuses the certificate", "it expired on ", ", 1 day ago", "next         the user needs a new certificate"}},
+		{"not yet valid", ca.Issue("alice", pki.Future), nil, "PAM_USER_UNKNOWN",
+			[]string{"it is not valid before ", "in less than a day", "next         is this system's clock right?"}},
+		{"unknown authority", pki.NewAuthority("Other CA").Issue("alice"), nil, "PAM_USER_UNKNOWN",
+			[]string{"its issuer CN=Other CA,O=Lab is missing in /etc/sssd/pki/sssd_auth_ca_db.pem",
+				"next         if that authority is to be trusted with logins, append its certificate to /etc/sssd/pki/sssd_auth_ca_db.pem"}},
+		{"an authority of the same name", pki.NewAuthority("Lab CA").Issue("alice"), nil, "PAM_USER_UNKNOWN",
+			[]string{"its issuer CN=Lab CA,O=Lab did not sign it with the key in /etc/sssd/pki/sssd_auth_ca_db.pem"}},
+		{"revoked", revoked, func(s *sssd.SSSD) {
+			s.Write("/etc/sssd/pki/crl.pem", string(ca.CRL()))
+			s.Start(strings.Replace(config(t, ""), "[sssd]\n", "[sssd]\ncertificate_verification = crl_file=/etc/sssd/pki/crl.pem\n", 1))
+		}, "PAM_USER_UNKNOWN", []string{"its dates are right, and /etc/sssd/pki/sssd_auth_ca_db.pem has its issuers", "next         was it revoked"}},
+		{"unmapped", ca.Issue("mallory"), nil, "PAM_USER_UNKNOWN",
+			[]string{"SSSD knows no user by this certificate", "looked for in domain local, rule alice: if <SUBJECT>^CN=alice,O=Lab$ matches, the user alice"}},
+		{"no rule at all", alice, func(s *sssd.SSSD) {
+			s.Start("[sssd]\nservices = nss, ifp\ndomains = local\n" + sssd.LocalDomain(t, "local"))
+		}, "PAM_USER_UNKNOWN", []string{"no section [certmap/local/USER]"}},
+		{"SSSD down", alice, func(s *sssd.SSSD) { s.StartBus() }, "PAM_AUTHINFO_UNAVAIL",
+			[]string{"result       unavail", "next         "}},
+		{"no D-Bus", alice, func(*sssd.SSSD) {}, "PAM_AUTHINFO_UNAVAIL",
+			[]string{"cannot connect to D-Bus", "next         is dbus.service running?"}},
+		{"root in the names of others", alice, func(s *sssd.SSSD) {
+			s.Start(config(t, "[ifp]\nallowed_uids = 12345\n"))
+		}, "PAM_SERVICE_ERR", []string{"SSSD does not let us ask"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := sssd.New(t, ca.PEM())
+			s.AddUser("alice", 61001)
+			if test.start == nil {
+				s.Start(config(t, ""))
+			} else {
+				test.start(s)
+			}
+			file := filepath.Join(t.TempDir(), "certificate.pem")
+			if err := os.WriteFile(file, test.certificate.PEM(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			output, status := command(t, nil, 0, "check", file)
+			t.Logf("\n%s", output)
+			wants(t, output, append(test.wants, "("+test.pam+")")...)
+			if want := map[bool]int{true: 0, false: 1}[test.pam == "PAM_SUCCESS"]; status != want {
+				t.Errorf("exit status %d", status)
+			}
+			if got := module(t, test.certificate); got != codes[test.pam] {
+				t.Errorf("a login gets %s, not %s", got, test.pam)
+			}
+		})
+	}
+}
+
+func TestCheckReadsEveryForm(t *testing.T) {
+	private.Need(t)
+	ca := pki.NewAuthority("Lab CA")
+	alice := ca.Issue("alice")
+	s := sssd.New(t, ca.PEM())
+	s.AddUser("alice", 61001)
+	s.Start(config(t, ""))
+	bundle := append(append(append([]byte("Subject: alice\n"), alice.KeyPEM()...), alice.PEM()...), ca.PEM()...)
+	for _, test := range []struct {
+		name  string
+		stdin []byte
+		user  uint32
+		args  []string
+		exit  int
+		want  string
+	}{
+		{"PEM", alice.PEM(), 0, []string{"-"}, 0, "result       success"},
+		{"DER", alice.DER, 0, []string{"-"}, 0, "result       success"},
+		{"a key, text and the issuer beside it", bundle, 0, []string{"-"}, 0, "standard input has 2 certificates: this is about the first"},
+		{"JSON", alice.PEM(), 0, []string{"--json", "-"}, 0, `"pam": "PAM_SUCCESS"`},
+		{"nothing", nil, 0, []string{"-"}, 1, "this is no certificate, neither in PEM nor in DER"},
+		{"a key alone", alice.KeyPEM(), 0, []string{"-"}, 1, "this is no certificate"},
+		{"cut short", alice.DER[:100], 0, []string{"-"}, 1, "this is no certificate"},
+		{"an ordinary user", alice.PEM(), 61001, []string{"-"}, 1, "SSSD answers root only: try again as root"},
+		{"no file", nil, 0, []string{"/nonexistent"}, 1, "/nonexistent: no such file"},
+		{"none named", nil, 0, nil, 2, "name one certificate"},
+		{"another root", nil, 0, []string{"--root", "/mnt", "-"}, 2, "cannot be used with --root"},
+		{"no fingerprint", nil, 0, []string{"--instance", "abc"}, 1, "give a SHA-256 fingerprint"},
+		{"a fingerprint that nobody presents", nil, 0, []string{"--instance", alice.Fingerprint()}, 1, "it has to be open in a browser"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			output, status := command(t, test.stdin, test.user, append([]string{"check"}, test.args...)...)
+			wants(t, output, test.want)
+			if status != test.exit {
+				t.Errorf("exit status %d: %s", status, output)
+			}
+		})
+	}
+	t.Run("a fingerprint that a browser presents", func(t *testing.T) {
+		cockpit.Export(t, cockpit.From257, alice)
+		output, status := command(t, nil, 0, "check", "--instance", alice.Fingerprint())
+		wants(t, output, "result       success")
+		if status != 0 {
+			t.Errorf("exit status %d", status)
+		}
+	})
+}
