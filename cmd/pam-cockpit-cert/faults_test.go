@@ -11,12 +11,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"pam_cockpit_cert/internal/enable"
 )
 
 // faultMarker makes this test binary the command, all in its first thread:
@@ -54,7 +57,18 @@ func scenarios(t *testing.T) []scenario {
 	const service, vendor, record = "etc/pam.d/cockpit", "usr/lib/pam.d/cockpit", "var/lib/pam_cockpit_cert/cockpit"
 	const rule = "-auth [success=done new_authtok_reqd=done user_unknown=die default=ignore] pam_cockpit_cert.so\n"
 	include := rule + strings.ReplaceAll("auth include /V\naccount include /V\npassword include /V\nsession include /V\n", "V", vendor)
+	const config, enabled = "etc/cockpit/cockpit.conf", "var/lib/pam_cockpit_cert/ENABLED.json"
+	const off = "[WebService]\nOrigins = https://example.com"
+	const on = "[WebService]\nClientCertAuthentication = true\nOrigins = https://example.com\n\n" +
+		"[tls-cert]\nCommand = /usr/libexec/pam_cockpit_cert/cockpit-cert-session"
+	memory := remembered(t, off)
 	return []scenario{
+		{"enable", []string{"enable"},
+			map[string]string{config: off, enabled: ""}, map[string]string{config: on, enabled: memory},
+			"fsync renameat fsync fsync renameat fsync"},
+		{"disable", []string{"disable"},
+			map[string]string{config: on, enabled: memory}, map[string]string{config: off, enabled: ""},
+			"fsync renameat fsync"},
 		{"install", []string{"pam", "install", "--once-for", "1"},
 			map[string]string{service: plain, record: ""}, map[string]string{service: edited, record: "1\n"},
 			"fsync renameat fsync fsync renameat fsync"},
@@ -68,6 +82,26 @@ func scenarios(t *testing.T) []scenario {
 			map[string]string{service: include, vendor: plain}, map[string]string{service: ""},
 			"unlinkat fsync"},
 	}
+}
+
+// remembered is what enable writes in order to be undone.
+func remembered(t *testing.T, config string) string {
+	t.Helper()
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "etc/cockpit"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "etc/cockpit/cockpit.conf"), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := enable.On(root, enable.Wanted(sessionCommand)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "var/lib/pam_cockpit_cert/ENABLED.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 const faultAttribute, faultMode = "user.pam_cockpit_cert", 0o640
@@ -123,16 +157,14 @@ func (s scenario) check(root string, succeeded bool) error {
 			}
 		}
 	}
-	entries, err := os.ReadDir(filepath.Join(root, "etc/pam.d"))
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		if entry.Name() != "cockpit" {
-			return fmt.Errorf("%s is left in /etc/pam.d", entry.Name())
+	strays, err := filepath.Glob(filepath.Join(root, "etc/*/*"))
+	hidden, hiddenErr := filepath.Glob(filepath.Join(root, "etc/pam.d/.*"))
+	for _, stray := range append(strays, hidden...) {
+		if filepath.Base(filepath.Dir(stray))[0] != '.' && !slices.Contains([]string{"cockpit", "cockpit.conf"}, filepath.Base(stray)) {
+			return fmt.Errorf("%s is left there", stray)
 		}
 	}
-	return nil
+	return errors.Join(err, hiddenErr)
 }
 
 func attributes(path string) error {
@@ -267,7 +299,7 @@ func (s scenario) fault(t *testing.T, root, inject string) {
 	if err := s.check(root, true); err != nil {
 		t.Errorf("%s: then without a fault: %v", inject, err)
 	}
-	left, err := filepath.Glob(filepath.Join(root, "*/.*"))
+	left, err := filepath.Glob(filepath.Join(root, "*/.[a-z]*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("%s: the next run left %s", inject, left)
 	}

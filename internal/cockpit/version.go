@@ -118,15 +118,21 @@ func fromPacman(_ context.Context, root string) string {
 	return strings.TrimPrefix(filepath.Base(found[0]), "cockpit-")
 }
 
+// fromRPM asks rpm only about a database that is there, and where it is: else
+// it would make one.
 func fromRPM(ctx context.Context, root string) string {
-	if !inroot.Exists(root, "/var/lib/rpm") && !inroot.Exists(root, "/usr/lib/sysimage/rpm") {
-		return ""
+	for _, dir := range []string{"/usr/lib/sysimage/rpm", "/var/lib/rpm"} {
+		for _, database := range []string{"rpmdb.sqlite", "Packages.db", "Packages"} {
+			if _, err := inroot.Resolve(root, filepath.Join(dir, database)); err != nil {
+				continue
+			}
+			out, err := exec.CommandContext(ctx, "rpm", "--root", root, "--dbpath", dir, "-q", "--queryformat", "%{VERSION}\n", "cockpit-ws").Output()
+			if err == nil {
+				return string(out)
+			}
+		}
 	}
-	out, err := exec.CommandContext(ctx, "rpm", "--root", root, "-q", "--queryformat", "%{VERSION}\n", "cockpit-ws").Output()
-	if err != nil {
-		return ""
-	}
-	return string(out)
+	return ""
 }
 
 // fromProgram asks cockpit-ws itself, which somebody may have built.

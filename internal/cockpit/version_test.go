@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -50,5 +51,49 @@ func TestWhatEachReleaseNeeds(t *testing.T) {
 		if got := [3]bool{version.TooOld(), version.NeedsCommand(), version.Socket()}; got != want {
 			t.Errorf("%d: %v", version, got)
 		}
+	}
+}
+
+const spec = `Name: cockpit-ws
+Version: 344
+Release: 1
+Summary: a stand-in
+License: LGPL-2.1-or-later
+BuildArch: noarch
+%description
+%files
+`
+
+func TestRPMIsAskedAndLeavesNothingBehind(t *testing.T) {
+	dir, root := t.TempDir(), t.TempDir()
+	specFile := filepath.Join(dir, "cockpit-ws.spec")
+	if err := os.WriteFile(specFile, []byte(spec), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exec.LookPath("rpmbuild"); err != nil || os.Geteuid() != 0 {
+		t.Skip("needs rpmbuild, and root for rpm --root")
+	}
+	const database = "/usr/lib/sysimage/rpm"
+	for _, args := range [][]string{
+		{"rpmbuild", "-bb", "--define", "_topdir " + dir, specFile},
+		{"rpm", "--root", root, "--dbpath", database, "-i", "--nodeps", filepath.Join(dir, "RPMS/noarch/cockpit-ws-344-1.noarch.rpm")},
+	} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", args, err, out)
+		}
+	}
+	if got, err := Find(context.Background(), root); got != 344 || err != nil {
+		t.Errorf("got %d, %v", got, err)
+	}
+
+	empty := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(empty, database), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Find(context.Background(), empty); got != 0 || !errors.Is(err, ErrNone) {
+		t.Errorf("without a database: %d, %v", got, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(empty, "*/*/*/*/*")); err != nil || len(left) > 0 {
+		t.Errorf("asking made %s", left)
 	}
 }

@@ -105,12 +105,11 @@ func (s System) module(ctx context.Context, module string) Link {
 		return broken(name, module+" is not installed", "install pam_cockpit_cert")
 	}
 	file, err := elf.Open(path)
-	var format *elf.FormatError
 	switch {
-	case errors.As(err, &format):
-		return broken(name, fmt.Sprintf("%s: %v", path, err), "install pam_cockpit_cert again")
-	case err != nil:
+	case errors.Is(err, fs.ErrPermission):
 		return unseen(name, err.Error(), asRoot())
+	case err != nil:
+		return broken(name, fmt.Sprintf("%s is no shared object: %v", path, err), "install pam_cockpit_cert again")
 	}
 	defer file.Close()
 	// libpam loads both; only Go's linker makes this section.

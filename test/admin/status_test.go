@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package admin
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"pam_cockpit_cert/test/pamhost"
+	"pam_cockpit_cert/test/pki"
+	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/test/sssd"
+)
+
+// matches looks for each regular expression in a status, at the start of a line.
+func matches(t *testing.T, output string, expressions ...string) {
+	t.Helper()
+	for _, expression := range expressions {
+		if !regexp.MustCompile(`(?m)^` + expression).MatchString(output) {
+			t.Errorf("nothing matches %q in\n%s", expression, output)
+		}
+	}
+}
+
+// rule makes a service whose rule names a module.
+func rule(t *testing.T, module string) {
+	t.Helper()
+	if err := os.MkdirAll("/etc/pam.d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("/etc/pam.d/cockpit", []byte("auth required pam_unix.so\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if output, status := command(t, nil, 0, "pam", "install", "--module", module); status != 0 {
+		t.Fatal(output)
+	}
+}
+
+func TestStatusAsksSSSDAndTheLinker(t *testing.T) {
+	private.Need(t)
+	module := pamhost.Built(t, "pam_cockpit_cert.so")
+	ca := pki.NewAuthority("Lab CA")
+	s := sssd.New(t, ca.PEM())
+	s.AddUser("alice", 61001)
+	s.Start(config(t, ""))
+	rule(t, module)
+
+	output, status := command(t, nil, 0, "status")
+	matches(t, output,
+		`ok +SSSD +runs, and validates certificates$`,
+		`ok +authorities +1 in /etc/sssd/pki/sssd_auth_ca_db.pem`,
+		`ok +PAM rule +is in line 1 of /etc/pam.d/cockpit`,
+		`ok +PAM module +`+regexp.QuoteMeta(module)+`$`,
+		`BROKEN +certificates +are off`)
+	if status != 1 {
+		t.Errorf("exit status %d", status)
+	}
+
+	output, _ = command(t, nil, 61001, "status")
+	matches(t, output,
+		`unseen +SSSD +runs; it answers root only\n +-> try again as root`,
+		`unseen +authorities .*permission denied\n +-> try again as root`)
+
+	s.StopSSSD()
+	output, _ = command(t, nil, 0, "status")
+	matches(t, output, `BROKEN +SSSD +SSSD is not running and could not be started`)
+
+	s.Write(sssd.Authority, string(ca.PEM())+string(ca.Issue("old", pki.Expired).PEM()))
+	output, _ = command(t, nil, 0, "status")
+	matches(t, output, `BROKEN +authorities +2 in .*, 1 of them not valid today\n +-> remove or renew those`)
+	s.Write(sssd.Authority, "nothing\n")
+	output, _ = command(t, nil, 0, "status")
+	matches(t, output, `BROKEN +authorities .* has none\n +-> put the certificates`)
+	s.Write("/etc/sssd/other.pem", string(ca.PEM()))
+	s.Write(sssd.Config, config(t, "[ifp]\nca_db = /etc/sssd/other.pem\n"))
+	output, _ = command(t, nil, 0, "status")
+	matches(t, output, `ok +authorities +1 in /etc/sssd/other.pem`)
+}
+
+func TestStatusKnowsAModuleThatIsNone(t *testing.T) {
+	private.Need(t)
+	private.Copy(t, "/etc")
+	ours, err := os.ReadFile(pamhost.Built(t, "pam_cockpit_cert.so"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := append([]byte(nil), ours...)
+	foreign[18], foreign[19] = 183^(foreign[18]&1), 0 // e_machine: AArch64, or one that nobody has
+	for _, test := range []struct{ name, source, want string }{
+		{"Cockpit's stub", "int pam_sm_authenticate(void) { return 25; }", `BROKEN +PAM module .*the one that Cockpit brought, which does nothing`},
+		{"one whose libraries are missing", `__attribute__((section(".go.buildinfo"))) int go = 1; extern int nowhere(void); int pam_sm_authenticate(void) { return nowhere(); }`,
+			`BROKEN +PAM module .*cannot be loaded: .*undefined symbol: nowhere`},
+		{"one of another architecture", "", `BROKEN +PAM module .*is for EM_.*, and this system is EM_`},
+		{"text", "-", `BROKEN +PAM module .*is no shared object`},
+		{"none", "none", `BROKEN +PAM module .* is not installed`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			module := filepath.Join(t.TempDir(), "pam_cockpit_cert.so")
+			switch test.source {
+			case "none":
+			case "":
+				err = os.WriteFile(module, foreign, 0o644)
+			case "-":
+				err = os.WriteFile(module, []byte("#!/bin/sh\n"), 0o644)
+			default:
+				compile := exec.Command("cc", "-shared", "-fPIC", "-xc", "-o", module, "-")
+				in, pipeErr := compile.StdinPipe()
+				if pipeErr != nil {
+					t.Fatal(pipeErr)
+				}
+				if err := compile.Start(); err != nil {
+					t.Skipf("needs a C compiler: %v", err)
+				}
+				_, _ = in.Write([]byte(test.source))
+				_ = in.Close()
+				err = compile.Wait()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			rule(t, module)
+			output, _ := command(t, nil, 0, "status")
+			matches(t, output, test.want)
+		})
+	}
+}
