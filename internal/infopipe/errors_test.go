@@ -119,8 +119,12 @@ func TestOffline(t *testing.T) {
 		t.Run(title, func(t *testing.T) {
 			test.answers["FindByValidCertificate"] = notFound
 			fake.Serve(t, address, test.answers)
+			start := time.Now()
 			user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
 			check(t, user, err, test.outcome, test.text)
+			if took := time.Since(start); took > 3*time.Second {
+				t.Errorf("took %v; the question after a NotFound is bounded to 1 s", took)
+			}
 		})
 	}
 }

@@ -11,12 +11,15 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"pam_cockpit_cert/test/pki"
 	"pam_cockpit_cert/test/private"
@@ -83,14 +86,24 @@ func NewInstance(t testing.TB, fingerprint string) Instance {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Skipf("no control groups can be made here: %v", err)
 		}
-		t.Cleanup(func() {
-			for ; dir != root; dir = filepath.Dir(dir) {
-				os.Remove(dir) // stays while another test has groups there
-			}
-		})
+		t.Cleanup(func() { remove(dir, root) })
+		private.OnInterrupt(func() { remove(dir, root) })
 		instance.dirs = append(instance.dirs, dir)
 	}
 	return instance
+}
+
+// remove removes a control group, once a process that is dying there is gone,
+// and those above it up to the root, unless another test has groups there.
+func remove(dir, root string) {
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if err := os.Remove(dir); !errors.Is(err, syscall.EBUSY) {
+			break
+		}
+	}
+	for dir = filepath.Dir(dir); dir != root; dir = filepath.Dir(dir) {
+		os.Remove(dir)
+	}
 }
 
 // Enter makes the command start in the instance's control group.

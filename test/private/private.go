@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,18 +28,24 @@ const marker = "PAM_COCKPIT_CERT_PRIVATE"
 // privileges, runs them outside, where Need skips them. tmpfs names folders
 // that are to be empty inside, besides /run.
 func Main(m *testing.M, tmpfs ...string) {
-	switch {
-	case os.Getenv(marker) != "":
-		if err := enter(append([]string{"/run"}, tmpfs...)); err != nil {
-			fmt.Fprintln(os.Stderr, "private namespaces:", err)
-			os.Exit(1)
-		}
+	if os.Getenv(marker) == "" && os.Geteuid() != 0 {
 		os.Exit(m.Run())
-	case os.Geteuid() != 0:
-		os.Exit(m.Run())
-	default:
-		os.Exit(again())
 	}
+	os.Exit(Run(m.Run, tmpfs...))
+}
+
+// Run runs a function inside, where it is in a process of its own, and returns
+// its exit status. It has to be the first thing that a program does.
+func Run(f func() int, tmpfs ...string) int {
+	if os.Getenv(marker) == "" {
+		return again()
+	}
+	if err := enter(append([]string{"/run"}, tmpfs...)); err != nil {
+		fmt.Fprintln(os.Stderr, "private namespaces:", err)
+		return 1
+	}
+	go endOnInterrupt()
+	return f()
 }
 
 // Need skips a test that must not run on the machine itself.
@@ -58,7 +65,6 @@ func again() int {
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
 		Pdeathsig:  syscall.SIGKILL,
 	}
-	// The terminal sends Ctrl-C to both; PID 1 inside has to be ended by us.
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	if err := command.Start(); err != nil {
@@ -67,6 +73,9 @@ func again() int {
 	}
 	go func() {
 		<-stop
+		// The terminal sends Ctrl-C to both, and others a signal to us alone.
+		_ = command.Process.Signal(syscall.SIGTERM)
+		time.Sleep(grace)
 		_ = command.Process.Kill()
 	}()
 	err := command.Wait()
@@ -96,7 +105,14 @@ func enter(tmpfs []string) error {
 	if err := devices(); err != nil {
 		return fmt.Errorf("making a /dev of our own: %w", err)
 	}
-	return nil
+	// Temporary files vanish too, however this ends.
+	if err := os.Mkdir("/run/tmp", 0o755); err != nil {
+		return err
+	}
+	if err := os.Chmod("/run/tmp", 0o777|os.ModeSticky); err != nil {
+		return err
+	}
+	return os.Setenv("TMPDIR", "/run/tmp")
 }
 
 // devices replaces /dev by a tmpfs that has the usual devices, so that

@@ -110,6 +110,24 @@ func (s *SSSD) Write(path, text string) {
 	}
 }
 
+// LocalUsers is the sssd.conf that pam_cockpit_cert(8), in this file, shows for
+// local users, and after it has for an older SSSD if this machine's is one.
+func LocalUsers(t testing.TB, manual string) string {
+	t.Helper()
+	text, err := os.ReadFile(manual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), ".Ss Local users")
+	_, section, _ = strings.Cut(section, ".Bd -literal -offset indent\n")
+	config, _, found := strings.Cut(section, ".Ed\n")
+	domain := "[domain/local]\nid_provider = proxy\nproxy_lib_name = files\nlocal_auth_policy = only\nauth_provider = none\n"
+	if !found || !strings.Contains(config, domain) {
+		t.Fatalf("%s has no such example:\n%s", manual, config)
+	}
+	return strings.Replace(config, domain, LocalDomain(t, "local"), 1)
+}
+
 // LocalDomain is the part of sssd.conf for a domain of the users in
 // /etc/passwd: what the manual page shows for local users.
 func LocalDomain(t testing.TB, domain string) string {

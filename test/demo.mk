@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+# What `make demo` installs: Cockpit's place is taken by test/pamhost.
+APT_DEMO = $(APT_BUILD) dbus-daemon sssd-common sssd-dbus sssd-proxy
+
+## demo: log in with good and bad certificates, privately, and see all five results
+.PHONY: demo
+demo:
+	@test/need $(APT_DEMO)
+	@$(MAKE) -s $(MODULE) $(BUILD)/test/pamhost $(BUILD)/test/demo
+	@$(BUILD)/test/demo
+
+$(BUILD)/test/demo: $(shell find test/demo test/sssd test/cockpit test/pamhost test/pki test/private internal -name '*.go') go.mod
+	@$(GOBUILD) -o $@ ./test/demo
