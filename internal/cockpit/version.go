@@ -50,7 +50,7 @@ var programs = []string{"/usr/lib/cockpit/cockpit-ws", "/usr/libexec/cockpit-ws"
 // Find returns the release that is installed, by the word of the package
 // manager, for a foreign root's programs may not run here.
 func Find(ctx context.Context, root string) (Version, error) {
-	for _, ask := range []func(context.Context, string) string{fromDpkg, fromPacman, fromRPM, fromProgram} {
+	for _, ask := range []func(context.Context, string) string{fromDpkg, fromPacman, fromRPM, fromNix, fromProgram} {
 		if version := leading(ask(ctx, root)); version > 0 {
 			return version, nil
 		}
@@ -133,6 +133,22 @@ func fromRPM(ctx context.Context, root string) string {
 		}
 	}
 	return ""
+}
+
+// inStore is a program of Cockpit's in the Nix store, which names the release.
+var inStore = regexp.MustCompile(`(?m)^ExecStart=/nix/store/[0-9a-z]{32}-cockpit-([0-9][^/]*)/libexec/`)
+
+// fromNix reads the unit that NixOS takes from the package.
+func fromNix(_ context.Context, root string) string {
+	unit, err := inroot.ReadFile(root, "/etc/systemd/system/cockpit.service", 1<<16)
+	if err != nil {
+		return ""
+	}
+	match := inStore.FindSubmatch(unit)
+	if match == nil {
+		return ""
+	}
+	return string(match[1])
 }
 
 // fromProgram asks cockpit-ws itself, which somebody may have built.

@@ -23,6 +23,9 @@ func TestThePackageManagerIsAsked(t *testing.T) {
 		{"Debian, with an epoch", dpkg, "Package: cockpit-ws\nStatus: hold ok installed\nVersion: 2:337-1~bpo12+1\n", 337, nil},
 		{"Debian, removed", dpkg, "Package: cockpit-ws\nStatus: deinstall ok config-files\nVersion: 287.1\n", 0, ErrNone},
 		{"Arch", "var/lib/pacman/local/cockpit-349-1/desc", "", 349, nil},
+		{"NixOS", "etc/systemd/system/cockpit.service", "[Service]\nExecStartPre=+/nix/store/00000000000000000000000000000000-cockpit-1/libexec/x\n" +
+			"ExecStart=/nix/store/0c5sgxz1dr1fjlfmkcfkq4yvd2dqpb1j-cockpit-364/libexec/cockpit-tls\n", 364, nil},
+		{"a unit of somebody's", "etc/systemd/system/cockpit.service", "[Service]\nExecStart=/opt/cockpit-364/libexec/cockpit-tls\n", 0, ErrNone},
 		{"built by somebody", "usr/libexec/cockpit-ws", "", 0, nil},
 		{"none", "etc/passwd", "", 0, ErrNone},
 	} {

@@ -57,7 +57,8 @@ func (s System) rule() (module string, link Link) {
 	case strings.Join(strings.Fields(rule.Control), " ") != pamd.Control:
 		return rule.Module, broken(name, fmt.Sprintf("%s, with the control [%s]", what, rule.Control),
 			fmt.Sprintf("unless you know better, make that [%s]", pamd.Control))
-	case !rule.Silent:
+	// NixOS writes no '-', and names the module by a path that holds.
+	case !rule.Silent && !filepath.IsAbs(rule.Module):
 		return rule.Module, broken(name, what+", without a leading '-'", "write -auth, so that nobody is troubled where the module is missing")
 	}
 	if len(rule.Args) > 0 {
