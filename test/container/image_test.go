@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+package container
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"pam_cockpit_cert/test/machine"
+)
+
+const top = "../.."
+
+// tag is the image's name in the storage of the tests.
+const tag = "localhost/pam-cockpit-cert:test"
+
+// base is the name of the base image there.
+const base = "localhost/debian:trixie"
+
+// storage is buildah's, apart from the machine's own.
+type storage struct {
+	t   *testing.T
+	dir string
+}
+
+// newStorage needs a folder on a file system that overlayfs can be stacked on,
+// which the cache is and /tmp may not be.
+func newStorage(t *testing.T) storage {
+	dir, err := os.MkdirTemp(machine.Cache(t), "container-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// buildah mounts its storage onto itself.
+		_ = unix.Unmount(filepath.Join(dir, "storage", "overlay"), unix.MNT_DETACH)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return storage{t, dir}
+}
+
+// command is buildah's command line, less the subcommand.
+func (s storage) command() string {
+	return "buildah --root " + s.dir + "/storage --runroot " + s.dir + "/run --storage-driver overlay"
+}
+
+func (s storage) buildah(args ...string) string {
+	s.t.Helper()
+	line := append(strings.Fields(s.command()), args...)
+	return run(s.t, line[0], line[1:]...)
+}
+
+// container makes one of an image and returns its root, mounted and writable,
+// as podman would have it.
+func (s storage) container(image string) (name, root string) {
+	s.t.Helper()
+	name = s.buildah("from", "--pull-never", image)
+	root = s.buildah("mount", name)
+	s.t.Cleanup(func() { s.buildah("umount", name) })
+	return name, root
+}
+
+// build makes the base image, of Debian's packages as no registry is asked, and
+// on it the image, by the Makefile.
+func (s storage) build() {
+	s.t.Helper()
+	scratch := s.buildah("from", "scratch")
+	s.buildah("add", "--quiet", scratch, machine.Root(s.t, machine.Recipe{Suite: "trixie"}), "/")
+	s.buildah("commit", "--quiet", scratch, base)
+	s.buildah("rm", scratch)
+	s.make(tag, "")
+}
+
+// make is `make container`.
+func (s storage) make(tag, flags string) {
+	s.t.Helper()
+	run(s.t, "make", "-C", top, "container", "OCI_TOOL="+s.command(), "CONTAINER_BASE="+base, "CONTAINER_TAG="+tag,
+		"CONTAINER_FLAGS=--isolation chroot --pull-never --layers "+flags)
+}
+
+// configuration is what the image says of itself.
+type configuration struct {
+	Docker struct {
+		Config struct {
+			Labels       map[string]string
+			Volumes      map[string]struct{}
+			ExposedPorts map[string]struct{}
+			StopSignal   string
+			Cmd          []string
+			Healthcheck  struct{ Test []string }
+		} `json:"config"`
+	}
+}
+
+func (s storage) inspect() configuration {
+	s.t.Helper()
+	var c configuration
+	if err := json.Unmarshal([]byte(s.buildah("inspect", "--type", "image", tag)), &c); err != nil {
+		s.t.Fatal(err)
+	}
+	return c
+}
+
+// run returns what a command says, less the last line's end.
+func run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s%s", cmd, err, out, &stderr)
+	}
+	return strings.TrimSuffix(string(out), "\n")
+}
