@@ -18,6 +18,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"pam_cockpit_cert/internal/enable"
 )
 
 const top = "../.."
@@ -168,6 +170,19 @@ func TestTheModuleHasTheRuleOfEveryOtherPackage(t *testing.T) {
 	}
 	if n := strings.Count(module, control); n != strings.Count(module, "[success=") {
 		t.Errorf("nix/module.nix has other control fields than %s", control)
+	}
+}
+
+// Nor does this: the module must make the settings that `pam-cockpit-cert
+// enable` makes elsewhere, with its own package's command.
+func TestTheModuleMakesTheSettingsOfEveryOtherPackage(t *testing.T) {
+	module := read(t, "nix/module.nix")
+	for _, c := range enable.Wanted("/libexec/pam_cockpit_cert/cockpit-cert-session") {
+		want := regexp.MustCompile(`(?m)^ *"?` + regexp.QuoteMeta(c.Section) + `"?\.` + regexp.QuoteMeta(c.Key) +
+			` = ("\$\{cfg\.package\})?` + regexp.QuoteMeta(c.Value) + `"?;$`)
+		if !want.MatchString(module) {
+			t.Errorf("nix/module.nix does not set [%s] %s to %s", c.Section, c.Key, c.Value)
+		}
 	}
 }
 
