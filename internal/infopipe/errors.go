@@ -142,11 +142,11 @@ func classify(ctx context.Context, err error) *Error {
 		return invalid("SSSD answered with an error that is not expected").is(named(remote))
 	}
 	if ctx.Err() != nil {
-		return (&Error{
+		return &Error{
 			Outcome: Unavailable,
 			Problem: "SSSD did not answer in time",
 			Hint:    "see systemctl status sssd sssd-ifp; the option timeout of pam_cockpit_cert(8) says how long to wait",
-		}).is(ctx.Err())
+		}
 	}
 	if errors.Is(err, dbus.ErrClosed) {
 		return (&Error{Outcome: Unavailable, Problem: "D-Bus ended while SSSD was asked", Hint: "see journalctl -u dbus"}).is(err)
@@ -160,7 +160,7 @@ func busProblem(ctx context.Context, err error) *Error {
 	problem := &Error{Outcome: Unavailable, Problem: "cannot connect to D-Bus", Hint: "is dbus.service running?", Err: err}
 	if ctx.Err() != nil {
 		// The error would only be that of our own closing the socket.
-		problem.Problem, problem.Err = "D-Bus did not answer in time", ctx.Err()
+		problem.Problem, problem.Err = "D-Bus did not answer in time", nil
 	}
 	return problem
 }

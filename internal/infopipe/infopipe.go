@@ -124,7 +124,6 @@ func (c *Client) activate(ctx context.Context, conn *dbus.Conn) error {
 			Outcome: Unavailable,
 			Problem: fmt.Sprintf("SSSD did not start within %v", timeout),
 			Hint:    "is /etc/sssd/sssd.conf there and valid? See journalctl -u sssd -u sssd-ifp, and sssctl config-check",
-			Err:     err,
 		}
 	}
 	return err

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package sssd
+
+import (
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"pam_cockpit_cert/internal/infopipe"
+	fake "pam_cockpit_cert/internal/infopipe/infopipetest"
+	"pam_cockpit_cert/test/pamhost"
+	"pam_cockpit_cert/test/pki"
+	"pam_cockpit_cert/test/private"
+)
+
+// TestAnswersThatSSSDNeverGives: in SSSD's place is something that answers
+// what no SSSD does that can be installed here.
+func TestAnswersThatSSSDNeverGives(t *testing.T) {
+	private.Need(t)
+	ca := pki.NewAuthority("Lab CA")
+	alice := ca.Issue("alice")
+	tooOld := func(more fake.Answers) fake.Answers {
+		answers := fake.Answers{"FindByValidCertificate": fake.Failure("org.freedesktop.DBus.Error.UnknownMethod", "FindByValidCertificate")}
+		for method, answer := range more {
+			answers[method] = answer
+		}
+		return answers
+	}
+	name := func(name any) fake.Answers { return fake.Answers{"Get name": fake.Property(name)} }
+
+	for title, test := range map[string]struct {
+		answers fake.Answers
+		options string
+		expect
+	}{
+		"what a healthy SSSD answers": {
+			expect: expect{result: pamhost.Success, user: "alice", log: "is user alice's"},
+		},
+		"an SSSD before 2.6.1": {
+			answers: tooOld(nil),
+			expect:  expect{result: pamhost.ServiceErr, log: "too old to validate certificates .*; it has to be 2.6.1 or later"},
+		},
+		"an SSSD before 2.6.1, with allow_unvalidated": {
+			answers: tooOld(nil), options: "allow_unvalidated",
+			expect: expect{result: pamhost.Success, user: "alice", log: "is user alice's"},
+		},
+		"an SSSD before 2.6.1, with allow_unvalidated, and nobody has the certificate": {
+			answers: tooOld(fake.Answers{"FindByCertificate": fake.Failure("sbus.Error.NotFound", "No such file or directory")}),
+			options: "allow_unvalidated",
+			expect:  expect{result: pamhost.UserUnknown, log: "knows no user by this certificate"},
+		},
+		"an SSSD before 2.6.1, with allow_unvalidated, and two have the certificate": {
+			answers: tooOld(fake.Answers{"ListByCertificate": fake.Value([]dbus.ObjectPath{fake.UserPath, fake.UserPath + "7"})}),
+			options: "allow_unvalidated",
+			expect:  expect{result: pamhost.UserUnknown, log: "knows several users"},
+		},
+		"an SSSD without authorities, with allow_unvalidated": {
+			answers: fake.Answers{"FindByValidCertificate": fake.Failure("sbus.Error.NoCA", "Certificate authority file not found")},
+			options: "allow_unvalidated",
+			expect:  expect{result: pamhost.ServiceErr, log: "no certificate authorities"},
+		},
+		"a foreign path": {
+			answers: fake.Answers{"FindByValidCertificate": fake.Value(dbus.ObjectPath("/com/example/alice"))},
+			expect:  expect{result: pamhost.ServiceErr, log: "which is no user"},
+		},
+		"a path of another type": {
+			answers: fake.Answers{"FindByValidCertificate": fake.Value(string(fake.UserPath))},
+			expect:  expect{result: pamhost.ServiceErr, log: "something else than expected, of type s"},
+		},
+		"an empty name": {
+			answers: name(""),
+			expect:  expect{result: pamhost.ServiceErr, log: "user name is empty"},
+		},
+		"an overlong name": {
+			answers: name(strings.Repeat("n", 1000)),
+			expect:  expect{result: pamhost.ServiceErr, log: "user name has 1000 bytes"},
+		},
+		"a name with a line break": {
+			answers: name("alice\nroot"),
+			expect:  expect{result: pamhost.ServiceErr, log: "has a control character"},
+		},
+		"a name of another type": {
+			answers: name(uint32(1000)),
+			expect:  expect{result: pamhost.ServiceErr, log: "user name is of type u"},
+		},
+		"a user ID of another type": {
+			answers: fake.Answers{"Get uidNumber": fake.Property("1000")},
+			expect:  expect{result: pamhost.ServiceErr, log: "user ID is of type s"},
+		},
+		"another account's user ID": {
+			answers: fake.Answers{"Get uidNumber": fake.Property(uint32(0))},
+			expect:  expect{result: pamhost.ServiceErr, log: "REFUSED: SSSD's user 'alice' has uid 0, but"},
+		},
+		"another account's name": {
+			answers: name("root"),
+			expect:  expect{result: pamhost.ServiceErr, log: "REFUSED: SSSD's user 'root' has uid 1000, but"},
+		},
+		"a name that nobody has here": {
+			answers: name("nobody-has-this-name"),
+			expect:  expect{result: pamhost.UserUnknown, log: "nobody-has-this-name"},
+		},
+		"an offline domain": {
+			answers: fake.Answers{
+				"FindByValidCertificate": fake.Failure("sbus.Error.NotFound", "No such file or directory"),
+				"IsOnline":               fake.Value(false),
+			},
+			expect: expect{result: pamhost.AuthinfoUnavail, log: "is offline; can this machine reach the directory server"},
+		},
+		"no reply": {
+			answers: fake.Answers{"FindByValidCertificate": {Silent: true}}, options: "timeout=2",
+			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD did not answer in time", after: 1500 * time.Millisecond, within: 3 * time.Second},
+		},
+		"no reply to the last question": {
+			answers: fake.Answers{"Get uidNumber": {Silent: true}}, options: "timeout=2",
+			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD did not answer in time", after: 1500 * time.Millisecond, within: 3 * time.Second},
+		},
+		"gone in the midst of it": {
+			answers: fake.Answers{"FindByValidCertificate": {Leave: true}},
+			expect:  expect{result: pamhost.AuthinfoUnavail, log: "SSSD ended while it was asked"},
+		},
+	} {
+		t.Run(title, func(t *testing.T) {
+			s := New(t, ca.PEM())
+			s.AddUser("alice", 1000)
+			s.StartBus()
+			fake.Serve(t, infopipe.SystemBus, test.answers)
+			report, syslog := login{certificate: alice, options: test.options}.run(t)
+			test.check(t, report, syslog)
+		})
+	}
+}
+
+// TestUnconfigured: systemd does not start an SSSD that has no sssd.conf, and
+// dbus-daemon waits 25 seconds for it; here it waits for a program that never
+// answers.
+func TestUnconfigured(t *testing.T) {
+	private.Need(t)
+	ca := pki.NewAuthority("Lab CA")
+	s := New(t, ca.PEM())
+	private.Copy(t, "/usr/share/dbus-1/system-services")
+	s.Write("/usr/share/dbus-1/system-services/"+name+".service",
+		"[D-BUS Service]\nName="+name+"\nExec=/bin/sleep 30\nUser=root\n")
+	if err := os.Chmod("/usr/share/dbus-1/system-services/"+name+".service", 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.StartBus()
+	report, syslog := login{certificate: ca.Issue("alice")}.run(t)
+	expect{
+		result: pamhost.AuthinfoUnavail, log: "SSSD did not start within 5s; is /etc/sssd/sssd.conf there and valid",
+		after: 4 * time.Second, within: 7 * time.Second,
+	}.check(t, report, syslog)
+}
+
+// TestBusHangs: a bus that accepts connections, and is silent.
+func TestBusHangs(t *testing.T) {
+	private.Need(t)
+	ca := pki.NewAuthority("Lab CA")
+	New(t, ca.PEM())
+	listener, err := net.Listen("unix", strings.TrimPrefix(infopipe.SystemBus, "unix:path="))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	report, syslog := login{certificate: ca.Issue("alice"), options: "timeout=2"}.run(t)
+	expect{
+		result: pamhost.AuthinfoUnavail, log: "D-Bus did not answer in time",
+		after: 1500 * time.Millisecond, within: 3 * time.Second,
+	}.check(t, report, syslog)
+}
+
+// TestGarbage: what is exported is no certificate, whatever its fingerprint.
+func TestGarbage(t *testing.T) {
+	private.Need(t)
+	ca := pki.NewAuthority("Lab CA")
+	s := New(t, ca.PEM())
+	s.AddUser("alice", 61001)
+	s.Start(local(t))
+	report, syslog := login{certificate: pki.Certificate{DER: []byte("garbage")}}.run(t)
+	expect{result: pamhost.ServiceErr, log: "org.freedesktop.DBus.Error.IOError"}.check(t, report, syslog)
+}
