@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -31,6 +32,11 @@ Options:
 `
 
 func main() {
+	// Each direction of a session may keep one busy with waiting, package duplex
+	// says why, and the other direction and signals need theirs, even on a
+	// machine with a single processor. More than that would cost memory.
+	runtime.GOMAXPROCS(4)
+
 	signals := make(chan os.Signal, 8)
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT} {
 		if !signal.Ignored(sig) { // nohup(1) means it

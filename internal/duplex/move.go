@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 )
 
 // Flags of splice(2), which package syscall lacks.
@@ -15,6 +16,14 @@ const (
 	spliceMove     = 1
 	spliceNonblock = 2
 )
+
+// linger is how long a thread waits for a socket in the kernel before it leaves
+// the waiting to Go's poller. While data flows, it never comes to that, which
+// halves the time that a session's data costs: Go's way of going to sleep and
+// waking up costs more than moving a chunk.
+//
+// It waits in the scheduler's name, too: see runtime.GOMAXPROCS in the command.
+const linger = time.Millisecond
 
 // chunk bounds one splice(2). What one really moves is up to the pipe between:
 // its 16 slots of a buffer each.
@@ -30,6 +39,8 @@ type mover struct {
 	to, from syscall.RawConn
 	// What is on its way lies in a pipe of the kernel, which splice needs.
 	in, out int
+	// Flags of splice(2) for either half of the way.
+	fromFlags, toFlags int
 	// What the last splice moved, of at most what was wanted.
 	want, got int
 	err       error
@@ -49,7 +60,23 @@ func newMover(dst, src *os.File) (*mover, error) {
 		return nil, fmt.Errorf("making a pipe: %w", err)
 	}
 	m.out, m.in = pipe[0], pipe[1]
+	m.fromFlags = lingering(m.from, syscall.SO_RCVTIMEO)
+	m.toFlags = lingering(m.to, syscall.SO_SNDTIMEO)
 	return m, nil
+}
+
+// lingering has the kernel bound the wait for a socket, and returns the flags
+// for that. Nothing but a socket has such a bound.
+func lingering(file syscall.RawConn, option int) (flags int) {
+	flags = spliceMove | spliceNonblock
+	_ = file.Control(func(fd uintptr) {
+		bound := syscall.NsecToTimeval(int64(linger))
+		if syscall.SetsockoptTimeval(int(fd), syscall.SOL_SOCKET, option, &bound) == nil &&
+			syscall.SetNonblock(int(fd), false) == nil {
+			flags = spliceMove
+		}
+	})
+	return flags
 }
 
 func (m *mover) close() {
@@ -67,8 +94,8 @@ func (m *mover) end() {
 // run moves data until an end, and returns how many bytes. That a party is
 // gone is an end like any other.
 func (m *mover) run() (moved int64, err error) {
-	fill := func(fd uintptr) bool { return m.splice(int(fd), m.in) }
-	drain := func(fd uintptr) bool { return m.splice(m.out, int(fd)) }
+	fill := func(fd uintptr) bool { return m.splice(int(fd), m.in, m.fromFlags) }
+	drain := func(fd uintptr) bool { return m.splice(m.out, int(fd), m.toFlags) }
 	for {
 		m.want = chunk
 		if err := m.from.Read(fill); err != nil || m.got == 0 {
@@ -84,14 +111,22 @@ func (m *mover) run() (moved int64, err error) {
 }
 
 // splice reports whether it need not wait any more.
-func (m *mover) splice(from, to int) bool {
+func (m *mover) splice(from, to, flags int) bool {
 	for {
-		n, err := syscall.Splice(from, nil, to, nil, m.want, spliceMove|spliceNonblock)
-		if err == syscall.EINTR {
-			continue
+		// Raw, for the scheduler shall not look for other work meanwhile.
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SPLICE,
+			uintptr(from), 0, uintptr(to), 0, uintptr(m.want), uintptr(flags))
+		switch errno {
+		case 0:
+			m.got, m.err = int(n), nil
+			return true
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			m.got, m.err = 0, errno
+			return true
 		}
-		m.got, m.err = int(max(n, 0)), err
-		return err != syscall.EAGAIN
 	}
 }
 
