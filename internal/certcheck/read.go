@@ -23,7 +23,7 @@ func Read(text []byte) (certificate clientcert.Certificate, more int, err error)
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
-		if block.Type == "CERTIFICATE" {
+		if block.Type == "CERTIFICATE" && len(block.Bytes) > 0 {
 			all = append(all, block.Bytes)
 		}
 	}

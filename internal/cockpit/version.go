@@ -24,7 +24,6 @@ import (
 const (
 	firstCertificates = 209 // TLS client certificates
 	firstOwnMapping   = 248 // maps them itself, unless told otherwise
-	firstSocket       = 330 // starts cockpit-session by a socket, as a service
 )
 
 // Version is a release of Cockpit; 0 if it is not known.
@@ -37,9 +36,6 @@ func (v Version) TooOld() bool { return v > 0 && v < firstCertificates }
 // cockpit-cert-session. One that is not known is taken for a recent one: an
 // older one is not harmed.
 func (v Version) NeedsCommand() bool { return v == 0 || v >= firstOwnMapping }
-
-// Socket reports whether cockpit-session is a service of its own.
-func (v Version) Socket() bool { return v >= firstSocket }
 
 // ErrNone says that there is no Cockpit.
 var ErrNone = errors.New("cockpit-ws is not installed")

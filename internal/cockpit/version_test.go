@@ -47,11 +47,11 @@ func TestThePackageManagerIsAsked(t *testing.T) {
 }
 
 func TestWhatEachReleaseNeeds(t *testing.T) {
-	for version, want := range map[Version][3]bool{
-		0: {false, true, false}, 208: {true, false, false}, 209: {false, false, false}, 247: {false, false, false},
-		248: {false, true, false}, 329: {false, true, false}, 330: {false, true, true},
+	for version, want := range map[Version][2]bool{
+		0: {false, true}, 208: {true, false}, 209: {false, false}, 247: {false, false},
+		248: {false, true}, 372: {false, true},
 	} {
-		if got := [3]bool{version.TooOld(), version.NeedsCommand(), version.Socket()}; got != want {
+		if got := [2]bool{version.TooOld(), version.NeedsCommand()}; got != want {
 			t.Errorf("%d: %v", version, got)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"pam_cockpit_cert/internal/cockpitconf"
 	"pam_cockpit_cert/internal/inroot"
@@ -166,6 +167,9 @@ func Read(root string) (*cockpitconf.File, error) {
 // resolve returns a file's real path, with its folder made if there is none.
 func resolve(root, name string) (string, error) {
 	path, err := inroot.Resolve(root, name)
+	if strings.HasPrefix(path, filepath.Join(root, "/nix/store")+"/") {
+		return "", fmt.Errorf("%s is made by NixOS: set services.pam-cockpit-cert.enable in configuration.nix instead", filepath.Join(root, name))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = os.MkdirAll(filepath.Dir(path), 0o755)
 	}

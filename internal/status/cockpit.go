@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -88,25 +89,36 @@ func (s System) command(release cockpit.Version) Link {
 	return ok(name, path)
 }
 
-// cgroups is about Cockpit's own mapping, which 329 and later do without on
-// hosts that have v1 groups, too; ours works on all of them.
-func (s System) cgroups(release cockpit.Version) Link {
+// cgroups tell certificates and logins apart. Any layout does for us; Cockpit's
+// own mapping wants version 2 alone since release 329.
+func (s System) cgroups() Link {
 	const name = "control groups"
 	if !s.here() {
 		return unused(name, elsewhere)
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs("/sys/fs/cgroup", &fs); err != nil {
-		return broken(name, fmt.Sprintf("are not mounted: %v", err), "systemd has to be this system's init")
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return unseen(name, err.Error(), "")
 	}
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		return broken(name, "are not systemd's: it is not this system's init", "Cockpit has to be started by systemd")
+		return broken(name, "are not systemd's, which is not this system's init", "Cockpit has to be started by systemd")
 	}
-	layout := "version 1 and 2, or 1 alone"
-	if fs.Type == unix.CGROUP2_SUPER_MAGIC {
-		layout = "version 2"
+	unified, others := false, false
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "0::") {
+			unified = true
+		} else {
+			others = true
+		}
 	}
-	return ok(name, layout)
+	switch {
+	case unified && !others:
+		return ok(name, "version 2")
+	case unified:
+		return ok(name, "versions 1 and 2")
+	default:
+		return ok(name, "version 1")
+	}
 }
 
 func (s System) selinux() Link {
