@@ -178,9 +178,9 @@ in
     };
 
     services.cockpit.settings = {
-      WebService.ClientCertAuthentication = 1;
+      WebService.ClientCertAuthentication = true;
       # Cockpit would map the certificate itself, past PAM's auth rules.
-      "tls-certs".Command = "${cfg.package}/libexec/pam_cockpit_cert/cockpit-cert-session";
+      "tls-cert".Command = "${cfg.package}/libexec/pam_cockpit_cert/cockpit-cert-session";
     };
 
     # A domain is for the administrator to name; which of SSSD's services a
