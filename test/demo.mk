@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
 # What `make demo` installs: Cockpit's place is taken by test/pamhost.
-APT_DEMO = $(APT_BUILD) dbus-daemon sssd-common sssd-dbus sssd-proxy
+APT_DEMO = $(APT_BUILD) dbus-daemon dbus-system-bus-common sssd-common sssd-dbus sssd-proxy
 
 ## demo: log in with good and bad certificates, privately, and see all five results
 .PHONY: demo

@@ -26,5 +26,5 @@ $(BUILD)/test/gohost: test/gohost/main.go go.mod
 	$(GOBUILD) -o $@ ./test/gohost
 
 # The light SSSD of test/sssd.
-APT_CHECK += dbus-daemon sssd-common sssd-dbus sssd-proxy
+APT_CHECK += dbus dbus-daemon dbus-system-bus-common sssd-common sssd-dbus sssd-proxy
 check: $(TEST_PROGRAMS)

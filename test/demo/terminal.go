@@ -63,11 +63,15 @@ func (t *terminal) row(label, text string) {
 	const width = 96
 	line := ""
 	for _, word := range strings.Fields(text) {
-		if line != "" && len(line)+1+len(word) > width {
+		switch {
+		case line == "":
+			line = word
+		case len(line)+1+len(word) <= width:
+			line += " " + word
+		default:
 			fmt.Printf("    %-20s %s\n", label, line)
-			label, line = "", " "
+			label, line = "", "  "+word
 		}
-		line = strings.TrimPrefix(line+" "+word, " ")
 	}
 	fmt.Printf("    %-20s %s\n", label, line)
 }
