@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"pam_cockpit_cert/internal/cockpit"
 	"pam_cockpit_cert/internal/cockpitconf"
 	"pam_cockpit_cert/internal/inroot"
 	"pam_cockpit_cert/internal/pamd"
@@ -99,7 +100,7 @@ func (s System) modulePath(module string) string {
 	return ""
 }
 
-func (s System) module(ctx context.Context, module string) Link {
+func (s System) module(ctx context.Context, release cockpit.Version, module string) Link {
 	const name = "PAM module"
 	path := s.modulePath(module)
 	if path == "" {
@@ -114,7 +115,10 @@ func (s System) module(ctx context.Context, module string) Link {
 	}
 	defer file.Close()
 	// libpam loads both; only Go's linker makes this section.
-	if file.Section(".go.buildinfo") == nil {
+	switch foreign := file.Section(".go.buildinfo") == nil; {
+	case foreign && !release.NeedsCommand():
+		return broken(name, fmt.Sprintf("%s is Cockpit %d's own, which accepts certificates from anybody", path, release), "install pam_cockpit_cert")
+	case foreign:
 		return broken(name, path+" is the one that Cockpit brought, which does nothing since release 248", "install pam_cockpit_cert")
 	}
 	if machine, known := s.machine(); known && file.Machine != machine {

@@ -59,7 +59,7 @@ func (s System) Look(ctx context.Context) []Link {
 	release, releaseLink := s.cockpit(ctx)
 	links := []Link{releaseLink, s.certificates(), s.command(release)}
 	rule, ruleLink := s.rule()
-	links = append(links, ruleLink, s.module(ctx, rule))
+	links = append(links, ruleLink, s.module(ctx, release, rule))
 	links = append(links, s.sssd(ctx), s.authorities(), s.cgroups(), s.selinux())
 	return links
 }
