@@ -7,10 +7,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -38,13 +41,20 @@ func (r Recipe) name() string {
 	return r.Suite + "-" + hex.EncodeToString(sum[:8])
 }
 
-// mirror is where Debian comes from.
-func mirror() string {
+// mirror is where this machine's own apt has Debian from, unless
+// PAM_COCKPIT_CERT_MIRROR says otherwise: what its archives lie below.
+var mirror = sync.OnceValue(func() string {
 	if url := os.Getenv("PAM_COCKPIT_CERT_MIRROR"); url != "" {
 		return strings.TrimSuffix(url, "/")
 	}
-	return "http://deb.debian.org"
-}
+	sites, _ := exec.Command("apt-get", "indextargets", "--format", "$(SITE)").Output()
+	for _, site := range strings.Fields(string(sites)) {
+		if below, ok := strings.CutSuffix(site, "/debian"); ok {
+			return below
+		}
+	}
+	return ""
+})
 
 // sources is what apt reads from.
 func (r Recipe) sources() []string {
@@ -68,6 +78,9 @@ func (r Recipe) sources() []string {
 
 // available says why the suite cannot be had, if so.
 func (r Recipe) available() error {
+	if mirror() == "" {
+		return errors.New("this machine's apt knows no mirror of Debian: set PAM_COCKPIT_CERT_MIRROR to what debian and debian-security lie below")
+	}
 	client := http.Client{Timeout: 30 * time.Second}
 	answer, err := client.Head(mirror() + "/debian/dists/" + r.Suite + "/InRelease")
 	if err != nil {
