@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package sssd
+
+import (
+	"testing"
+
+	"pam_cockpit_cert/test/pamhost"
+	"pam_cockpit_cert/test/pki"
+	"pam_cockpit_cert/test/private"
+)
+
+// TestTooOldToValidate runs where SSSD is, such as on Debian 11; elsewhere,
+// TestAnswersThatSSSDNeverGives has its answers.
+func TestTooOldToValidate(t *testing.T) {
+	private.Need(t)
+	ca := pki.NewAuthority("Lab CA")
+	s := New(t, ca.PEM())
+	if !before(t, "2.6.1") {
+		t.Skip("this SSSD can validate certificates")
+	}
+	s.AddUser("alice", 61001)
+	s.Start(local(t))
+	for name, test := range map[string]struct {
+		login login
+		expect
+	}{
+		"refused": {
+			login:  login{certificate: ca.Issue("alice")},
+			expect: expect{result: pamhost.ServiceErr, log: "too old to validate certificates .*; it has to be 2.6.1 or later"},
+		},
+		"with allow_unvalidated": {
+			login:  login{certificate: ca.Issue("alice"), options: "allow_unvalidated"},
+			expect: expect{result: pamhost.Success, user: "alice"},
+		},
+		"with allow_unvalidated, unmapped": {
+			login:  login{certificate: ca.Issue("mallory"), options: "allow_unvalidated"},
+			expect: expect{result: pamhost.UserUnknown, log: "SSSD knows no user by this certificate"},
+		},
+		"with allow_unvalidated, a certificate that anybody made": {
+			login:  login{certificate: pki.SelfSigned("alice"), options: "allow_unvalidated"},
+			expect: expect{result: pamhost.Success, user: "alice"}, // which is why the option is dangerous
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			report, syslog := test.login.run(t)
+			test.check(t, report, syslog)
+		})
+	}
+}
