@@ -26,7 +26,7 @@ const (
 const linger = time.Millisecond
 
 // chunk bounds one splice(2). What one really moves is up to the pipe between:
-// its 16 slots of a buffer each.
+// its 16 slots of a page each.
 const chunk = 1 << 20
 
 // A mover is one direction of a Pipe. While it moves, it allocates nothing.
