@@ -26,5 +26,11 @@ $(BUILD)/test/gohost: test/gohost/main.go go.mod
 	$(GOBUILD) -o $@ ./test/gohost
 
 # The light SSSD of test/sssd.
-APT_CHECK += dbus dbus-daemon dbus-system-bus-common sssd-common sssd-dbus sssd-proxy
+APT_CHECK += dbus dbus-daemon dbus-system-bus-common libnss-sss slapd sssd-common sssd-dbus sssd-ldap sssd-proxy
+
 check: $(TEST_PROGRAMS)
+
+## bench: time and memory, as ratios to the C module of Cockpit 239
+.PHONY: bench
+bench: deps-check deps-systems all $(TEST_PROGRAMS)
+	$(GOTEST) -tags systems -run '^$$' -bench . -benchtime 1x ./test/bench

@@ -5,8 +5,6 @@ package infopipe
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -15,9 +13,6 @@ import (
 
 // maxName is the longest name in bytes: glibc's LOGIN_NAME_MAX.
 const maxName = 256
-
-// ownUID is what AUTH EXTERNAL of the D-Bus specification wants.
-func ownUID() string { return strconv.Itoa(os.Geteuid()) }
 
 // value reads a reply of one value, which must be of this very type: godbus'
 // Store makes a string of a number, if it has to.

@@ -135,7 +135,7 @@ func TestBusesThatFail(t *testing.T) {
 		"no socket":                           {"unix:path=/nonexistent/bus", "cannot connect to D-Bus"},
 		"no address":                          {"", "cannot connect to D-Bus"},
 		"a socket that accepts and is silent": {listen(t, func(net.Conn) {}), "D-Bus did not answer in time"},
-		"a socket that hangs up":              {listen(t, func(c net.Conn) { c.Close() }), "cannot connect to D-Bus"},
+		"a socket that hangs up":              {listen(t, func(c net.Conn) { c.Close() }), "D-Bus hangs up on every connection"},
 		"a socket that speaks nonsense": {listen(t, func(c net.Conn) {
 			for {
 				if _, err := c.Write([]byte("nonsense\r\n")); err != nil {

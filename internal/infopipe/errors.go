@@ -157,6 +157,10 @@ func classify(ctx context.Context, err error) *Error {
 
 // busProblem says why there is no connection to the bus.
 func busProblem(ctx context.Context, err error) *Error {
+	var ours *Error
+	if errors.As(err, &ours) {
+		return ours
+	}
 	problem := &Error{Outcome: Unavailable, Problem: "cannot connect to D-Bus", Hint: "is dbus.service running?", Err: err}
 	if ctx.Err() != nil {
 		// The error would only be that of our own closing the socket.

@@ -80,24 +80,6 @@ func (c *Client) FindByCertificate(ctx context.Context, pem string) (User, error
 	return User{}, classify(ctx, err)
 }
 
-// connect returns a connection of our own, with our effective user ID's word:
-// in a set-user-ID program the other one is the caller's.
-func (c *Client) connect(ctx context.Context) (*dbus.Conn, error) {
-	conn, err := dbus.Dial(c.Address, dbus.WithContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal(ownUID())}); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("authenticating: %w", err)
-	}
-	if err := conn.Hello(); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("saying hello: %w", err)
-	}
-	return conn, nil
-}
-
 // find asks for the user, starting SSSD first if nobody owns its name.
 func (c *Client) find(ctx context.Context, conn *dbus.Conn, pem string) (User, error) {
 	user, err := c.findRunning(ctx, conn, pem)

@@ -43,12 +43,17 @@ func NewOverlay(t testing.TB, root string) *Overlay {
 
 // Bind shows commands that are not of a booted machine a folder of this one,
 // read-only, at the same path.
-func (o *Overlay) Bind(t testing.TB, dir string) {
+func (o *Overlay) Bind(t testing.TB, dir string) { o.bind(t, dir, "ro") }
+
+// BindWritable is Bind for a folder that they may write to.
+func (o *Overlay) BindWritable(t testing.TB, dir string) { o.bind(t, dir, "rw") }
+
+func (o *Overlay) bind(t testing.TB, dir, mode string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Join(o.Dir, dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	o.binds = append(o.binds, dir)
+	o.binds = append(o.binds, dir, mode)
 }
 
 // mountOverlay returns the folder where root is mounted, writable.
@@ -99,8 +104,8 @@ func (o *Overlay) inside(ctx context.Context, args []string) *exec.Cmd {
 		mkdir -m 1777 "$root/run/lock"
 		while [ "$1" != -- ]; do
 			mount --bind "$1" "$root$1"
-			mount -o remount,bind,ro "$root$1"
-			shift
+			mount -o "remount,bind,$2" "$root$1"
+			shift 2
 		done
 		shift
 		status=0; chroot "$root" "$@" || status=$?

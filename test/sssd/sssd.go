@@ -179,8 +179,9 @@ func (s *SSSD) StartWithoutInfoPipe(config string) {
 	s.StartBus()
 	s.start("/usr/sbin/sssd", "-i", "--logger=stderr")
 	s.until("SSSD answers libc", func() bool {
-		_, err := os.Stat("/var/lib/sss/pipes/nss")
-		return err == nil
+		_, pipe := os.Stat("/var/lib/sss/pipes/nss")
+		_, cache := os.Stat("/var/lib/sss/mc/passwd")
+		return pipe == nil && cache == nil
 	})
 }
 

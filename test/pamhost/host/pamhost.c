@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <security/pam_appl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -41,6 +42,8 @@ static const char usage[] =
     "  -q          PAM_SILENT\n"
     "  -k          keep the handle open when printing the memory\n"
     "  -t          print each call's time\n";
+
+#define THREADS_MAX 512
 
 static const char *confdir, *service = "cockpit", *user, *password, *calls = "";
 static int count = 1, warm_up, flags;
@@ -317,7 +320,7 @@ int main(int argc, char **argv)
 {
     int c, threads = 1, busy = 0, changes;
     struct text before, after;
-    pthread_t ids[64], busy_ids[64];
+    pthread_t ids[THREADS_MAX], busy_ids[THREADS_MAX];
 
     while ((c = getopt(argc, argv, "d:s:u:p:n:w:j:b:C:o:qkt")) != -1) {
         switch (c) {
@@ -337,7 +340,7 @@ int main(int argc, char **argv)
         default: fputs(usage, stderr); return 2;
         }
     }
-    if (optind != argc || threads > 64 || busy > 64) {
+    if (optind != argc || threads > THREADS_MAX || busy > THREADS_MAX) {
         fputs(usage, stderr);
         return 2;
     }
@@ -345,6 +348,8 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOFBF, 1 << 16);
     /* libc keeps one connection to syslog once anything has logged: have it from the start. */
     openlog(NULL, LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
+    /* So does SSSD's part of libc, which any program that asks for a user gets. */
+    (void)getpwnam("nobody-has-this-name");
     for (int i = 0; i < busy; i++)
         pthread_create(&busy_ids[i], NULL, be_busy, NULL);
 

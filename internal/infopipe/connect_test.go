@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package infopipe
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A bus that has no room hangs up, and one that is not there refuses.
+func TestConnectingWaitsForRoomUntilTheDeadline(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bus")
+	bus, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tries atomic.Int32
+	go func() {
+		for {
+			conn, err := bus.Accept()
+			if err != nil {
+				return
+			}
+			tries.Add(1)
+			conn.Close()
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	client := Client{Address: "unix:path=" + path}
+	_, err = client.FindByCertificate(ctx, "")
+	checkUnavailable(t, err)
+	if n := tries.Load(); n < 3 || ctx.Err() == nil {
+		t.Errorf("gave up after %d connections", n)
+	}
+
+	bus.Close()
+	start := time.Now()
+	_, err = client.FindByCertificate(context.Background(), "")
+	checkUnavailable(t, err)
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("waited %v for a bus that is not there", took)
+	}
+}
+
+func checkUnavailable(t *testing.T, err error) {
+	t.Helper()
+	var ours *Error
+	if !errors.As(err, &ours) || ours.Outcome != Unavailable {
+		t.Errorf("got %v, want it unavailable", err)
+	}
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+// Package bench measures what the module costs, as ratios to its peers in the
+// same run: an empty stack, and the C module that Cockpit 239 shipped.
+package bench
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pam_cockpit_cert/test/cockpit"
+	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/test/pamhost"
+	"pam_cockpit_cert/test/pki"
+	"pam_cockpit_cert/test/sssd"
+)
+
+func TestMain(m *testing.M) { machine.Main(m) }
+
+// The services that are compared: one rule each.
+const (
+	empty = "permit"
+	peer  = "c"
+	ours  = "ours"
+)
+
+// system is a Debian 11, with its SSSD, its C module and ours side by side.
+type system struct {
+	b        *testing.B
+	dir      string // its root
+	instance cockpit.Instance
+}
+
+// newSystem builds our module with that system's own compiler and libpam.
+func newSystem(b *testing.B) *system {
+	root := machine.Root(b, machine.Recipe{Suite: "bullseye", Packages: []string{
+		"cockpit-ws", "sssd-common", "sssd-dbus", "dbus", "gcc", "libc6-dev", "libpam0g-dev", "make"}})
+	o := machine.NewOverlay(b, root)
+	for _, variable := range []string{"GOROOT", "GOMODCACHE"} {
+		out, err := exec.Command("go", "env", variable).Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		o.Bind(b, strings.TrimSpace(string(out)))
+		b.Setenv(variable, strings.TrimSpace(string(out)))
+	}
+	o.Bind(b, machine.Source(b))
+	o.Sh(b, fmt.Sprintf(`
+		export PATH=%s/bin:$PATH GOMODCACHE=%s GOFLAGS=-mod=mod GOPROXY=off GOCACHE=/var/cache/go
+		cd %s
+		make -s BUILD=/var/bench GO=go /var/bench/pam_cockpit_cert.so
+		gcc -O2 -o /var/bench/pamhost test/pamhost/host/pamhost.c -lpam -lpthread`,
+		os.Getenv("GOROOT"), os.Getenv("GOMODCACHE"), machine.Source(b)))
+
+	s := &system{b: b, dir: o.Dir}
+	ca := pki.NewAuthority("Lab CA")
+	alice := ca.Issue("alice")
+	s.instance = cockpit.NewInstance(b, alice.Fingerprint())
+	for path, text := range map[string]string{
+		"etc/sssd/sssd.conf": "[sssd]\nservices = nss, ifp\ndomains = local\n[domain/local]\nid_provider = files\n" +
+			"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n",
+		"etc/sssd/pki/sssd_auth_ca_db.pem":       string(ca.PEM()),
+		"run/cockpit/tls/" + alice.Fingerprint(): string(alice.PEM()),
+		"var/bench/pam.d/" + empty:               "auth required pam_permit.so\n",
+		"var/bench/pam.d/other":                  "auth required pam_deny.so\n",
+		"var/bench/pam.d/" + peer:                "auth required pam_cockpit_cert.so\n",
+		"var/bench/pam.d/" + ours:                "auth required /var/bench/pam_cockpit_cert.so allow_unvalidated\n",
+	} {
+		path = filepath.Join(s.dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	s.start()
+	return s
+}
+
+// start starts the bus and SSSD, which end with the test's process namespace.
+func (s *system) start() {
+	s.chroot("sh", "-euc", `
+		mount -t proc proc /proc
+		chmod 711 /etc/sssd
+		mkdir -p /run/dbus
+		useradd --uid 61001 alice
+		dbus-daemon --system --fork --nopidfile
+		sssd -D`)
+	ready := func() bool {
+		out, err := exec.Command("chroot", s.dir, "dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus",
+			"/", "org.freedesktop.DBus.NameHasOwner", "string:org.freedesktop.sssd.infopipe").Output()
+		return err == nil && strings.Contains(string(out), "true")
+	}
+	for deadline := time.Now().Add(30 * time.Second); !ready(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.b.Fatal("SSSD's InfoPipe does not come")
+		}
+	}
+	s.b.Cleanup(func() {
+		_ = exec.Command("chroot", s.dir, "sh", "-c", `kill -KILL $(cat /run/sssd.pid /var/run/sssd.pid 2>/dev/null) || :`).Run()
+		_ = exec.Command("sh", "-c", `for p in /proc/[0-9]*; do [ "$(readlink $p/root)" != "$0" ] || kill -KILL ${p#/proc/}; done`, s.dir).Run()
+		_ = exec.Command("umount", "-l", s.dir+"/proc").Run()
+	})
+}
+
+func (s *system) chroot(arguments ...string) {
+	s.b.Helper()
+	if out, err := exec.Command("chroot", append([]string{s.dir}, arguments...)...).CombinedOutput(); err != nil {
+		s.b.Fatalf("%v: %s", err, out)
+	}
+}
+
+// host runs pamhost in the system, in the certificate's control group.
+func (s *system) host(arguments ...string) pamhost.Report {
+	return pamhost.Host{
+		Program: "chroot",
+		Args:    append([]string{s.dir, "/var/bench/pamhost", "-d", "/var/bench/pam.d"}, arguments...),
+		Prepare: s.instance.Enter,
+		Noisy:   true, // the C module is
+	}.Run(s.b)
+}
+
+// sample is one kind of call, measured so often.
+type sample []float64
+
+func (s *sample) add(report pamhost.Report) {
+	for _, value := range report["time_ms"] {
+		ms, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			panic(err)
+		}
+		*s = append(*s, ms)
+	}
+}
+
+func (s sample) percentile(p int) float64 {
+	sorted := slices.Sorted(slices.Values(s))
+	return sorted[(len(sorted)-1)*p/100]
+}
+
+// compare interleaves the services, so that what else the machine does hits
+// all alike, and prints a row for each.
+func compare(what string, rounds int, services []string, measure func(service string) pamhost.Report) {
+	samples := map[string]*sample{}
+	for range rounds {
+		for _, service := range services {
+			if samples[service] == nil {
+				samples[service] = &sample{}
+			}
+			samples[service].add(measure(service))
+		}
+	}
+	for _, service := range services {
+		p50, p95 := samples[service].percentile(50), samples[service].percentile(95)
+		fmt.Printf("%-42s %-7s p50 %8.3f ms  p95 %8.3f ms", what, service, p50, p95)
+		if base := samples[peer]; base != nil && service != peer {
+			fmt.Printf("   %.2fx, %.2fx the C module's", p50/base.percentile(50), p95/base.percentile(95))
+		}
+		fmt.Println()
+	}
+}
+
+// BenchmarkAgainstTheCModule: goals are at most 0.7 of its time for a call that
+// has nothing to do, 1.2 for a mapped certificate, and its memory.
+func BenchmarkAgainstTheCModule(b *testing.B) {
+	s := newSystem(b)
+	all := []string{empty, peer, ours}
+	// As in cockpit-session: a new process for each login.
+	compare("user name set, new process", 100, all, func(service string) pamhost.Report {
+		return s.host("-s", service, "-u", "alice", "-t")
+	})
+	compare("user name set, again in the same process", 5, all, func(service string) pamhost.Report {
+		return s.host("-s", service, "-u", "alice", "-t", "-n", "200", "-w", "10")
+	})
+	mapped := []string{peer, ours}
+	compare("mapped, new process", 60, mapped, func(service string) pamhost.Report {
+		report := s.host("-s", service, "-t")
+		if report.Get("user") != "alice" {
+			b.Fatalf("%s: PAM result %s, user %q", service, report.Get("result"), report.Get("user"))
+		}
+		return report
+	})
+	compare("mapped, again in the same process", 5, mapped, func(service string) pamhost.Report {
+		return s.host("-s", service, "-t", "-n", "60", "-w", "5")
+	})
+	s.exported(func() {
+		compare("no certificate exported, new process", 100, all, func(service string) pamhost.Report {
+			return s.host("-s", service, "-t")
+		})
+	})
+
+	memory := map[string]map[string]float64{}
+	for _, service := range all {
+		memory[service] = map[string]float64{}
+		report := s.host("-s", service, "-k")
+		for _, key := range []string{"rss_kib", "pss_kib"} {
+			value, err := strconv.ParseFloat(report[key][0], 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			memory[service][key] = value
+		}
+	}
+	for _, service := range all {
+		fmt.Printf("%-42s %-7s", "memory in the host during a session", service)
+		for _, key := range []string{"rss_kib", "pss_kib"} {
+			fmt.Printf("  %s %5.0f (%.2fx)", key, memory[service][key], memory[service][key]/memory[peer][key])
+		}
+		fmt.Println()
+	}
+}
+
+// exported calls f while Cockpit has exported nothing.
+func (s *system) exported(f func()) {
+	dir := filepath.Join(s.dir, "run/cockpit")
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		s.b.Fatal(err)
+	}
+	f()
+	if err := os.Rename(dir+".away", dir); err != nil {
+		s.b.Fatal(err)
+	}
+}
+
+// light is this machine's own SSSD, which validates certificates.
+func light(b *testing.B, ca *pki.Authority) *sssd.SSSD {
+	s := sssd.New(b, ca.PEM())
+	s.AddUser("alice", 61001)
+	s.Start("[sssd]\nservices = nss, ifp\ndomains = local\n" + sssd.LocalDomain(b, "local") +
+		"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n")
+	return s
+}
+
+// BenchmarkGrowth: a mapped call beside more and more exported files, and more
+// and more logins at the same time, as ratios to the first row of each.
+func BenchmarkGrowth(b *testing.B) {
+	ca := pki.NewAuthority("Lab CA")
+	alice := ca.Issue("alice")
+	light(b, ca)
+	cockpit.Export(b, cockpit.From257, alice)
+	dir := b.TempDir()
+	pamhost.Service(b, dir, "cockpit", "auth required "+pamhost.Built(b, "pam_cockpit_cert.so")+" timeout=120\n")
+	host := pamhost.Host{Prepare: cockpit.NewInstance(b, alice.Fingerprint()).Enter}
+	measure := func(arguments ...string) sample {
+		var s sample
+		host.Args = append([]string{"-d", dir, "-t", "-w", "3"}, arguments...)
+		report := host.Run(b)
+		if report.Get("user") != "alice" || report.Get("different_count") != "0" {
+			b.Fatalf("PAM result %s, user %q, %s others: %v", report.Get("result"), report.Get("user"), report.Get("different_count"), report["different"])
+		}
+		s.add(report)
+		return s
+	}
+
+	var first sample
+	for _, logins := range []int{1, 10, 100, 300} {
+		s := measure("-j", strconv.Itoa(logins), "-n", "3")
+		if first == nil {
+			first = s
+		}
+		row(fmt.Sprintf("mapped, %d logins at the same time", logins), s, first)
+	}
+	first = nil
+	files := 1
+	for _, want := range []int{1, 100, 10_000} {
+		for ; files < want; files++ {
+			cockpit.Export(b, cockpit.From257, pki.Certificate{DER: []byte(strconv.Itoa(files))})
+		}
+		s := measure("-n", "60")
+		if first == nil {
+			first = s
+		}
+		row(fmt.Sprintf("mapped, %d files exported", want), s, first)
+	}
+}
+
+func row(what string, s, first sample) {
+	fmt.Printf("%-42s         p50 %8.3f ms  p95 %8.3f ms   %.2fx, %.2fx the first\n", what,
+		s.percentile(50), s.percentile(95), s.percentile(50)/first.percentile(50), s.percentile(95)/first.percentile(95))
+}
