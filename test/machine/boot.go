@@ -76,16 +76,23 @@ func Boot(t testing.TB, o *Overlay) *Machine {
 		m.alive(t, ended, deadline)
 	}
 	m.Shell = Shell{func(ctx context.Context, args []string) *exec.Cmd {
-		enter := []string{"--target", leader, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd=/", "--"}
+		enter := []string{"--target", leader, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root",
+			"env", "--chdir=/", "--"}
 		command := exec.CommandContext(ctx, "nsenter", append(enter, args...)...)
 		command.Env = environment
 		return command
 	}}
+	m.running(t, ended, deadline)
+	return m
+}
+
+// running waits until systemd has done all that it has to do at boot.
+func (m *Machine) running(t testing.TB, ended <-chan struct{}, deadline time.Time) {
+	t.Helper()
 	for {
 		out, _ := m.Try(t, "systemctl", "is-system-running")
-		state := strings.TrimSpace(out)
-		if state == "running" || state == "degraded" {
-			return m
+		if state := strings.TrimSpace(out); state == "running" || state == "degraded" {
+			return
 		}
 		m.alive(t, ended, deadline)
 	}

@@ -44,17 +44,26 @@ func TestOverlay(t *testing.T) {
 }
 
 func TestBoot(t *testing.T) {
-	for _, suite := range []string{"bookworm"} {
-		t.Run(suite, func(t *testing.T) {
-			t.Parallel()
-			root := Root(t, Recipe{Suite: suite, Packages: []string{"systemd", "systemd-sysv", "dbus"}})
-			m := Boot(t, NewOverlay(t, root))
-			journal := m.Journal(t)
-			m.Sh(t, `systemd-run --wait --quiet --pipe echo to the journal | logger`)
-			t.Log(m.Run(t, "cat", "/proc/1/cgroup"))
-			if got := journal.Since(t); !strings.Contains(got, "to the journal") {
-				t.Errorf("the journal lacks what was written to it:\n%s", got)
-			}
-		})
+	root := Root(t, Recipe{Suite: "bookworm", Packages: []string{"systemd", "systemd-sysv", "dbus"}})
+	check(t, Boot(t, NewOverlay(t, root)))
+}
+
+func check(t *testing.T, m *Machine) {
+	t.Helper()
+	journal := m.Journal(t)
+	m.Sh(t, `echo "it's in the journal" | systemd-cat`)
+	if got := journal.Since(t); !strings.Contains(got, "it's in the journal") {
+		t.Errorf("the journal lacks what was written to it:\n%s", got)
+	}
+	m.Write(t, "/etc/deep/file", 0o600, []byte("content"))
+	if got := m.Run(t, "cat", "/etc/deep/file"); got != "content" {
+		t.Errorf("wrote %q", got)
+	}
+	if out, err := m.Try(t, "sh", "-c", "exit 3"); err == nil {
+		t.Errorf("a command that fails: %q, %v", out, err)
+	}
+	m.Stop()
+	if out, err := m.Try(t, "true"); err == nil {
+		t.Errorf("a machine that was stopped: %q", out)
 	}
 }

@@ -28,13 +28,16 @@ type Overlay struct {
 func NewOverlay(t testing.TB, root string) *Overlay {
 	t.Helper()
 	dir := mountOverlay(t, root)
-	// The names that this machine resolves.
+	// The names that this machine resolves, and its own.
 	resolv, err := os.ReadFile("/etc/resolv.conf")
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "etc/resolv.conf"), resolv, 0o644)
 	}
 	if err != nil {
 		t.Logf("no DNS in the overlay: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "etc/hosts"), []byte("127.0.0.1 localhost\n::1 localhost\n"), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	o := &Overlay{Dir: dir}
 	o.command = o.inside
@@ -43,18 +46,10 @@ func NewOverlay(t testing.TB, root string) *Overlay {
 
 // Bind shows commands that are not of a booted machine a folder of this one,
 // read-only, at the same path.
-func (o *Overlay) Bind(t testing.TB, dir string) { o.bind(t, dir, "ro") }
+func (o *Overlay) Bind(t testing.TB, dir string) { o.binds = append(o.binds, dir, "ro") }
 
 // BindWritable is Bind for a folder that they may write to.
-func (o *Overlay) BindWritable(t testing.TB, dir string) { o.bind(t, dir, "rw") }
-
-func (o *Overlay) bind(t testing.TB, dir, mode string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Join(o.Dir, dir), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	o.binds = append(o.binds, dir, mode)
-}
+func (o *Overlay) BindWritable(t testing.TB, dir string) { o.binds = append(o.binds, dir, "rw") }
 
 // mountOverlay returns the folder where root is mounted, writable.
 func mountOverlay(t testing.TB, root string) string {
@@ -103,6 +98,7 @@ func (o *Overlay) inside(ctx context.Context, args []string) *exec.Cmd {
 		mount -t tmpfs -o mode=755 tmpfs "$root/run"
 		mkdir -m 1777 "$root/run/lock"
 		while [ "$1" != -- ]; do
+			mkdir -p "$root$1"
 			mount --bind "$1" "$root$1"
 			mount -o "remount,bind,$2" "$root$1"
 			shift 2

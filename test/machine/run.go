@@ -24,6 +24,9 @@ type Shell struct {
 	command func(ctx context.Context, args []string) *exec.Cmd
 }
 
+// Command prepares a command for what the other methods cannot do.
+func (s Shell) Command(ctx context.Context, args ...string) *exec.Cmd { return s.command(ctx, args) }
+
 // Try runs a command and returns what it wrote, errors and all.
 func (s Shell) Try(t testing.TB, args ...string) (string, error) {
 	t.Helper()

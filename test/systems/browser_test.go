@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+package systems
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pam_cockpit_cert/test/machine"
+)
+
+// installBrowser puts test/browser on the machine.
+func installBrowser(t *testing.T, o *machine.Overlay) {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "browser")
+	command := exec.Command("go", "build", "-o", program, "./test/browser")
+	command.Dir = machine.Source(t)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("building test/browser: %v\n%s", err, out)
+	}
+	o.Copy(t, program, "/usr/local/bin/browser")
+}
+
+// answer is what Cockpit's login says.
+type answer struct {
+	status string // of HTTP; 000: no TLS connection
+	body   string
+}
+
+// login logs in with the certificate, or without any, and curl's options.
+func (l *lab) login(t testing.TB, certificate string, options ...string) answer {
+	t.Helper()
+	args := []string{"curl", "--silent", "--insecure", "--max-time", "120", "--write-out", "\n%{http_code}"}
+	if certificate != "" {
+		args = append(args, "--cert", clients+certificate+".pem", "--key", clients+certificate+".key")
+	}
+	out, _ := l.Try(t, append(append(args, options...), "https://localhost:9090/cockpit/login")...)
+	i := strings.LastIndexByte(out, '\n')
+	status, body := out[i+1:], out[:max(i, 0)]
+	if _, after, ok := strings.Cut(body, "<h1>"); ok { // of a whole page
+		body, _, _ = strings.Cut(after, "</h1>")
+	}
+	return answer{status, body}
+}
+
+// expect fails the test unless the login's status is this.
+func (a answer) expect(t testing.TB, status string) {
+	t.Helper()
+	if a.status != status {
+		t.Errorf("HTTP %s instead of %s: %s", a.status, status, a.body)
+	}
+}
+
+// session is one that a browser holds.
+type session struct {
+	command *exec.Cmd
+	in      io.WriteCloser
+	out     *bufio.Reader
+	errors  *bytes.Buffer
+}
+
+// open logs in with test/browser and its options.
+func (l *lab) open(t testing.TB, options ...string) (*session, error) {
+	t.Helper()
+	command := l.Command(t.Context(), append([]string{"browser"}, options...)...)
+	in, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &session{command, in, bufio.NewReader(out), &bytes.Buffer{}}
+	command.Stderr = s.errors
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := s.out.ReadString('\n'); line != "= in\n" {
+		_ = command.Wait()
+		return nil, errors.Join(err, errors.New(s.errors.String()))
+	}
+	return s, nil
+}
+
+// enter is open with a certificate that must do.
+func (l *lab) enter(t testing.TB, certificate string) *session {
+	t.Helper()
+	s, err := l.open(t, "-cert", clients+certificate+".pem")
+	if err != nil {
+		t.Fatalf("logging in with %s's certificate: %v", certificate, err)
+	}
+	return s
+}
+
+// enterWithPassword is open with the user's password.
+func (l *lab) enterWithPassword(t testing.TB, user string) *session {
+	t.Helper()
+	s, err := l.open(t, "-user", user+":"+password)
+	if err != nil {
+		t.Fatalf("logging in with %s's password: %v", user, err)
+	}
+	return s
+}
+
+// do runs a command in the session, and returns its output.
+func (s *session) do(t testing.TB, command string) string {
+	t.Helper()
+	if _, err := io.WriteString(s.in, command+"\n"); err != nil {
+		t.Fatalf("%s: %v: %s", command, err, s.errors)
+	}
+	var out strings.Builder
+	for {
+		line, err := s.out.ReadString('\n')
+		if err != nil {
+			t.Fatalf("%s: %v: %s", command, err, s.errors)
+		}
+		switch before, status, ok := strings.Cut(line, "= "); {
+		case !ok:
+			out.WriteString(line)
+		default:
+			out.WriteString(before) // of output without an end of line
+			if status != "0\n" {
+				t.Fatalf("%s: status %s%s", command, status, &out)
+			}
+			return out.String()
+		}
+	}
+}
+
+// logout ends the session as its user does.
+func (s *session) logout(t testing.TB) {
+	t.Helper()
+	_ = s.in.Close()
+	if err := s.command.Wait(); err != nil {
+		t.Errorf("logging out: %v: %s", err, s.errors)
+	}
+}
+
+// patience bounds what must happen soon, on a machine with other things to do.
+const patience = time.Minute
+
+// eventually waits until there is nothing wrong any more.
+func eventually(t testing.TB, wrong func() string) {
+	t.Helper()
+	var problem string
+	if !within(func() bool { problem = wrong(); return problem == "" }) {
+		t.Fatalf("after %v: %s", patience, problem)
+	}
+}
+
+// within tells whether something becomes true soon.
+func within(fine func() bool) bool {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		if fine() {
+			return true
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+}

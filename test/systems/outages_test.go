@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+package systems
+
+import (
+	"testing"
+)
+
+// Parts that a login needs fail: nobody gets in who should not, passwords go
+// on working, and so do certificates, once the part is back.
+func (l *lab) outages(t *testing.T) {
+	refuses := func(t *testing.T, says string) {
+		t.Helper()
+		journal := l.Journal(t)
+		l.login(t, "alice").expect(t, "401")
+		l.logged(t, journal, `pam_cockpit_cert\(cockpit:auth\): certificate .*`+says)
+		l.login(t, "", "--user", "alice:"+password).expect(t, "200")
+	}
+	works := func(t *testing.T) {
+		t.Helper()
+		eventually(t, func() string {
+			session, err := l.open(t, "-cert", clients+"alice.pem")
+			if err != nil {
+				return err.Error()
+			}
+			session.logout(t)
+			return ""
+		})
+	}
+
+	t.Run("SSSD's authorities are gone", func(t *testing.T) {
+		if !l.validates {
+			t.Skip("this SSSD does not read them")
+		}
+		l.Run(t, "mv", authorities, authorities+".away")
+		refuses(t, `SSSD has no certificate authorities to check against`)
+		l.Run(t, "mv", authorities+".away", authorities)
+		works(t)
+	})
+
+	t.Run("SSSD is stopped", func(t *testing.T) {
+		l.Run(t, "systemctl", "stop", "sssd.service")
+		// D-Bus starts it.
+		works(t)
+		l.Run(t, "systemctl", "is-active", "sssd.service")
+	})
+
+	t.Run("SSSD is masked", func(t *testing.T) {
+		l.Run(t, "systemctl", "mask", "--now", "sssd.service")
+		refuses(t, `SSSD is not running and could not be started`)
+		l.Run(t, "systemctl", "unmask", "sssd.service")
+		l.Run(t, "systemctl", "start", "sssd.service")
+		works(t)
+	})
+
+	t.Run("SSSD's D-Bus service is masked", func(t *testing.T) {
+		l.Run(t, "systemctl", "mask", "--now", "sssd-ifp.service")
+		refuses(t, `SSSD is not running and could not be started`)
+		l.Run(t, "systemctl", "unmask", "sssd-ifp.service")
+		works(t)
+	})
+
+	t.Run("D-Bus restarts in mid-session", func(t *testing.T) {
+		session := l.enter(t, "alice")
+		l.Run(t, "systemctl", "restart", "dbus.service")
+		if got := session.do(t, "id -un"); got != "alice\n" {
+			t.Errorf("the session is %q's", got)
+		}
+		// From systemd 257 on it does not find the new bus by itself.
+		l.Run(t, "systemctl", "restart", "systemd-logind.service")
+		works(t)
+		session.logout(t)
+	})
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+package systems
+
+import (
+	"strings"
+	"testing"
+)
+
+// What an administrator's PAM policy denies, a certificate does not get:
+// Cockpit's own way of mapping certificates leaves the auth stack out.
+func (l *lab) policy(t *testing.T) {
+	service := l.Run(t, "cat", pamService)
+	t.Cleanup(func() { l.Write(t, pamService, 0o644, []byte(service)) })
+	l.Write(t, "/etc/security/lab.conf", 0o644, []byte("-:alice:ALL\n"))
+	rule, rest, ok := cutRule(service)
+	if !ok {
+		t.Fatalf("no rule in %s:\n%s", pamService, service)
+	}
+	const access = "pam_access.so accessfile=/etc/security/lab.conf\n"
+
+	// For rules between ours and the passwords'.
+	after := func(rules ...string) string {
+		// On success go on with them; where no certificate is, skip them.
+		all := append(rules, "auth sufficient pam_permit.so\n")
+		skip := string(rune('0' + len(all)))
+		rule := strings.NewReplacer("success=done", "success=ok", "new_authtok_reqd=done", "new_authtok_reqd=ok",
+			"default=ignore", "default="+skip).Replace(rule)
+		return rule + strings.Join(all, "") + rest
+	}
+	for _, test := range []struct{ name, service, says string }{
+		{"pam_access in the account stack", rule + "account required " + access + rest, `pam_access\(cockpit:account\): access denied for user .alice`},
+		{"pam_access after the rule", after("auth requisite " + access), `pam_access\(cockpit:auth\): access denied for user .alice`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l.Write(t, pamService, 0o644, []byte(test.service))
+			journal := l.Journal(t)
+			if got := l.login(t, "alice"); got.status != "401" && got.status != "403" {
+				t.Errorf("alice: HTTP %s: %s", got.status, got.body)
+			}
+			l.logged(t, journal, test.says)
+			l.enter(t, "bob").logout(t)
+			l.login(t, "", "--user", "bob:"+password).expect(t, "200")
+		})
+	}
+
+	t.Run("pam_faillock after the rule", func(t *testing.T) {
+		const preauth = "auth requisite pam_faillock.so preauth deny=3\n"
+		passwords := preauth + "auth [success=1 default=bad] pam_unix.so\n" +
+			"auth [default=die] pam_faillock.so authfail deny=3\n"
+		l.Write(t, pamService, 0o644, []byte(strings.Replace(after(preauth), rest, passwords+rest, 1)))
+		t.Cleanup(func() { l.Run(t, "faillock", "--user", "alice", "--reset") })
+		l.enter(t, "alice").logout(t)
+		for range 3 {
+			l.login(t, "", "--user", "alice:wrong").expect(t, "401")
+		}
+		l.login(t, "", "--user", "alice:"+password).expect(t, "401")
+		l.login(t, "alice").expect(t, "401")
+		l.enter(t, "bob").logout(t)
+	})
+
+	// Before the rule nobody has been named, and pam_access lets nobody in.
+	// (pam_faillock finds no failures of nobody; 1.4 lets nobody in, later
+	// versions anybody. The manual page says that the rule comes first.)
+	t.Run("pam_access before the rule", func(t *testing.T) {
+		l.Write(t, pamService, 0o644, []byte("auth requisite "+access+service))
+		for _, name := range []string{"alice", "bob"} {
+			if got := l.login(t, name); got.status != "401" && got.status != "403" {
+				t.Errorf("%s: HTTP %s: %s", name, got.status, got.body)
+			}
+		}
+		l.enterWithPassword(t, "bob").logout(t)
+	})
+}
+
+// cutRule returns our rule's line, and the service without it.
+func cutRule(service string) (rule, rest string, ok bool) {
+	for line := range strings.Lines(service) {
+		if strings.Contains(line, "pam_cockpit_cert.so") && !strings.HasPrefix(line, "#") {
+			rule, ok = line, true
+		} else {
+			rest += line
+		}
+	}
+	return rule, rest, ok
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+package systems
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"pam_cockpit_cert/test/machine"
+)
+
+// Out of the box nothing changes, even with everything installed.
+func (l *lab) off(t *testing.T) {
+	l.rule(t)
+	l.configure(t, l.relaySection())
+	l.login(t, "alice").expect(t, "401")
+	l.login(t, "alice", "--user", "alice:"+password).expect(t, "200")
+	l.login(t, "", "--user", "alice:wrong").expect(t, "401")
+	l.Sh(t, "! test -e /run/cockpit/tls/clients || ! ls -A /run/cockpit/tls/clients | grep .")
+}
+
+// A certificate is all that alice needs.
+func (l *lab) session(t *testing.T) {
+	l.ended(t, "alice")
+	l.Sh(t, "rm -rf /home/alice")
+	journal := l.Journal(t)
+	alice := l.enter(t, "alice")
+	for command, want := range map[string]string{
+		"id -un":           "alice\n",
+		"echo $USER $HOME": "alice /home/alice\n", // which pam_mkhomedir made
+		"stat -c %U ~":     "alice\n",
+	} {
+		if got := alice.do(t, command); got != want {
+			t.Errorf("%s: %q in alice's session", command, got)
+		}
+	}
+	if got, want := l.sessions(t, "alice"), "Service=cockpit Type=web\n"; got != want {
+		t.Errorf("alice has the sessions %q, not %q", got, want)
+	}
+	if got := l.Sh(t, "pgrep -u alice -a -f '[c]ockpit[-.]bridge'"); got == "" {
+		t.Error("the bridge is not alice's")
+	}
+	fingerprint := l.certificates["alice"].Fingerprint()
+	l.logged(t, journal, `pam_cockpit_cert\(cockpit:auth\): certificate `+fingerprint+` is user alice's`)
+	alice.logout(t)
+	l.ended(t, "alice")
+	eventually(t, func() string {
+		out, _ := l.Try(t, "sh", "-c", `pgrep -u alice -a -f 'cockpit'; pgrep -a cockpit-session; pgrep -a -f '[c]ockpit-cert-session localhost'`)
+		return out
+	})
+}
+
+// sessions returns what kinds of session the user has, leaving out those of
+// the user's own systemd.
+func (l *lab) sessions(t testing.TB, user string) string {
+	t.Helper()
+	return l.Sh(t, `
+		for session in $(loginctl --no-legend list-sessions | awk -v user=`+user+` '$3 == user { print $1 }'); do
+			loginctl show-session "$session" -p Service -p Type -p Class -p State | sort | tr '\n' ' '; echo
+		done | grep -v -e Class=manager -e State=closing | sed 's/Class=[a-z]* //; s/State=[a-z]* //; s/ *$//'`)
+}
+
+// ended waits until the user has no session.
+func (l *lab) ended(t testing.TB, user string) {
+	t.Helper()
+	eventually(t, func() string { return l.sessions(t, user) })
+}
+
+// logged fails the test unless the journal gets to hold this regular expression.
+func (l *lab) logged(t testing.TB, journal machine.Journal, expression string) {
+	t.Helper()
+	pattern := regexp.MustCompile(expression)
+	var text string
+	if !within(func() bool { text = journal.Since(t); return pattern.MatchString(text) }) {
+		t.Errorf("the journal does not say %s:\n%s", expression, relevant(text))
+	}
+}
+
+// relevant leaves what a reader of a failed test wants to see.
+func relevant(journal string) string {
+	var lines []string
+	for line := range strings.Lines(journal) {
+		if !strings.Contains(line, "systemd[") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+// Who has no certificate uses a password, unless that is turned off.
+func (l *lab) password(t *testing.T) {
+	l.login(t, "", "--user", "alice:"+password).expect(t, "200")
+	l.login(t, "", "--user", "alice:wrong").expect(t, "401")
+	l.login(t, "").expect(t, "401")
+
+	t.Cleanup(func() { l.on(t) })
+	l.configure(t, onSection+l.relaySection()+"[Basic]\naction = none\n")
+	l.login(t, "", "--user", "alice:"+password).expect(t, "401")
+	l.enter(t, "alice").logout(t)
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+// Package systems logs in to Cockpit with certificates on booted Debian
+// machines, from Cockpit 239 to the newest, over HTTPS as a browser would.
+package systems
+
+import (
+	"slices"
+	"testing"
+
+	"pam_cockpit_cert/test/machine"
+)
+
+func TestMain(m *testing.M) { machine.Main(m) }
+
+// suite is a Debian release, and how it differs from others.
+type suite struct {
+	name string
+	// domain is what SSSD's domain of local users needs.
+	domain string
+	// relay: this Cockpit never asks PAM about a certificate by itself.
+	relay bool
+	// options of the module's rule.
+	options string
+	// validates: this SSSD can check a certificate before it maps it.
+	validates bool
+}
+
+const proxy = "id_provider = proxy\nproxy_lib_name = files\nauth_provider = none\n"
+
+var (
+	// Cockpit 239, SSSD 2.4.
+	bullseye = suite{name: "bullseye", domain: "id_provider = files\n", options: "allow_unvalidated"}
+	// Cockpit 287, SSSD 2.8.
+	bookworm = suite{name: "bookworm", domain: "id_provider = files\n", relay: true, validates: true}
+	// Cockpit 337, SSSD 2.10.
+	trixie = suite{name: "trixie", domain: proxy, relay: true, validates: true}
+	// The newest of both.
+	sid = suite{name: "sid", domain: proxy, relay: true, validates: true}
+)
+
+// What every machine has: Cockpit and SSSD as Debian has them, and what builds
+// the module for that Debian's libc.
+var packages = []string{
+	"systemd", "systemd-sysv", "dbus", "libpam-systemd", "udev",
+	"cockpit-ws", "cockpit-bridge", "cockpit-system",
+	"sssd-common", "sssd-dbus", "sssd-proxy", "libnss-sss",
+	"curl", "openssl", "procps", "login", "passwd",
+	"gcc", "libc6-dev", "make", "libpam0g-dev", "pkg-config",
+}
+
+// What a virtual machine has besides: a kernel that knows its devices.
+var kernel = []string{"linux-image-cloud-amd64", "initramfs-tools"}
+
+func (s suite) recipe() machine.Recipe {
+	r := machine.Recipe{Suite: s.name, Packages: slices.Clone(packages)}
+	if s.name == trixie.name || s.name == sid.name {
+		r.Packages = append(r.Packages, kernel...)
+	}
+	return r
+}

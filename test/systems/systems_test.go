@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+package systems
+
+import (
+	"testing"
+
+	"pam_cockpit_cert/test/machine"
+)
+
+// On hybrid control groups, as this machine may have them.
+func TestContainers(t *testing.T) {
+	for _, s := range []suite{bullseye, bookworm, trixie} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			bounded(t)
+			o := machine.NewOverlay(t, machine.Root(t, s.recipe()))
+			l := prepare(t, s, o)
+			l.Machine = machine.Boot(t, o)
+			l.test(t)
+		})
+	}
+}
+
+// slots bounds how many machines there are at a time.
+var slots = make(chan struct{}, 2)
+
+func bounded(t *testing.T) {
+	slots <- struct{}{}
+	t.Cleanup(func() { <-slots })
+}
+
+// test is what has to hold on every machine.
+func (l *lab) test(t *testing.T) {
+	t.Log(l.Run(t, "dpkg-query", "-W", "cockpit-ws", "sssd-dbus"))
+	t.Log("systemd sees: ", l.Run(t, "cat", "/proc/1/cgroup"))
+	t.Run("certificates off", l.off)
+	l.on(t)
+	t.Run("a session", l.session)
+	t.Run("password", l.password)
+	t.Run("refused", l.refused)
+	t.Run("policy", l.policy)
+	t.Run("outages", l.outages)
+	t.Run("a crowd", l.crowd)
+	t.Run("the login process", l.process)
+	if !l.relay {
+		t.Run("SSSD cannot validate", l.cannotValidate)
+	}
+}
