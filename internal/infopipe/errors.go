@@ -81,10 +81,10 @@ var meanings = []struct {
 
 	{"sbus.Error.Errno", ": p11_child timeout", Unavailable,
 		"SSSD could not check the certificate in time",
-		"does its OCSP responder answer? See certificate_verification in sssd.conf(5)"},
+		"does its OCSP responder answer (see certificate_verification in sssd.conf(5)), and is there a /etc/sssd/pki/sssd_auth_ca_db.pem?"},
 	{"org.freedesktop.DBus.Error.Timeout", "", Unavailable,
 		"SSSD could not check the certificate in time",
-		"does its OCSP responder answer? See certificate_verification in sssd.conf(5)"},
+		"does its OCSP responder answer (see certificate_verification in sssd.conf(5)), and is there a /etc/sssd/pki/sssd_auth_ca_db.pem?"},
 	{errServiceUnknown, "", Unavailable,
 		"SSSD's D-Bus service is not installed",
 		"install the package sssd-dbus"},

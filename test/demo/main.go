@@ -60,10 +60,6 @@ func demonstrate(t *terminal) {
 	logins.show("The browser has alice's certificate, but somebody logs in as bob by name", &alice, "-u", "bob")
 	logins.show("The browser has no certificate", nil)
 
-	if err := os.Remove(sssd.Authority); err != nil {
-		t.Fatal(err)
-	}
-	logins.show("SSSD's file of authorities is missing, so that it cannot validate", &alice)
 	machine.StopSSSD()
 	logins.show("SSSD is stopped", &alice)
 	infopipetest.Serve(t, infopipe.SystemBus, nil)

@@ -99,6 +99,9 @@ func TestLogin(t *testing.T) {
 		start func(t *testing.T, s *SSSD) // default: SSSD with the local domain
 		login login
 		expect
+		// SSSD 2.8 at times misses the end of a p11_child that fails at once, and
+		// only answers 10 s later that it could not check in time.
+		missable bool
 	}{
 		"a mapped certificate": {
 			login:  login{certificate: alice},
@@ -167,8 +170,9 @@ func TestLogin(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			login:  login{certificate: alice},
-			expect: expect{result: pamhost.ServiceErr, log: "put the issuers' certificates into /etc/sssd/pki/sssd_auth_ca_db.pem"},
+			login:    login{certificate: alice},
+			expect:   expect{result: pamhost.ServiceErr, log: "put the issuers' certificates into /etc/sssd/pki/sssd_auth_ca_db.pem"},
+			missable: true,
 		},
 		"known in two domains": {
 			start: func(t *testing.T, s *SSSD) {
@@ -267,6 +271,12 @@ func TestLogin(t *testing.T) {
 				test.start(t, s)
 			}
 			report, syslog := test.login.run(t)
+			for range 3 {
+				if report.Get("result") != pamhost.AuthinfoUnavail || !test.missable {
+					break
+				}
+				report, syslog = test.login.run(t)
+			}
 			test.check(t, report, syslog)
 		})
 	}
