@@ -21,6 +21,7 @@ func TestContainers(t *testing.T) {
 			l := prepare(t, s, o)
 			l.Machine = machine.Boot(t, o)
 			l.test(t)
+			t.Run("throughput", l.throughput)
 		})
 	}
 }
