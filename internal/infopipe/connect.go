@@ -21,22 +21,30 @@ import (
 // than 256 at a time (max_connections_per_user), and hangs up on the next: with
 // hundreds of logins at once, the last ones wait for their turn.
 func (c *Client) connect(ctx context.Context) (*dbus.Conn, error) {
+	var crowded error
 	for {
 		conn, err := c.connectOnce(ctx)
-		if err == nil || !isCrowded(err) {
-			return conn, err
+		if err == nil {
+			return conn, nil
 		}
-		c.debugf("D-Bus has no room for another connection, trying again: %v", err)
-		select {
-		case <-ctx.Done():
+		if isCrowded(err) {
+			c.debugf("D-Bus has no room for another connection, trying again: %v", err)
+			crowded = err
+			select {
+			case <-ctx.Done():
+			case <-time.After(20*time.Millisecond + rand.N(80*time.Millisecond)):
+				continue
+			}
+		}
+		if crowded != nil && ctx.Err() != nil {
 			return nil, &Error{
 				Outcome: Unavailable,
 				Problem: "D-Bus hangs up on every connection",
 				Hint:    "do too many log in at once? See max_connections_per_user in dbus-daemon(1)",
-				Err:     err,
+				Err:     crowded,
 			}
-		case <-time.After(20*time.Millisecond + rand.N(80*time.Millisecond)):
 		}
+		return nil, err
 	}
 }
 
