@@ -12,7 +12,8 @@ import (
 )
 
 // Many log in at the same time, some of them twice or more. Each session has
-// to be of the certificate's user.
+// to be of the certificate's user. Cockpit's own time limits may end a login on
+// a busy machine, which is then tried again.
 func (l *lab) crowd(t *testing.T) {
 	const logins = 50
 	names := users()
@@ -21,16 +22,27 @@ func (l *lab) crowd(t *testing.T) {
 		while [ $n -lt ` + fmt.Sprint(logins) + ` ]; do
 			for name; do
 				n=$((n+1)); [ $n -le ` + fmt.Sprint(logins) + ` ] || break
-				echo id -un | browser -cert ` + clients + `$name.pem >$n.$name 2>&1 &
+				for try in 1 2 3; do
+					! echo id -un | browser -cert ` + clients + `$name.pem >$n.$name 2>>errors || break
+				done &
 			done
 		done
 		wait
-		for file in *; do printf '%s: ' "${file#*.}"; tr '\n' ' ' <$file; echo; done
+		for file in [0-9]*; do printf '%s: ' "${file#*.}"; tr '\n' ' ' <$file; echo; done
+		sed 's/^/! /' errors 2>/dev/null || :
 		rm -r "$dir"`
 	out := l.Run(t, append([]string{"sh", "-euc", script, "crowd"}, names...)...)
 	right := map[string]bool{}
-	count := 0
+	count, retries := 0, 0
 	for line := range strings.Lines(out) {
+		if said, ok := strings.CutPrefix(line, "! "); ok {
+			// A login may be too slow for Cockpit, or for us. It may not be denied.
+			if strings.Contains(said, "does not belong") {
+				t.Errorf("a good certificate was refused: %s", said)
+			}
+			retries += strings.Count(said, "browser: ")
+			continue
+		}
 		count++
 		name, said, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		if said != "= in "+name+" = 0" {
@@ -39,6 +51,7 @@ func (l *lab) crowd(t *testing.T) {
 		}
 		right[name] = true
 	}
+	t.Logf("%d logins had to be tried again", retries)
 	if count != logins || len(right) != len(names) {
 		t.Errorf("%d logins of %d users instead of %d of %d", count, len(right), logins, len(names))
 	}
