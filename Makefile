@@ -10,6 +10,7 @@
 #   PAMMODE     the module's mode: 644 as Debian has it, 755 as Fedora does
 #   SBINDIR, MANDIR, DATADIR, DOCDIR
 #   GO, CC      the compilers; GOFLAGS, CGO_CFLAGS, CGO_LDFLAGS are honoured
+#   GO_LDFLAGS  more options of Go's linker for the module and pam-cockpit-cert
 #   SOURCE_DATE_EPOCH, VERSION
 # `make help` lists the targets. Packaging and tests add their own in */*.mk.
 

@@ -5,7 +5,7 @@ COMMAND := $(BUILD)/pam-cockpit-cert
 PROGRAMS += $(COMMAND)
 
 # With cgo, so that `check` asks libc, and by it SSSD, for users.
-COMMAND_LDFLAGS = -buildid= -linkmode=external -X main.version=$(VERSION) \
+COMMAND_LDFLAGS = -buildid= -linkmode=external $(GO_LDFLAGS) -X main.version=$(VERSION) \
 	-X main.sessionCommand=$(LIBEXECDIR)/pam_cockpit_cert/cockpit-cert-session
 
 ## command: the administrator's command, build/pam-cockpit-cert

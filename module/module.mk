@@ -16,7 +16,7 @@ RELR := $(shell printf '2.36\n%s\n' "$$(getconf GNU_LIBC_VERSION | sed 's/glibc 
 MODULE_LDFLAGS = -Wl,-T,$(CURDIR)/module/runtime.ld \
 	-Wl,--version-script=$(CURDIR)/module/module.map \
 	-Wl,-soname,pam_cockpit_cert.so -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs $(RELR)
-MODULE_BUILD = $(GOBUILD) -buildmode=c-shared -ldflags='-buildid= -linkmode=external -extldflags "$(MODULE_LDFLAGS)"'
+MODULE_BUILD = $(GOBUILD) -buildmode=c-shared -ldflags='-buildid= -linkmode=external $(GO_LDFLAGS) -extldflags "$(MODULE_LDFLAGS)"'
 
 MODULE_SOURCES = $(wildcard module/*) $(shell find internal -name '*.go') go.mod
 
