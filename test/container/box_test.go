@@ -206,18 +206,21 @@ func child(pid int) int {
 	return n
 }
 
-// group is a cgroup in every hierarchy that systemd uses.
+// group is a cgroup in every hierarchy that systemd uses, of one name: in a
+// hybrid layout systemd-nspawn makes the one of version 2 in the other, too, and
+// leaves it there.
 type group []string
 
 func newGroup(t *testing.T) group {
 	t.Helper()
 	var g group
+	name := fmt.Sprintf("pam-cockpit-cert-%d", time.Now().UnixNano())
 	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"} {
 		if _, err := os.Stat(filepath.Join(root, "cgroup.procs")); err != nil {
 			continue // not mounted here
 		}
-		dir, err := os.MkdirTemp(root, "pam-cockpit-cert-")
-		if err != nil {
+		dir := filepath.Join(root, name)
+		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		g = append(g, dir)
