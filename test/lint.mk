@@ -28,7 +28,8 @@ lint-vuln:
 	esac
 
 lint-sh:
-	shellcheck $$(grep -rlIE '^#!/bin/(ba)?sh' --exclude-dir=build --exclude-dir=.git .)
+	shellcheck $$(find . \( -path ./build -o -path ./.git \) -prune -o -type f -exec \
+		awk 'FNR == 1 { if (/^#!\/bin\/(ba)?sh/) print FILENAME; nextfile }' {} +)
 
 lint-man:
 	@for page in man/*.[1-9]; do [ ! -e "$$page" ] || mandoc -Tlint -Wwarning "$$page" || exit 1; done

@@ -52,7 +52,6 @@ session    include      common-session
 // standIn is a package of others, with their file list.
 type standIn struct {
 	name, version string
-	requires      string
 	provides      []string
 	files         map[string]string // path: content
 	config        string            // of the files, the %config(noreplace)
