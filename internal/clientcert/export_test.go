@@ -253,22 +253,30 @@ func TestOneCapabilityIsEnough(t *testing.T) {
 		}
 	}
 	for capabilities, want := range map[uint32]string{1 << unix.CAP_DAC_READ_SEARCH: alice, 0: "failed"} {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			runtime.LockOSThread()
-			header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-			data := [2]unix.CapUserData{{Effective: capabilities, Permitted: capabilities}}
-			if err := unix.Capset(&header, &data[0]); err != nil {
-				t.Error(err)
-				return
-			}
+		withCapabilities(t, capabilities, func() {
 			if got, err := byInstance(t, dir, alice); got != want {
 				t.Errorf("got %s (%v), want %s", got, err, want)
 			}
-		}()
-		<-done
+		})
 	}
+}
+
+// withCapabilities runs f with these of root's, and no others.
+func withCapabilities(t *testing.T, capabilities uint32, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends here
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		data := [2]unix.CapUserData{{Effective: capabilities, Permitted: capabilities}}
+		if err := unix.Capset(&header, &data[0]); err != nil {
+			t.Error(err)
+			return
+		}
+		f()
+	}()
+	<-done
 }
 
 func TestInstancesThatAreNone(t *testing.T) {

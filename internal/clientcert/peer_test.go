@@ -318,7 +318,12 @@ func TestStandardInputsWithoutAPeer(t *testing.T) {
 
 func started(t *testing.T, pid int) uint64 {
 	t.Helper()
-	p, err := openProcess(Proc, fmt.Sprint(pid))
+	return startedIn(t, Proc, pid)
+}
+
+func startedIn(t *testing.T, proc string, pid int) uint64 {
+	t.Helper()
+	p, err := openProcess(proc, fmt.Sprint(pid))
 	if err != nil {
 		t.Fatal(err)
 	}
