@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+PACKAGES := $(BUILD)/packages
+
+# Where the Go modules come from, for a build without the network.
+VENDOR := $(BUILD)/vendor
+
+## deb: Debian's package, in build/packages
+.PHONY: deb
+deb:
+	test/need build-essential debhelper fakeroot libpam0g-dev
+	deb/build "$(GO)" $(PACKAGES)
+
+# What test/deb checks the packages with.
+APT_SYSTEMS += build-essential debhelper fakeroot

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package debian builds the Debian package, each for the suite that it is to
+// be installed on, with that suite's own compiler and libraries.
+package debian
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"pam_cockpit_cert/test/machine"
+)
+
+// Tools is what a root needs for building and checking packages.
+var Tools = []string{"build-essential", "debhelper", "fakeroot", "git", "libpam0g-dev", "lintian", "pkg-config"}
+
+// Suites are those that the package is built on.
+var Suites = []string{"bullseye", "bookworm", "trixie", "sid"}
+
+// Build returns the folder with the packages of the source as it is now, from
+// the cache if they are there.
+func Build(t testing.TB, suite string) string {
+	t.Helper()
+	dir := filepath.Join(machine.Cache(t), "debs", suite+"-"+source(t))
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		return dir
+	}
+	making := dir + ".making"
+	if err := os.RemoveAll(making); err != nil {
+		t.Fatal(err)
+	}
+	// Go's cache, which knows compilers and their flags apart.
+	cache := filepath.Join(machine.Cache(t), "go-build")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o := NewBuilder(t, suite)
+	o.BindWritable(t, cache)
+	In(t, o, making, "GOCACHE="+cache)
+	if err := os.Rename(making, dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// NewBuilder is a system that can build packages: what the suite has, and this
+// machine's Go, for suites whose own is older than go.mod wants.
+func NewBuilder(t testing.TB, suite string) *machine.Overlay {
+	t.Helper()
+	root := machine.Root(t, machine.Recipe{Suite: suite, Packages: Tools})
+	o := machine.NewOverlay(t, root)
+	o.Bind(t, goroot(t))
+	return o
+}
+
+func goroot(t testing.TB) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// In builds the packages in a system, and copies them to a folder of this
+// machine.
+func In(t testing.TB, o *machine.Overlay, to string, environment ...string) {
+	t.Helper()
+	// With the modules, so that nothing is fetched while building.
+	staged := filepath.Join(t.TempDir(), "source")
+	script := `
+		mkdir "$1"
+		cd "$2"
+		{ git ls-files -z --cached --others --exclude-standard 2>/dev/null ||
+			find . \( -path ./build -o -path ./.git \) -prune -o -type f -print0; } | xargs -0 cp --parents -P -p -t "$1"
+		cd "$1"
+		[ -d vendor ] || GOFLAGS='' go mod vendor`
+	if out, err := exec.Command("sh", "-euc", script, "stage", staged, machine.Source(t)).CombinedOutput(); err != nil {
+		t.Fatalf("staging the source: %v\n%s", err, out)
+	}
+	o.Copy(t, staged, "/build/source")
+	o.Run(t, append(append([]string{"env"}, environment...), "/build/source/deb/build", goroot(t)+"/bin/go", "/build/packages")...)
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cp", "-r", o.Dir+"/build/packages/.", to).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// Package returns the binary package in a folder that Build filled.
+func Package(t testing.TB, dir string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "libpam-cockpit-cert_*.deb"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("packages in %s: %v, %v", dir, found, err)
+	}
+	return found[0]
+}
+
+// source names the state of all that goes into the package.
+func source(t testing.TB) string {
+	t.Helper()
+	sum := sha256.New()
+	for _, part := range []string{"cmd", "deb", "internal", "man", "module", "pam.d", "Makefile", "README.md", "VERSION", "go.mod", "go.sum"} {
+		err := filepath.WalkDir(filepath.Join(machine.Source(t), part), func(path string, entry os.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() {
+				return err
+			}
+			file, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			defer file.Close()
+			fmt.Fprintln(sum, path)
+			_, err = io.Copy(sum, file)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8])
+}

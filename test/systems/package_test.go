@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+package systems
+
+import (
+	"strings"
+	"testing"
+)
+
+// What an administrator does with the package, from its installation to its
+// purge, who never edits a file. It is the last test: the package is gone then.
+func (l *lab) packaged(t *testing.T) {
+	l.Sh(t, `
+		pam-cockpit-cert pam remove
+		rm -f `+cockpitConf+`
+		dpkg --purge libpam-cockpit-cert
+		apt-get -y --no-install-recommends --no-download install /root/package.deb
+		pam-cockpit-cert enable`)
+	l.restart(t)
+	l.enter(t, "alice").logout(t)
+	l.login(t, "", "--user", "alice:"+password).expect(t, "200")
+	if out, err := l.Try(t, "pam-cockpit-cert", "status"); err != nil {
+		t.Errorf("a login works, but status says:\n%s", out)
+	}
+
+	// Nothing but the version is another one.
+	l.Sh(t, `
+		dpkg-deb -R /root/package.deb /root/next
+		sed -i 's/^Version: .*/&+next/' /root/next/DEBIAN/control
+		dpkg-deb -b /root/next /root/next.deb
+		apt-get -y --no-install-recommends --no-download install /root/next.deb`)
+	l.restart(t)
+	l.enter(t, "alice").logout(t)
+
+	l.Sh(t, "apt-get -y purge libpam-cockpit-cert")
+	l.restart(t)
+	l.login(t, "", "--user", "alice:"+password).expect(t, "200")
+	l.login(t, "alice", "--user", "alice:"+password).expect(t, "200")
+	l.login(t, "alice").expect(t, "401")
+	if out := l.Run(t, "dpkg", "--verify", "cockpit-ws"); strings.Contains(out, pamService) {
+		t.Errorf("purged, but dpkg sees:\n%s", out)
+	}
+}
