@@ -94,7 +94,7 @@ deps-check:
 deps-systems:
 	test/need $(APT_SYSTEMS)
 
-## clean: remove what was built; the tests' systems stay in build/cache
+## clean: remove what was built; the tests' systems stay in build/.cache
 .PHONY: clean
 clean:
-	rm -rf $(filter-out $(BUILD)/cache,$(wildcard $(BUILD)/*))
+	rm -rf $(wildcard $(BUILD)/*)

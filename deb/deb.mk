@@ -3,9 +3,6 @@
 
 PACKAGES := $(BUILD)/packages
 
-# Where the Go modules come from, for a build without the network.
-VENDOR := $(BUILD)/vendor
-
 ## deb: Debian's package, in build/packages
 .PHONY: deb
 deb:

@@ -13,6 +13,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -271,10 +273,12 @@ func TestLintian(t *testing.T) {
 		t.Run(suite, func(t *testing.T) {
 			o := debian.NewBuilder(t, suite)
 			o.Copy(t, debian.Package(t, debian.Build(t, suite)), "/package.deb")
-			out := o.Run(t, "lintian", "--allow-root", "--info", "--pedantic", "--display-info", "--fail-on", "error,warning,info,pedantic",
-				// One suite's lintian knows tags that another's does not.
-				"--suppress-tags", "unused-override", "/package.deb")
-			if strings.TrimSpace(out) != "" {
+			// Exit status 2 would tell of an override that only another suite's
+			// lintian needs as well, whatever is suppressed.
+			out := o.Run(t, "lintian", "--allow-root", "--info", "--pedantic", "--display-info", "--fail-on", "none", "/package.deb")
+			if bad := regexp.MustCompile(`(?m)^[EWIP]: .*`).FindAllString(out, -1); slices.ContainsFunc(bad, func(tag string) bool {
+				return !strings.Contains(tag, ": unused-override ")
+			}) {
 				t.Errorf("lintian says:\n%s", out)
 			}
 		})

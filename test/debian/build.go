@@ -23,9 +23,6 @@ import (
 // Tools is what a root needs for building and checking packages.
 var Tools = []string{"build-essential", "debhelper", "fakeroot", "git", "libpam0g-dev", "lintian", "pkg-config"}
 
-// Suites are those that the package is built on.
-var Suites = []string{"bullseye", "bookworm", "trixie", "sid"}
-
 // Build returns the folder with the packages of the source as it is now, from
 // the cache if they are there.
 func Build(t testing.TB, suite string) string {

@@ -28,12 +28,12 @@ func Main(m *testing.M) { private.Main(m) }
 const CacheVariable = "PAM_COCKPIT_CERT_CACHE"
 
 // Cache returns the folder that outlives the tests: PAM_COCKPIT_CERT_CACHE, or
-// build/cache in the source.
+// build/.cache in the source, which Go takes for no packages of its own.
 func Cache(t testing.TB) string {
 	t.Helper()
 	dir := os.Getenv(CacheVariable)
 	if dir == "" {
-		dir = filepath.Join(Source(t), "build", "cache")
+		dir = filepath.Join(Source(t), "build", ".cache")
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)

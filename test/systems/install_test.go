@@ -16,5 +16,5 @@ import (
 func install(t *testing.T, s suite, o *machine.Overlay) {
 	t.Helper()
 	o.Copy(t, debian.Package(t, debian.Build(t, s.name)), "/root/package.deb")
-	o.Sh(t, "apt-get -y --no-install-recommends --no-download install /root/package.deb")
+	o.Sh(t, "apt-get -y --no-install-recommends install /root/package.deb")
 }

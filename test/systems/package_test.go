@@ -17,7 +17,7 @@ func (l *lab) packaged(t *testing.T) {
 		pam-cockpit-cert pam remove
 		rm -f `+cockpitConf+`
 		dpkg --purge libpam-cockpit-cert
-		apt-get -y --no-install-recommends --no-download install /root/package.deb
+		apt-get -y --no-install-recommends install /root/package.deb
 		pam-cockpit-cert enable`)
 	l.restart(t)
 	l.enter(t, "alice").logout(t)
@@ -31,7 +31,7 @@ func (l *lab) packaged(t *testing.T) {
 		dpkg-deb -R /root/package.deb /root/next
 		sed -i 's/^Version: .*/&+next/' /root/next/DEBIAN/control
 		dpkg-deb -b /root/next /root/next.deb
-		apt-get -y --no-install-recommends --no-download install /root/next.deb`)
+		apt-get -y --no-install-recommends install /root/next.deb`)
 	l.restart(t)
 	l.enter(t, "alice").logout(t)
 

@@ -12,7 +12,8 @@ import (
 )
 
 // While a session lasts, its cockpit-session is as if our module had not been
-// there: no threads, and, on Debian 11, no more memory than Cockpit's own module takes.
+// there: no threads. On Debian 11 its memory is printed beside that with
+// Cockpit's own module.
 func (l *lab) process(t *testing.T) {
 	memory, threads := l.measure(t)
 	t.Logf("cockpit-session has %d kB and %d thread(s)", memory, threads)
@@ -31,9 +32,6 @@ func (l *lab) process(t *testing.T) {
 	theirMemory, theirThreads := l.measure(t)
 	t.Logf("with Cockpit's own module it has %d kB and %d thread(s): %.2f times as much is ours",
 		theirMemory, theirThreads, float64(memory)/float64(theirMemory))
-	if memory > theirMemory+theirMemory/10 {
-		t.Error("ours takes more memory than Cockpit's own module")
-	}
 }
 
 // measure returns a cockpit-session's resident memory, in kB, and its threads.

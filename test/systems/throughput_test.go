@@ -12,34 +12,27 @@ import (
 	"testing"
 )
 
-// wanted is the least part of a channel's speed that is to be left by
-// cockpit-cert-session.
-const wanted = 0.95
-
-// What a page loads through cockpit-cert-session comes as fast as without: in
-// a session by certificate, and in one by password.
-func (l *lab) throughput(t *testing.T) {
+// What a page loads through cockpit-cert-session comes unchanged. How fast, as
+// a part of the speed of a session by password, which is without, is only
+// printed: other things go on here.
+func (l *lab) transfer(t *testing.T) {
 	if !l.relay {
 		t.Skip("this Cockpit needs no cockpit-cert-session")
 	}
 	var ratios []float64
-	// Other things go on here, and one measurement says little.
-	for round := range 10 {
-		for line := range strings.Lines(l.Run(t, "sh", "-euc", load, "sh", clients+"alice", "alice:"+password)) {
-			times := strings.Fields(line)
-			if len(times) != 4 {
-				t.Fatalf("curl says %q", line)
-			}
-			ratios = append(ratios, span(t, times[0:2])/span(t, times[2:4]))
+	for line := range strings.Lines(l.Run(t, "sh", "-euc", load, "sh", clients+"alice", "alice:"+password)) {
+		times := strings.Fields(line)
+		if len(times) != 4 {
+			t.Fatalf("curl says %q", line)
 		}
-		slices.Sort(ratios)
-		median := ratios[len(ratios)/2]
-		t.Logf("after %d pairs of transfers, half of them have a ratio of at least %.2f", len(ratios), median)
-		if round >= 2 && median >= wanted {
-			return
-		}
+		ratios = append(ratios, span(t, times[0:2])/span(t, times[2:4]))
 	}
-	t.Errorf("cockpit-cert-session takes too much of a channel's speed: %.2f", ratios)
+	if len(ratios) != 10 {
+		t.Errorf("%d pairs of transfers, not 10", len(ratios))
+	}
+	slices.Sort(ratios)
+	t.Logf("of %d pairs of transfers, half have at least %.2f of the speed without cockpit-cert-session: %.2f",
+		len(ratios), ratios[len(ratios)/2], ratios)
 }
 
 // span is how long the data took, in seconds: connecting is not counted.
@@ -62,8 +55,16 @@ const load = `
 	fetch() { curl --silent --insecure --fail --max-time 120 "$@"; }
 	by_password=$(fetch --cookie-jar /tmp/password --user "$2" $site/login | token)
 	by_certificate=$(fetch --cookie-jar /tmp/certificate $with $site/login | token)
-	channel=$(printf '{"payload":"stream","spawn":["head","-c","134217728","/dev/zero"],"binary":"raw"}' | base64 -w 0)
-	for turn in 1 2 3; do
-		fetch --output /dev/null --write-out '%{time_starttransfer} %{time_total} ' --cookie /tmp/password "$site/channel/$by_password?$channel"
-		fetch --output /dev/null --write-out '%{time_starttransfer} %{time_total}\n' --cookie /tmp/certificate $with "$site/channel/$by_certificate?$channel"
+	# Numbers, so that what is lost, doubled or swapped shows.
+	bytes=134217728
+	sum=$(seq 100000000 | head -c $bytes | sha256sum)
+	seq 100000000 | head -c $bytes >/tmp/data; chmod 644 /tmp/data
+	channel() { printf '{"payload":"stream","spawn":%s,"binary":"raw"}' "$1" | base64 -w 0; }
+	data=$(channel '["cat","/tmp/data"]')
+	got=$(fetch --cookie /tmp/certificate $with "$site/channel/$by_certificate?$data" | sha256sum)
+	[ "$got" = "$sum" ] || { echo "the data came as $got, not $sum" >&2; exit 1; }
+	zeros=$(channel '["head","-c","134217728","/dev/zero"]')
+	for turn in 1 2 3 4 5 6 7 8 9 10; do
+		fetch --output /dev/null --write-out '%{time_starttransfer} %{time_total} ' --cookie /tmp/password "$site/channel/$by_password?$zeros"
+		fetch --output /dev/null --write-out '%{time_starttransfer} %{time_total}\n' --cookie /tmp/certificate $with "$site/channel/$by_certificate?$zeros"
 	done`
