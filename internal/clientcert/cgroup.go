@@ -6,6 +6,7 @@ package clientcert
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -38,16 +39,17 @@ func parseCgroups(text string) (cgroups, error) {
 			return cgroups{}, errors.New("the last line is cut off")
 		}
 		text = rest
-		hierarchy, rest, _ := strings.Cut(line, ":")
+		number, rest, _ := strings.Cut(line, ":")
 		controllers, path, _ := strings.Cut(rest, ":")
-		if !strings.HasPrefix(path, "/") {
+		hierarchy, err := strconv.ParseUint(number, 10, 32)
+		if err != nil || !strings.HasPrefix(path, "/") {
 			return cgroups{}, fmt.Errorf("malformed line %.80q", line)
 		}
 		var known *string
 		switch {
-		case hierarchy == "0" && controllers == "":
+		case hierarchy == 0 && controllers == "":
 			known = &groups.unified
-		case hierarchy != "0" && controllers == "name=systemd":
+		case hierarchy != 0 && controllers == "name=systemd":
 			known = &groups.named
 		default:
 			continue

@@ -109,6 +109,8 @@ func TestControlGroupsThatNoKernelWrites(t *testing.T) {
 		"a path from nowhere":         "0::system.slice\n",
 		"one colon":                   "0:/\n",
 		"an empty line":               "\n0::/\n",
+		"no number":                   ":name=systemd:" + unit(alice) + "\n",
+		"a word for a number":         "one:name=systemd:" + unit(alice) + "\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if groups, err := parseCgroups(text); err == nil {
@@ -128,7 +130,7 @@ func FuzzCgroups(f *testing.F) {
 	} {
 		f.Add(text)
 	}
-	line := regexp.MustCompile(`(?m)^(0:|[^0:][^:\n]*:name=systemd|0[^:\n]+:name=systemd):` +
+	line := regexp.MustCompile(`(?m)^(0+:|0*[1-9][0-9]*:name=systemd):` +
 		`/system\.slice/system-cockpithttps\.slice/cockpit-wsinstance-https@([0-9a-f]{64})\.service$`)
 	f.Fuzz(func(t *testing.T, text string) {
 		groups, err := parseCgroups(text)
