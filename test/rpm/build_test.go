@@ -15,8 +15,8 @@ import (
 	"pam_cockpit_cert/test/machine"
 )
 
-// TestTheSameSourceMakesTheSamePackages builds twice, in different folders; the
-// second time the package's own tests run as well, which must not matter.
+// TestTheSameSourceMakesTheSamePackages builds twice; the second time the
+// package's own tests run as well, which must not matter.
 func TestTheSameSourceMakesTheSamePackages(t *testing.T) {
 	one, other := packages(t, plain), packages(t, again)
 	files, err := os.ReadDir(one)
@@ -32,6 +32,16 @@ func TestTheSameSourceMakesTheSamePackages(t *testing.T) {
 		if errA != nil || errB != nil || !bytes.Equal(a, b) {
 			t.Errorf("%s differs between two builds (%v, %v)", file.Name(), errA, errB)
 		}
+	}
+}
+
+// TestTheFolderDoesNotMatter: RPM's headers name it, what is installed does not.
+func TestTheFolderDoesNotMatter(t *testing.T) {
+	payload := func(b build) string {
+		return output(t, command("", "rpm", "-qp", "--qf", "[%{FILENAMES} %{FILEDIGESTS} %{FILEMTIMES}\n]%{PAYLOADDIGEST}\n", binary(t, b)))
+	}
+	if one, other := payload(plain), payload(elsewhere); one != other {
+		t.Errorf("built in another folder, the package has\n%s\ninstead of\n%s", other, one)
 	}
 }
 

@@ -29,8 +29,10 @@ var (
 	next = build{"next", []string{"--nocheck", "--define", "dist .next"}}
 	// For a cockpit-ws that has a module of the same name.
 	subfolder = build{"subfolder", []string{"--nocheck", "--with", "subfolder"}}
-	// What `make rpm` makes: plain once more, elsewhere and later, tests and all.
+	// What `make rpm` makes: plain once more, later, tests and all.
 	again = build{"again", nil}
+	// plain once more, in another folder.
+	elsewhere = build{"elsewhere", []string{"--nocheck"}}
 )
 
 // built has what was built already, by name.
@@ -64,6 +66,9 @@ func packages(t *testing.T, b build) string {
 	// The package's tests make namespaces with a /run of their own as well,
 	// unless they think that they are in them.
 	c.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PAM_COCKPIT_CERT_") }), "TMPDIR=/var/tmp")
+	if b.name == elsewhere.name {
+		c.Env = append(c.Env, "RPM_TOPDIR="+filepath.Join(folder, "another", "folder"))
+	}
 	output(t, c)
 	if built.folders == nil {
 		built.folders = map[string]string{}
