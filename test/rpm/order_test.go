@@ -85,6 +85,43 @@ func TestUpgradedAndDowngraded(t *testing.T) {
 	h.clean("erased", "cockpit-ws")
 }
 
+// TestWhatWasTurnedOnGoesWithIt: cockpit.conf names a program of the package.
+func TestWhatWasTurnedOnGoesWithIt(t *testing.T) {
+	const config = "/etc/cockpit/cockpit.conf"
+	h := newHost(t, []build{plain}, sssdDBus, cockpitWS("355", fedoraPAM))
+	h.must("dnf", "install", ours)
+	h.must("rpm", "-e", ours)
+	h.none("never turned on", config)
+
+	h.must("dnf", "install", ours)
+	const theirs = "[WebService]\nMaxStartups = 20\n"
+	h.Write(t, config, 0o644, []byte(theirs))
+	h.Run(t, tool, "enable")
+	on := h.Run(t, "cat", config)
+	if !strings.Contains(on, "cockpit-cert-session") {
+		t.Fatalf("turned on, %s is\n%s", config, on)
+	}
+	h.addOurs(next)
+	h.must("dnf", "upgrade", ours)
+	h.is("upgraded", config, on)
+	h.must("dnf", "downgrade", ours)
+	h.is("downgraded", config, on)
+	h.must("dnf", "reinstall", ours)
+	h.is("reinstalled", config, on)
+
+	// What somebody changed since is theirs.
+	h.Sh(t, "sed -i 's/^MaxStartups.*/MaxStartups = 30/' "+config)
+	h.must("rpm", "-e", ours)
+	h.is("erased", config, strings.Replace(theirs, "20", "30", 1))
+	h.none("erased", record)
+
+	h.Sh(t, "rm -r /etc/cockpit")
+	h.must("dnf", "install", ours)
+	h.Run(t, tool, "enable")
+	h.must("dnf", "remove", "cockpit-ws")
+	h.none("both erased", config, service, record)
+}
+
 func TestAnAdministratorIsNotOverruled(t *testing.T) {
 	h := newHost(t, []build{plain}, sssdDBus, cockpitWS("355", fedoraPAM))
 	h.must("dnf", "install", ours)
