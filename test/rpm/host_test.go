@@ -64,13 +64,19 @@ func suite(t *testing.T) string {
 // built, and the stand-ins.
 func newHost(t *testing.T, ours []build, others ...standIn) *host {
 	t.Helper()
+	return newHostOf(t, nil, ours, others...)
+}
+
+// newHostOf is newHost with packages of Debian's in the system.
+func newHostOf(t *testing.T, debian []string, ours []build, others ...standIn) *host {
+	t.Helper()
 	repo := t.TempDir()
 	for _, b := range ours {
 		file := binary(t, b)
 		output(t, command("", "cp", file, filepath.Join(repo, b.name+"-"+filepath.Base(file))))
 	}
 	base := system(t)
-	h := &host{Overlay: machine.NewOverlay(t, machine.Root(t, machine.Recipe{Suite: suite(t)})), t: t, repo: repo, home: t.TempDir()}
+	h := &host{Overlay: machine.NewOverlay(t, machine.Root(t, machine.Recipe{Suite: suite(t), Packages: debian})), t: t, repo: repo, home: t.TempDir()}
 	for _, s := range append([]standIn{base}, others...) {
 		s.make(t, repo)
 	}
