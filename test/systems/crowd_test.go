@@ -21,13 +21,12 @@ func (l *lab) crowd(t *testing.T) {
 		dir=$(mktemp -d); cd "$dir"; n=0
 		while [ $n -lt ` + fmt.Sprint(logins) + ` ]; do
 			for name; do
-				n=$((n+1)); [ $n -le ` + fmt.Sprint(logins) + ` ] || break
-				for try in 1 2 3; do
-					! echo id -un | browser -cert ` + clients + `$name.pem >$n.$name 2>>errors || break
-				done &
+				n=$((n+1)); [ $n -gt ` + fmt.Sprint(logins) + ` ] || echo $n.$name
 			done
-		done
-		wait
+		done | xargs -P ` + fmt.Sprint(l.atOnce) + ` -I {} sh -c '
+			for try in 1 2 3; do
+				! echo id -un | browser -cert ` + clients + `${1#*.}.pem >$1 2>>errors || break
+			done' sh {}
 		for file in [0-9]*; do printf '%s: ' "${file#*.}"; tr '\n' ' ' <$file; echo; done
 		sed 's/^/! /' errors 2>/dev/null || :
 		rm -r "$dir"`

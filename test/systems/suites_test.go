@@ -25,6 +25,8 @@ type suite struct {
 	relay bool
 	// options of the module's rule.
 	options string
+	// virtual: it is to boot in a virtual machine, too.
+	virtual bool
 	// validates: this SSSD can check a certificate before it maps it.
 	validates bool
 }
@@ -37,9 +39,9 @@ var (
 	// Cockpit 287, SSSD 2.8.
 	bookworm = suite{name: "bookworm", domain: "id_provider = files\n", relay: true, validates: true}
 	// Cockpit 337, SSSD 2.10.
-	trixie = suite{name: "trixie", domain: proxy, relay: true, validates: true}
+	trixie = suite{name: "trixie", domain: proxy, relay: true, virtual: true, validates: true}
 	// The newest of both.
-	sid = suite{name: "sid", domain: proxy, relay: true, validates: true}
+	sid = suite{name: "sid", domain: proxy, relay: true, virtual: true, validates: true}
 )
 
 // What every machine has: Cockpit and SSSD as Debian has them.
@@ -50,13 +52,10 @@ var packages = []string{
 	"curl", "openssl", "procps", "login", "passwd",
 }
 
-// What a virtual machine has besides: a kernel that knows its devices.
-var kernel = []string{"linux-image-cloud-amd64", "initramfs-tools"}
-
 func (s suite) recipe() machine.Recipe {
 	r := machine.Recipe{Suite: s.name, Packages: slices.Clone(packages)}
-	if s.name == trixie.name || s.name == sid.name {
-		r.Packages = append(r.Packages, kernel...)
+	if s.virtual {
+		r.Packages = append(r.Packages, machine.Guest...)
 	}
 	return r
 }

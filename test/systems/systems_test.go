@@ -29,6 +29,27 @@ func TestContainers(t *testing.T) {
 	}
 }
 
+// On control groups of version 2 and no other, as systems have them today, and
+// with the newest Cockpit. The rest that the containers do is no different here.
+func TestVirtualMachines(t *testing.T) {
+	for _, s := range []suite{trixie, sid} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			bounded(t)
+			o := machine.NewOverlay(t, machine.Root(t, s.recipe()))
+			l := prepare(t, s, o)
+			l.Machine = machine.BootVM(t, o)
+			// With more than these, an emulated machine needs longer than Cockpit waits.
+			l.atOnce = 4
+			if got := l.Run(t, "cat", "/proc/1/cgroup"); got != "0::/init.scope\n" {
+				t.Errorf("these control groups are others: %q", got)
+			}
+			l.test(t)
+			t.Run("the package", l.packaged)
+		})
+	}
+}
+
 // slots bounds how many machines there are at a time.
 var slots = make(chan struct{}, 2)
 

@@ -46,25 +46,30 @@ func span(t testing.TB, times []string) float64 {
 }
 
 // load prints when, in seconds, the data of a transfer without the program
-// began and ended, and then those of one through it, in turn. The logins are
-// fresh: without a page, a session ends after a quarter of a minute.
+// began and ended, and then those of one through it, in turn. Each turn logs in
+// anew: without a page, Cockpit ends a session after a quarter of a minute,
+// whatever is being transferred.
 const load = `
 	site=https://localhost:9090/cockpit
 	with="--cert $1.pem --key $1.key"
+	user=$2
 	token() { sed 's/.*"csrf-token":"\([0-9a-f]*\)".*/\1/'; }
-	fetch() { curl --silent --insecure --fail --max-time 120 "$@"; }
-	by_password=$(fetch --cookie-jar /tmp/password --user "$2" $site/login | token)
-	by_certificate=$(fetch --cookie-jar /tmp/certificate $with $site/login | token)
+	fetch() { curl --silent --show-error --insecure --fail --max-time 120 "$@"; }
+	by_password() { password=$(fetch --cookie-jar /tmp/password --user "$user" $site/login | token); }
+	by_certificate() { certificate=$(fetch --cookie-jar /tmp/certificate $with $site/login | token); }
 	# Numbers, so that what is lost, doubled or swapped shows.
 	bytes=134217728
 	sum=$(seq 100000000 | head -c $bytes | sha256sum)
 	seq 100000000 | head -c $bytes >/tmp/data; chmod 644 /tmp/data
 	channel() { printf '{"payload":"stream","spawn":%s,"binary":"raw"}' "$1" | base64 -w 0; }
 	data=$(channel '["cat","/tmp/data"]')
-	got=$(fetch --cookie /tmp/certificate $with "$site/channel/$by_certificate?$data" | sha256sum)
+	by_certificate
+	got=$(fetch --cookie /tmp/certificate $with "$site/channel/$certificate?$data" | sha256sum)
 	[ "$got" = "$sum" ] || { echo "the data came as $got, not $sum" >&2; exit 1; }
 	zeros=$(channel '["head","-c","134217728","/dev/zero"]')
 	for turn in 1 2 3 4 5 6 7 8 9 10; do
-		fetch --output /dev/null --write-out '%{time_starttransfer} %{time_total} ' --cookie /tmp/password "$site/channel/$by_password?$zeros"
-		fetch --output /dev/null --write-out '%{time_starttransfer} %{time_total}\n' --cookie /tmp/certificate $with "$site/channel/$by_certificate?$zeros"
+		by_password
+		fetch --output /dev/null --write-out '%{time_starttransfer} %{time_total} ' --cookie /tmp/password "$site/channel/$password?$zeros"
+		by_certificate
+		fetch --output /dev/null --write-out '%{time_starttransfer} %{time_total}\n' --cookie /tmp/certificate $with "$site/channel/$certificate?$zeros"
 	done`
