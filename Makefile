@@ -33,8 +33,6 @@ ifeq ($(origin GO),undefined)
 GO          = $(eval GO := $$(shell test/go))$(GO)
 endif
 BUILD      := build
-# Tests call go themselves.
-GOTEST      = PATH="$(dir $(GO)):$$PATH" $(GO) test -count=1
 GOBUILD     = CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false
 
 # Fragments append to these: programs to build, what `make check` and
@@ -78,15 +76,15 @@ install: all
 
 ## check: lint and every test that needs no booted system
 .PHONY: check
-check: deps-check all lint $(CHECKS)
-	$(GOTEST) ./...
+check: deps-check all lint $(CHECKS) $(GOTESTSUM)
+	$(GOTESTED) --post-run-command test/told -- -count=1 ./...
 
 SYSTEMS = $(addprefix ./,$(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build systems' test))))
 
 ## check-systems: boot machines, build and install every package
 .PHONY: check-systems
-check-systems: deps-check deps-systems all
-	$(GOTEST) -tags systems -timeout 60m -p 2 $(SYSTEMS)
+check-systems: deps-check deps-systems all $(GOTESTSUM)
+	$(GOTESTED) --format testname --post-run-command "test/told --log" -- -count=1 -tags systems -timeout 60m -p 2 $(SYSTEMS)
 
 .PHONY: deps-check deps-systems
 deps-check:
