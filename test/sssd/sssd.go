@@ -6,8 +6,10 @@
 package sssd
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -180,9 +182,22 @@ func (s *SSSD) StartWithoutInfoPipe(config string) {
 	s.start("/usr/sbin/sssd", "-i", "--logger=stderr")
 	s.until("SSSD answers libc", func() bool {
 		_, pipe := os.Stat("/var/lib/sss/pipes/nss")
-		_, cache := os.Stat("/var/lib/sss/mc/passwd")
-		return pipe == nil && cache == nil
+		return pipe == nil && cacheIsAlive()
 	})
+}
+
+// cacheIsAlive tells whether SSSD's part of libc, in any program, can map the
+// cache of users: a program that asks before that would map it later. The
+// fourth number in the file is its status, and 1 is SSS_MC_HEADER_ALIVE.
+func cacheIsAlive() bool {
+	header := make([]byte, 16)
+	cache, err := os.Open("/var/lib/sss/mc/passwd")
+	if err != nil {
+		return false
+	}
+	defer cache.Close()
+	_, err = io.ReadFull(cache, header)
+	return err == nil && binary.NativeEndian.Uint32(header[12:]) == 1
 }
 
 // Stop ends SSSD and the bus, at once: a hung SSSD takes its time otherwise.
