@@ -101,10 +101,41 @@ func TestCertificateFile(t *testing.T) {
 			})
 		}
 	}
+	// Where two checks would refuse the same, the first one's reason is what helps.
+	for name, want := range map[string]string{
+		"nothing":                      "there is no certificate in it",
+		"a NUL between":                "there is a NUL byte in it",
+		"no PEM":                       "it does not start with a certificate in PEM",
+		"no end line":                  "it does not end with a certificate in PEM",
+		"no content":                   "it is not one certificate in PEM, and nothing else",
+		"two certificates":             "it is not one certificate in PEM, and nothing else",
+		"another's certificate":        "its certificate is another one: " + certificateBob.Fingerprint(),
+		"more than 100,000 characters": "it has more than 100000 bytes",
+	} {
+		if _, err := parseFile([]byte(badTexts[name]), nil, instance); err == nil || err.Error() != want {
+			t.Errorf("%s: refused because %v, want %q", name, err, want)
+		}
+	}
+	t.Run("bits beyond the last byte", func(t *testing.T) {
+		sum := sha256.Sum256([]byte{1})
+		instance := hex.EncodeToString(sum[:])
+		for text, ok := range map[string]bool{"AQ==": true, "AR==": false} {
+			_, err := parseCertificate([]byte(string(begin)+text+"\n"+string(end)+"\n"), instance)
+			if (err == nil) != ok {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+	})
+	t.Run("no content has no fingerprint", func(t *testing.T) {
+		if _, err := parseCertificate([]byte(badTexts["no content"]), withoutCertificate); err == nil {
+			t.Error("accepted")
+		}
+	})
 	t.Run("another's control group", func(t *testing.T) {
 		text := append([]byte(header(bob)), certificateAlice.PEM()...)
-		if _, err := parseFile(text, []byte(header(instance)), instance); err == nil {
-			t.Error("accepted")
+		const want = "it does not start with the instance's control group"
+		if _, err := parseFile(text, []byte(header(instance)), instance); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %q", err, want)
 		}
 	})
 	t.Run("exactly 100,000 bytes", func(t *testing.T) {

@@ -79,7 +79,7 @@ func TestRealControlGroups(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	})
-	againWithoutPidfd(t)
+	againWithoutPidfd(t, "without SO_PEERPIDFD", unix.ENOPROTOOPT)
 }
 
 // insideContainer runs as PID 1.

@@ -26,7 +26,7 @@ import (
 )
 
 // The test program is also the processes that the tests look at, and can run
-// itself on a kernel that has no SO_PEERPIDFD.
+// itself on a kernel that refuses SO_PEERPIDFD, with that error's number.
 const (
 	envRole         = "CLIENTCERT_TEST_ROLE"
 	envWithoutPidfd = "CLIENTCERT_TEST_WITHOUT_PIDFD"
@@ -41,8 +41,12 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	if os.Getenv(envWithoutPidfd) != "" {
-		if err := forbidPeerPidfd(); err != nil {
+	if number := os.Getenv(envWithoutPidfd); number != "" {
+		answer, err := strconv.ParseUint(number, 10, 12)
+		if err == nil {
+			err = refusePeerPidfd(uint32(answer))
+		}
+		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -276,9 +280,9 @@ func havePeerPidfd() bool {
 	return err == nil
 }
 
-// forbidPeerPidfd makes the kernel answer this process and its children as one
-// before Linux 6.5 does.
-func forbidPeerPidfd() error {
+// refusePeerPidfd makes the kernel answer this process and its children with an
+// error.
+func refusePeerPidfd(answer uint32) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	name := uint32(unsafe.Offsetof(seccompData{}.args)) + 2*8
@@ -290,7 +294,7 @@ func forbidPeerPidfd() error {
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_GETSOCKOPT, Jf: 3},
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: name},
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SO_PEERPIDFD, Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOPROTOOPT)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | answer},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
@@ -312,14 +316,14 @@ type seccompData struct {
 	args [6]uint64
 }
 
-// againWithoutPidfd runs a test once more, as on a kernel before Linux 6.5.
-func againWithoutPidfd(t *testing.T) {
+// againWithoutPidfd runs a test once more, as on a kernel that answers so.
+func againWithoutPidfd(t *testing.T, kernel string, answer unix.Errno) {
 	if os.Getenv(envWithoutPidfd) != "" {
 		return
 	}
-	t.Run("without SO_PEERPIDFD", func(t *testing.T) {
+	t.Run(kernel, func(t *testing.T) {
 		command := exec.Command(executable(t), "-test.v", "-test.run=^"+strings.SplitN(t.Name(), "/", 2)[0]+"$")
-		command.Env = append(os.Environ(), envWithoutPidfd+"=1")
+		command.Env = append(os.Environ(), fmt.Sprintf("%s=%d", envWithoutPidfd, answer))
 		command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		out, err := command.CombinedOutput()
 		if err != nil {

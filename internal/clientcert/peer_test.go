@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -211,7 +212,40 @@ func TestPeer(t *testing.T) {
 			}
 		}
 	})
-	againWithoutPidfd(t)
+	againWithoutPidfd(t, "without SO_PEERPIDFD", unix.ENOPROTOOPT)
+}
+
+// TestPeerWithoutAPidfd: Linux 6.5 to 6.15 has none for a peer that was reaped,
+// whose number may be that of an older process by now.
+func TestPeerWithoutAPidfd(t *testing.T) {
+	for name, answer := range map[string]unix.Errno{"ESRCH": unix.ESRCH, "EINVAL": unix.EINVAL} {
+		againWithoutPidfd(t, name, answer)
+	}
+	if os.Getenv(envWithoutPidfd) == "" {
+		return
+	}
+	if havePeerPidfd() {
+		t.Skip("this architecture's socket calls cannot be filtered")
+	}
+	proc := newProc(t)
+	peer, stdin := connected(t)
+	source := Source{Proc: string(proc), TLSDir: export(t), Stdin: stdin, HostPID: peer.Process.Pid}
+	for group, want := range map[string]string{
+		unit(certificateAlice.Fingerprint()): "rejected",
+		unit(withoutCertificate):             "none",
+		"/user.slice/session-1.scope":        "none",
+	} {
+		proc.place(peer.Process.Pid, group)
+		if got := find(t, source); got != want {
+			t.Errorf("%s: got %s, want %s", group, got, want)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(string(proc), fmt.Sprint(peer.Process.Pid))); err != nil {
+		t.Fatal(err)
+	}
+	if got := find(t, source); got != "none" {
+		t.Errorf("nobody has the number: got %s, want none", got)
+	}
 }
 
 // TestStandardInputsWithoutAPeer gives every process that could be mistaken for
