@@ -21,6 +21,7 @@ type terminal struct {
 	control *os.File
 	command *exec.Cmd
 	seen    chan string
+	ended   chan struct{}
 	screen  string // all that was on it
 	read    int    // how much of it wait is done with
 }
@@ -43,24 +44,37 @@ func startOnTerminal(name string, arguments ...string) (*terminal, error) {
 	}
 	defer side.Close()
 
-	t := &terminal{control: control, command: exec.Command(name, arguments...), seen: make(chan string, 100)}
+	t := &terminal{control: control, command: exec.Command(name, arguments...), seen: make(chan string, 100), ended: make(chan struct{})}
 	t.command.Stdin, t.command.Stdout, t.command.Stderr = side, side, side
 	t.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := t.command.Start(); err != nil {
 		return nil, err
 	}
 	go func() {
-		defer close(t.seen)
-		buffer := make([]byte, 4096)
-		for {
-			n, err := control.Read(buffer)
-			if err != nil { // EIO: the program has ended
-				return
-			}
-			t.seen <- string(buffer[:n])
-		}
+		_ = t.command.Wait()
+		close(t.ended)
 	}()
+	go t.watch()
 	return t, nil
+}
+
+// watch reads the screen until the program has ended. Before, EIO only says
+// that nobody has the terminal open: login(1) hangs it up, and opens it again.
+func (t *terminal) watch() {
+	defer close(t.seen)
+	buffer := make([]byte, 4096)
+	for {
+		n, err := t.control.Read(buffer)
+		if err == nil {
+			t.seen <- string(buffer[:n])
+			continue
+		}
+		select {
+		case <-t.ended:
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 // wait returns the first of the texts that comes, or "" when none does.
@@ -93,6 +107,6 @@ func (t *terminal) write(line string) bool {
 
 func (t *terminal) close() {
 	_ = t.command.Process.Kill()
-	_ = t.command.Wait()
+	<-t.ended
 	t.control.Close()
 }
