@@ -29,6 +29,7 @@ func command(t *testing.T, stdin []byte, user uint32, args ...string) (output st
 	c := exec.Command(pamhost.Built(t, "pam-cockpit-cert"), args...)
 	c.Stdin = bytes.NewReader(stdin)
 	if user != 0 {
+		c.Path = pamhost.Anyones(t, "pam-cockpit-cert")
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
 	}
 	out, err := c.CombinedOutput()

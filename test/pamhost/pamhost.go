@@ -7,6 +7,7 @@ package pamhost
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -104,6 +105,26 @@ func Built(t testing.TB, name string) string {
 	path := filepath.Join(dir, "build", name)
 	if _, err := os.Stat(path); err != nil {
 		t.Skipf("%s is not built: run make check, which builds it", path)
+	}
+	return path
+}
+
+// Anyones returns a copy of a program that make puts below build, for any user
+// to run: a clone in root's home is out of their reach.
+func Anyones(t testing.TB, name string) string {
+	t.Helper()
+	program, err := os.ReadFile(Built(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "anyones")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, filepath.Base(name))
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(path, program, 0o755)); err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
