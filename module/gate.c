@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include "answer.h"
 #include "options.h"
+#include "relocations.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -241,6 +242,7 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
     struct options options = options_parse(pamh, argc, argv);
     int result = authenticate(pamh, &options);
 
+    relocations_forget();
     if (result == PAM_USER_UNKNOWN && (flags & PAM_SILENT) == 0)
         pam_error(pamh, "%s", UNKNOWN_MESSAGE);
     return result;

@@ -5,12 +5,13 @@
 // C, which libpam calls and which never starts Go in the login process, and
 // the worker, in Go, which the gate runs in a child of its own.
 //
-//	gate.c     pam_sm_authenticate and pam_sm_setcred
-//	options.c  the options of the rule
-//	worker.c   starts and ends the worker's process
-//	sandbox.c  what that process may not do
-//	worker.go  the worker: decides one login
-//	answer.*   what the worker tells the gate
+//	gate.c         pam_sm_authenticate and pam_sm_setcred
+//	options.c      the options of the rule
+//	relocations.c  gives memory back
+//	worker.c       starts and ends the worker's process
+//	sandbox.c      what that process may not do
+//	worker.go      the worker: decides one login
+//	answer.*       what the worker tells the gate
 package main
 
 // #cgo LDFLAGS: -lpam

@@ -200,10 +200,11 @@ func BenchmarkAgainstTheCModule(b *testing.B) {
 		})
 	})
 
-	memory := map[string]map[string]float64{}
+	memory, threads := map[string]map[string]float64{}, map[string]string{}
 	for _, service := range all {
 		memory[service] = map[string]float64{}
 		report := s.host("-s", service, "-k")
+		threads[service] = report["threads"][0]
 		for _, key := range []string{"rss_kib", "pss_kib"} {
 			value, err := strconv.ParseFloat(report[key][0], 64)
 			if err != nil {
@@ -217,7 +218,7 @@ func BenchmarkAgainstTheCModule(b *testing.B) {
 		for _, key := range []string{"rss_kib", "pss_kib"} {
 			fmt.Printf("  %s %5.0f (%.2fx)", key, memory[service][key], memory[service][key]/memory[peer][key])
 		}
-		fmt.Println()
+		fmt.Printf("  threads %s\n", threads[service])
 	}
 }
 

@@ -4,6 +4,8 @@
 package gate
 
 import (
+	"fmt"
+	"maps"
 	"os/exec"
 	"strings"
 	"testing"
@@ -49,6 +51,74 @@ func TestHostsOfEveryKind(t *testing.T) {
 				t.Errorf("still running: %v", left)
 			}
 		})
+	}
+}
+
+// TestHostsWithoutDescriptors: what the host has closed is not there for the
+// module to use, and its own descriptors may get those numbers.
+func TestHostsWithoutDescriptors(t *testing.T) {
+	dir := service(t)
+	for _, closed := range []string{"<&-", "2>&-", "<&- 2>&-"} {
+		report := pamhost.Host{
+			Program: "sh",
+			Args:    []string{"-c", `exec "$0" "$@" ` + closed, pamhost.Built(t, "test/pamhost"), "-d", dir, "-n", "100"},
+		}.Run(t)
+		if got := report.Get("result"); got != pamhost.PermDenied {
+			t.Errorf("%s: PAM result %s, want %s", closed, got, pamhost.PermDenied)
+		}
+		if n := report.Get("different_count"); n != "0" {
+			t.Errorf("%s: %s logins ended otherwise", closed, n)
+		}
+		if changes := report.Changes(); changes != "" {
+			t.Errorf("%s: the login process changed:\n%s", closed, changes)
+		}
+	}
+}
+
+// limited runs pamhost under a limit of ulimit's.
+func limited(t *testing.T, dir, limit string) pamhost.Report {
+	t.Helper()
+	report := pamhost.Host{
+		Program: "sh",
+		Args:    []string{"-c", "ulimit " + limit + ` && exec "$0" "$@"`, pamhost.Built(t, "test/pamhost"), "-d", dir},
+	}.Run(t)
+	if changes := report.Changes(); changes != "" {
+		t.Errorf("ulimit %s: the login process changed:\n%s", limit, changes)
+	}
+	return report
+}
+
+func TestHostsWithTightLimits(t *testing.T) {
+	dir := service(t)
+	for _, limit := range []string{"-n 16", "-f 0", "-c 0", "-s 128", "-l 0"} {
+		if got := limited(t, dir, limit).Get("result"); got != pamhost.PermDenied {
+			t.Errorf("ulimit %s: PAM result %s, want %s", limit, got, pamhost.PermDenied)
+		}
+	}
+}
+
+// TestHostsOutOfDescriptors takes them away until libpam cannot even load the
+// module. With few more there is no pipe to the worker, or no file for it to read.
+func TestHostsOutOfDescriptors(t *testing.T) {
+	const notLoaded = "28" // PAM_MODULE_UNKNOWN
+	dir := service(t)
+	syslog := private.ListenSyslog(t)
+	seen := map[string]bool{}
+	for n := 16; !seen[notLoaded] && n > 3; n-- {
+		seen[limited(t, dir, fmt.Sprint("-n ", n)).Get("result")] = true
+	}
+	want := map[string]bool{pamhost.PermDenied: true, pamhost.ServiceErr: true, notLoaded: true}
+	if !maps.Equal(seen, want) {
+		t.Errorf("PAM results %v, want %v", seen, want)
+	}
+	syslog.Wait(t, `pam_cockpit_cert\(cockpit:auth\): cannot .*: [Tt]oo many open files$`)
+}
+
+// TestMemoryIsGivenBack: a login process lives as long as its session.
+func TestMemoryIsGivenBack(t *testing.T) {
+	report := pamhost.Host{Args: []string{"-d", service(t), "-k"}}.Run(t)
+	if got := report.Get("head_kib"); got != "0" {
+		t.Errorf("%q KiB of what only the loader reads are still there", got)
 	}
 }
 

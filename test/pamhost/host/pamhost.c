@@ -159,8 +159,14 @@ static void print_memory(void)
 {
     char line[256];
     long value;
-    FILE *in = fopen("/proc/self/smaps_rollup", "re");
+    FILE *in = fopen("/proc/self/status", "re");
 
+    while (in != NULL && fgets(line, sizeof line, in) != NULL)
+        if (sscanf(line, "Threads: %ld", &value) == 1)
+            printf("threads=%ld\n", value);
+    if (in != NULL)
+        fclose(in);
+    in = fopen("/proc/self/smaps_rollup", "re");
     if (in == NULL)
         return;
     while (fgets(line, sizeof line, in) != NULL) {
@@ -170,6 +176,27 @@ static void print_memory(void)
             printf("pss_kib=%ld\n", value);
         if (sscanf(line, "Private_Dirty: %ld", &value) == 1)
             printf("private_dirty_kib=%ld\n", value);
+    }
+    fclose(in);
+}
+
+/* The module's first pages in memory: what only the dynamic loader reads. */
+static void print_head(void)
+{
+    char line[1024];
+    bool head = false;
+    long value;
+    FILE *in = fopen("/proc/self/smaps", "re");
+
+    if (in == NULL)
+        return;
+    while (fgets(line, sizeof line, in) != NULL) {
+        if (strstr(line, "pam_cockpit_cert.so") != NULL)
+            head = strstr(line, " 00000000 ") != NULL;
+        if (head && sscanf(line, "Rss: %ld", &value) == 1) {
+            printf("head_kib=%ld\n", value);
+            break;
+        }
     }
     fclose(in);
 }
@@ -251,8 +278,10 @@ static void authenticate(struct outcome *o, bool report)
         snprintf(o->user, sizeof o->user, "%s", (const char *)item);
     for (const char *c = calls; report && *c != '\0'; c++)
         printf("%c=%d\n", *c, call(pamh, *c));
-    if (report && keep)
+    if (report && keep) {
         print_memory();
+        print_head();
+    }
     pam_end(pamh, o->result);
 }
 
