@@ -110,7 +110,7 @@ func TestLoginWithDirectory(t *testing.T) {
 				s.Start(head + d.Domain("lab.test", ""))
 			},
 			login:  login{certificate: dora},
-			expect: expect{result: pamhost.UserUnknown, log: "dora"},
+			expect: expect{result: pamhost.UserUnknown, log: "SSSD names the user 'dora', whom this system does not know: is sss in the passwd line"},
 		},
 		"the directory is down, and the user was seen before": {
 			start:  logInBefore(dora),

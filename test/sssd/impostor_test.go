@@ -103,7 +103,7 @@ func TestAnswersThatSSSDNeverGives(t *testing.T) {
 		},
 		"a name that nobody has here": {
 			answers: name("nobody-has-this-name"),
-			expect:  expect{result: pamhost.UserUnknown, log: "nobody-has-this-name"},
+			expect:  expect{result: pamhost.UserUnknown, log: "SSSD names the user 'nobody-has-this-name', whom this system does not know"},
 		},
 		"an offline domain": {
 			answers: fake.Answers{

@@ -6,6 +6,7 @@ package sssd
 import (
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,6 +31,8 @@ type login struct {
 	certificate pki.Certificate
 	release     cockpit.Release
 	options     string // of the rule
+	arguments   []string
+	environment []string
 }
 
 // run logs in through the module alone, and returns what PAM said, and syslog.
@@ -44,14 +47,16 @@ func (l login) run(t *testing.T) (pamhost.Report, *private.Syslog) {
 	instance := cockpit.NewInstance(t, l.certificate.Fingerprint())
 	dir := t.TempDir()
 	pamhost.Service(t, dir, "cockpit", "auth required "+module+" "+l.options+"\n")
-	return pamhost.Host{Args: []string{"-d", dir}, Prepare: instance.Enter}.Run(t), syslog
+	return pamhost.Host{
+		Args: append([]string{"-d", dir}, l.arguments...), Env: l.environment, Prepare: instance.Enter,
+	}.Run(t), syslog
 }
 
 // expect is what a login comes to.
 type expect struct {
 	result string
 	user   string
-	log    string        // a line of syslog, a regular expression
+	log    string        // a line of syslog, a regular expression; a success has one of its own
 	within time.Duration // 8 s if it is zero
 	after  time.Duration
 }
@@ -77,9 +82,10 @@ func (e expect) check(t *testing.T, report pamhost.Report, syslog *private.Syslo
 	if took := time.Duration(ms * float64(time.Millisecond)); took > e.within || took < e.after {
 		t.Errorf("took %v, want %v to %v", took, e.after, e.within)
 	}
-	if e.log != "" {
-		syslog.Wait(t, `^<\d+>.* pamhost\[\d+\]: pam_cockpit_cert\(cockpit:auth\): .*`+e.log)
+	if e.log == "" {
+		e.log = `certificate [0-9a-f]{64} is user ` + regexp.QuoteMeta(e.user) + "'s$"
 	}
+	syslog.Wait(t, `^<\d+>.* pamhost\[\d+\]: pam_cockpit_cert\(cockpit:auth\): .*`+e.log)
 	for _, line := range syslog.Lines() {
 		if strings.Contains(line, "CERTIFICATE") {
 			t.Errorf("a certificate was logged: %s", line)
@@ -114,6 +120,14 @@ func TestLogin(t *testing.T) {
 		"as Cockpit 250 to 256 export it": {
 			login:  login{certificate: alice, release: cockpit.From250},
 			expect: expect{result: pamhost.Success, user: "alice", log: "is user alice's"},
+		},
+		"the user name is empty": {
+			login:  login{certificate: alice, arguments: []string{"-u", ""}},
+			expect: expect{result: pamhost.Success, user: "alice"},
+		},
+		"unmapped, with the user name empty": {
+			login:  login{certificate: ca.Issue("mallory"), arguments: []string{"-u", ""}},
+			expect: expect{result: pamhost.UserUnknown, log: "SSSD knows no user by this certificate"},
 		},
 		"with debug": {
 			login:  login{certificate: alice, options: "debug"},

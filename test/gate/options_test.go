@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package gate
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"pam_cockpit_cert/test/pamhost"
+	"pam_cockpit_cert/test/private"
+)
+
+// TestTimeoutOption: the last one counts; without a number of seconds that can
+// be meant, a worker that hangs is waited for 15 seconds.
+func TestTimeoutOption(t *testing.T) {
+	private.Need(t)
+	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
+	dir := t.TempDir()
+	run := func(fault, options string) (seconds float64, syslog *private.Syslog) {
+		t.Helper()
+		setFault(t, fault)
+		syslog = private.ListenSyslog(t)
+		pamhost.Service(t, dir, "cockpit", "auth required "+faulty+" "+options+"\n")
+		report := pamhost.Host{Args: []string{"-d", dir}}.Run(t)
+		if got := report.Get("result"); got != pamhost.ServiceErr {
+			t.Errorf("%s: PAM result %s, want %s", options, got, pamhost.ServiceErr)
+		}
+		ms, err := strconv.ParseFloat(report.Get("ms"), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ms / 1000, syslog
+	}
+	for options, want := range map[string]float64{"timeout=3 timeout=1": 1, "timeout=0": 15} {
+		seconds, syslog := run("hang", options)
+		if seconds < want || seconds > want+5 {
+			t.Errorf("%s: answered after %.3f s, want %.0f", options, seconds, want)
+		}
+		syslog.Wait(t, fmt.Sprintf("no answer within %.0f seconds", want))
+	}
+	for _, value := range []string{"0", "-1", "601", "18446744073709551617", "2s", "+2", "0x10", ""} {
+		_, syslog := run("return silently", "timeout="+value)
+		syslog.Wait(t, `^<83>.* pam_cockpit_cert\(cockpit:auth\): timeout=`+regexp.QuoteMeta(value)+
+			" is not a number of seconds from 1 to 600: using 15; mend the rule in pam.d$")
+	}
+}
+
+// TestOptionsThatAreUnknown are logged, and change nothing.
+func TestOptionsThatAreUnknown(t *testing.T) {
+	private.Need(t)
+	setFault(t, "")
+	dir := t.TempDir()
+	module := pamhost.Built(t, "pam_cockpit_cert.so")
+	for _, option := range []string{"Debug", "debug=1", "allow_unvalidated=yes", "timeout", "%s%n", "try_first_pass"} {
+		syslog := private.ListenSyslog(t)
+		pamhost.Service(t, dir, "cockpit", "auth required "+module+" "+option+"\n")
+		report := pamhost.Host{Args: []string{"-d", dir}}.Run(t)
+		if got := report.Get("result"); got != pamhost.PermDenied { // ignore, which alone denies
+			t.Errorf("%s: PAM result %s, want %s", option, got, pamhost.PermDenied)
+		}
+		syslog.Wait(t, `^<83>.* pam_cockpit_cert\(cockpit:auth\): unknown option `+option+` ignored; see pam_cockpit_cert\(8\)$`)
+		if lines := syslog.Lines(); len(lines) != 1 {
+			t.Errorf("%s: more is logged: %v", option, lines)
+		}
+	}
+}
