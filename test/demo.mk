@@ -11,5 +11,6 @@ demo:
 	@$(MAKE) -s $(MODULE) $(BUILD)/test/pamhost $(BUILD)/test/demo
 	@$(BUILD)/test/demo
 
+TEST_PROGRAMS += $(BUILD)/test/demo
 $(BUILD)/test/demo: $(shell find test/demo test/sssd test/cockpit test/pamhost test/pki test/private internal -name '*.go') go.mod
 	@$(GOBUILD) -o $@ ./test/demo
