@@ -32,8 +32,13 @@ func TestGateUnderSanitizers(t *testing.T) {
 	build := func(arguments ...string) {
 		t.Helper()
 		if out, err := exec.Command(cc, append(sanitize, arguments...)...).CombinedOutput(); err != nil {
-			t.Skipf("%s cannot build with sanitizers and libpam's headers here: %v\n%s", cc, err, out)
+			t.Fatalf("%s: %v\n%s", cc, err, out)
 		}
+	}
+	trial := exec.Command(cc, append(sanitize, "-include", "security/pam_modules.h", "-shared", "-x", "c", "/dev/null", "-lpam",
+		"-o", filepath.Join(dir, "trial"))...)
+	if out, err := trial.CombinedOutput(); err != nil {
+		t.Skipf("%s has no sanitizers here, or libpam's headers are missing: %v\n%s", cc, err, out)
 	}
 	build("-shared", "-fPIC", "-Istub", "-I../../module", "-o", module,
 		"-DEXPORTED=\""+exported+"\"", "-DANSWERS=\""+answers+"\"", "stub/worker.c",
