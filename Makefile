@@ -33,7 +33,9 @@ ifeq ($(origin GO),undefined)
 GO          = $(eval GO := $$(shell test/go))$(GO)
 endif
 BUILD      := build
-GOBUILD     = CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false
+# An interrupted go build leaves its temporary files, which are to be in here;
+# the name hides them from ./... patterns.
+GOBUILD     = mkdir -p $(BUILD)/_tmp && TMPDIR=$(abspath $(BUILD))/_tmp CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false
 
 # Fragments append to these: programs to build, what `make check` and
 # `make check-systems` run beyond the Go tests, and Debian packages to install.
