@@ -6,6 +6,7 @@ package gate
 import (
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -192,4 +193,38 @@ func TestSetcredIsLeftToTheOthers(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestInertCalls are answered by the gate alone: it starts no worker, which
+// would be more than a reason in the log.
+func TestInertCalls(t *testing.T) {
+	dir := service(t)
+	module := pamhost.Built(t, "pam_cockpit_cert.so")
+	pamhost.Service(t, dir, "cockpit", "auth [default=die ignore=ignore] "+module+" debug\nauth sufficient pam_debug.so\n")
+	for name, test := range map[string]struct {
+		exported  bool
+		arguments []string
+		log       string
+	}{
+		"the user is set":              {true, []string{"-u", "bob"}, "the user name is already set: no certificate is used"},
+		"Cockpit has exported nothing": {false, nil, "no /run/cockpit/tls: Cockpit has not exported any certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setFault(t, "")
+			if !test.exported {
+				if err := os.RemoveAll("/run/cockpit"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			syslog := private.ListenSyslog(t)
+			report := pamhost.Host{Args: append([]string{"-d", dir}, test.arguments...)}.Run(t)
+			if got := report.Get("result"); got != pamhost.Success {
+				t.Errorf("PAM result %s, want %s", got, pamhost.Success)
+			}
+			syslog.Wait(t, `pam_cockpit_cert\(cockpit:auth\): `+test.log+"$")
+			if lines := syslog.Lines(); len(lines) != 1 {
+				t.Errorf("more is logged: %v", lines)
+			}
+		})
+	}
 }
