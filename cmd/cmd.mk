@@ -12,7 +12,14 @@ COMMAND_LDFLAGS = -buildid= -linkmode=external $(GO_LDFLAGS) -X main.version=$(V
 .PHONY: command
 command: $(COMMAND)
 
-$(COMMAND): $(shell find cmd/pam-cockpit-cert internal -name '*.go') go.mod VERSION
+# It knows its version and where cockpit-cert-session goes: built again when
+# make install is told another place than make was.
+$(BUILD)/command.flags: always
+	@mkdir -p $(@D)
+	@echo '$(COMMAND_LDFLAGS)' | cmp -s - $@ || echo '$(COMMAND_LDFLAGS)' >$@
+.PHONY: always
+
+$(COMMAND): $(shell find cmd/pam-cockpit-cert internal -name '*.go') go.mod VERSION $(BUILD)/command.flags
 	$(GOBUILD) -buildmode=pie -ldflags='$(COMMAND_LDFLAGS) -extldflags "-Wl,-z,relro -Wl,-z,now"' -o $@ ./cmd/pam-cockpit-cert
 
 # Failing system calls, access control lists, libpam's own verdicts.
