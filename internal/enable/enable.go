@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -74,7 +75,7 @@ func On(root string, wanted []cockpitconf.Change) (Report, error) {
 		}
 		var changes []cockpitconf.Change
 		for _, want := range wanted {
-			if value, _ := file.Get(want.Section, want.Key); want.Key == Authentication && cockpitconf.Bool(value) {
+			if satisfied(file, want) {
 				continue
 			}
 			edited, change := file.Set(want.Section, want.Key, want.Value)
@@ -92,29 +93,50 @@ func On(root string, wanted []cockpitconf.Change) (Report, error) {
 	return report, err
 }
 
-// said is a change in words.
-func said(change cockpitconf.Change) string {
+// satisfied reports whether a setting does already what is wanted, in whichever
+// words: an administrator may give our command options.
+func satisfied(file *cockpitconf.File, want cockpitconf.Change) bool {
+	value, _ := file.Get(want.Section, want.Key)
+	if want.Key == Authentication {
+		return cockpitconf.Bool(value)
+	}
+	program, _ := Program(value)
+	return program == want.Value
+}
+
+// Program is the program that a command runs, and its options.
+func Program(command string) (program, options string) {
+	program, options, _ = strings.Cut(strings.TrimSpace(command), " ")
+	return program, strings.TrimSpace(options)
+}
+
+// said is a change in words, and undoneAs its undoing.
+func said(change cockpitconf.Change) string     { return words(change, "it was %q") }
+func undoneAs(change cockpitconf.Change) string { return words(change, "it is %q again") }
+
+func words(change cockpitconf.Change, old string) string {
 	text := fmt.Sprintf("[%s] %s = %s", change.Section, change.Key, change.Value)
 	if change.Old != nil {
-		text += fmt.Sprintf(" (it was %q)", *change.Old)
+		text += " (" + fmt.Sprintf(old, *change.Old) + ")"
 	}
 	return text
 }
 
 // Off undoes what On did, and leaves what somebody changed since.
 func Off(root string) (Report, error) {
-	path, err := resolve(root, ConfigFile)
-	if err != nil {
+	path, err := where(root, ConfigFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Report{}, err
 	}
 	report := Report{File: path}
-	done, err := recall(root)
-	if err != nil {
-		return report, err
+	if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+		return report, forget(root)
 	}
-	report.Changed, err = replace.Edit(path, func(old []byte) ([]byte, error) {
-		if old == nil {
-			return nil, nil
+	// The memory changes with the file, or On could run between the two.
+	report.Changed, err = replace.EditThen(path, func(old []byte) ([]byte, error) {
+		done, err := recall(root)
+		if err != nil || old == nil {
+			return nil, err
 		}
 		file, err := cockpitconf.Parse(old)
 		if err != nil {
@@ -123,7 +145,7 @@ func Off(root string) (Report, error) {
 		for _, change := range slices.Backward(done.Changes) {
 			edited, undone := file.Undo(change)
 			if undone {
-				report.Done = append(report.Done, said(cockpitconf.Change{Section: change.Section, Key: change.Key, Value: change.Value}))
+				report.Done = append(report.Done, undoneAs(change))
 			}
 			file = edited
 		}
@@ -132,11 +154,8 @@ func Off(root string) (Report, error) {
 			return text, nil
 		}
 		return nil, nil
-	})
-	if err != nil {
-		return report, err
-	}
-	return report, forget(root)
+	}, func() error { return forget(root) })
+	return report, err
 }
 
 // left says what still turns certificates on.
@@ -145,7 +164,8 @@ func left(file *cockpitconf.File) []string {
 	if value, line := file.Get(WebService, Authentication); cockpitconf.Bool(value) {
 		left = append(left, fmt.Sprintf("line %d: [%s] %s = %s", line, WebService, Authentication, value))
 	}
-	if value, line := file.Get(TLSCert, Command); filepath.Base(value) == "cockpit-cert-session" {
+	value, line := file.Get(TLSCert, Command)
+	if program, _ := Program(value); filepath.Base(program) == "cockpit-cert-session" {
 		left = append(left, fmt.Sprintf("line %d: [%s] %s = %s", line, TLSCert, Command, value))
 	}
 	return left
@@ -164,12 +184,18 @@ func Read(root string) (*cockpitconf.File, error) {
 	return file, nil
 }
 
-// resolve returns a file's real path, with its folder made if there is none.
-func resolve(root, name string) (string, error) {
+// where returns a file's real path; with fs.ErrNotExist, the path that it would have.
+func where(root, name string) (string, error) {
 	path, err := inroot.Resolve(root, name)
 	if strings.HasPrefix(path, filepath.Join(root, "/nix/store")+"/") {
 		return "", fmt.Errorf("%s is made by NixOS: set services.pam-cockpit-cert.enable in configuration.nix instead", filepath.Join(root, name))
 	}
+	return path, err
+}
+
+// resolve is where, with the file's folder made if there is none.
+func resolve(root, name string) (string, error) {
+	path, err := where(root, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = os.MkdirAll(filepath.Dir(path), 0o755)
 	}
@@ -191,8 +217,9 @@ func recall(root string) (record, error) {
 	return done, nil
 }
 
-// remember adds changes to what is remembered, in place of what was remembered
-// about the same settings and did not last.
+// remember adds changes to those of before. Undone backwards, one that somebody
+// took back since is passed over, and one of a command that has moved since
+// leads to what was before both.
 func remember(root string, old []byte, changes []cockpitconf.Change) error {
 	done, err := recall(root)
 	if err != nil {
@@ -200,7 +227,7 @@ func remember(root string, old []byte, changes []cockpitconf.Change) error {
 	}
 	done.Created = old == nil || done.Created
 	done.Changes = slices.DeleteFunc(done.Changes, func(before cockpitconf.Change) bool {
-		return slices.ContainsFunc(changes, func(c cockpitconf.Change) bool { return c.Section == before.Section && c.Key == before.Key })
+		return slices.ContainsFunc(changes, func(c cockpitconf.Change) bool { return reflect.DeepEqual(c, before) })
 	})
 	done.Changes = append(done.Changes, changes...)
 	text, err := json.MarshalIndent(done, "", "  ")

@@ -37,6 +37,12 @@ const MaxSize = 1 << 20
 // own, or says which step failed; then the file is as it was, but for errors
 // of type *UnsureError.
 func Edit(path string, edit func(old []byte) ([]byte, error)) (changed bool, err error) {
+	return EditThen(path, edit, func() error { return nil })
+}
+
+// EditThen is Edit, and calls a function when that is done, while others that
+// edit still wait: for what has to change with the file.
+func EditThen(path string, edit func(old []byte) ([]byte, error), then func() error) (changed bool, err error) {
 	defer holdSignals()()
 	dir, err := lock(filepath.Dir(path))
 	if err != nil {
@@ -55,7 +61,7 @@ func Edit(path string, edit func(old []byte) ([]byte, error)) (changed bool, err
 	}
 	switch {
 	case text == nil && old == nil, text != nil && old != nil && bytes.Equal(text, old):
-		return false, nil
+		return false, then()
 	case text == nil:
 		err = os.Remove(path)
 	default:
@@ -67,7 +73,7 @@ func Edit(path string, edit func(old []byte) ([]byte, error)) (changed bool, err
 	if err := dir.Sync(); err != nil {
 		return true, &UnsureError{path, err}
 	}
-	return true, nil
+	return true, then()
 }
 
 // UnsureError says that the new file is in place, and that a crash of the
