@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -39,22 +40,39 @@ func copyAttributes(path string, old fs.FileInfo, to *os.File) error {
 }
 
 func copyExtended(path string, to *os.File) error {
-	list, err := sized(func(buffer []byte) (int, error) { return unix.Llistxattr(path, buffer) })
+	names, err := list(func(buffer []byte) (int, error) { return unix.Llistxattr(path, buffer) })
 	if errors.Is(err, unix.ENOTSUP) {
 		return nil
 	}
 	if err != nil {
 		return &fs.PathError{Op: "listxattr", Path: path, Err: err}
 	}
-	for _, name := range strings.Split(strings.TrimSuffix(string(list), "\x00"), "\x00") {
-		if name == "" {
-			continue
-		}
+	for _, name := range names {
 		if err := copyOne(path, name, to); err != nil {
 			return &fs.PathError{Op: "copying the extended attribute " + name, Path: path, Err: err}
 		}
 	}
+	// A folder's default access control list is its files' from birth on.
+	has, err := list(func(buffer []byte) (int, error) { return unix.Flistxattr(int(to.Fd()), buffer) })
+	if err != nil {
+		return &fs.PathError{Op: "listxattr", Path: to.Name(), Err: err}
+	}
+	for _, name := range has {
+		// A label is the kernel's to give, and nobody's to take away.
+		if slices.Contains(names, name) || strings.HasPrefix(name, "security.") {
+			continue
+		}
+		if err := unix.Fremovexattr(int(to.Fd()), name); err != nil {
+			return &fs.PathError{Op: "removing the extended attribute " + name, Path: to.Name(), Err: err}
+		}
+	}
 	return nil
+}
+
+// list returns the names that one of the listxattr(2) calls has.
+func list(get func(buffer []byte) (int, error)) ([]string, error) {
+	names, err := sized(get)
+	return slices.DeleteFunc(strings.Split(string(names), "\x00"), func(name string) bool { return name == "" }), err
 }
 
 func copyOne(path, name string, to *os.File) error {

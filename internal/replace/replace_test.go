@@ -208,3 +208,71 @@ func TestAccessControlListsAreKept(t *testing.T) {
 	}
 	alone(t, path, "new\n")
 }
+
+// Labels are attributes like others where no security module interprets them.
+func TestLabelsAreKept(t *testing.T) {
+	path := folder(t)
+	const label = "system_u:object_r:etc_t:s0\x00"
+	if err := unix.Setxattr(path, "security.selinux", []byte(label), 0); err != nil {
+		t.Skipf("needs root, and a file system with labels: %v", err)
+	}
+	if _, err := Edit(path, to("new\n")); err != nil {
+		t.Fatal(err)
+	}
+	value := make([]byte, 100)
+	n, err := unix.Getxattr(path, "security.selinux", value)
+	if err != nil || string(value[:n]) != label {
+		t.Errorf("the label is %q: %v", value[:max(n, 0)], err)
+	}
+	alone(t, path, "new\n")
+}
+
+// What the folder above gives its files is not what this one has.
+func TestADefaultAccessControlListOfTheFolderAboveLetsNobodyIn(t *testing.T) {
+	path := folder(t)
+	above := filepath.Dir(filepath.Dir(path))
+	if out, err := exec.Command("setfacl", "-d", "-m", "u:1234:rw", above).CombinedOutput(); err != nil {
+		t.Skipf("needs setfacl, and a file system with lists: %v: %s", err, out)
+	}
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Edit(path, to("new\n")); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("getfacl", "-cn", path).Output()
+	if err != nil || bytes.Contains(out, []byte("1234")) {
+		t.Errorf("the list is\n%s%v", out, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o640 {
+		t.Errorf("the mode is %v: %v", info.Mode(), err)
+	}
+}
+
+func TestWhatHasToChangeWithTheFileDoesSoBeforeOthers(t *testing.T) {
+	path := folder(t)
+	others := make(chan error, 1)
+	for _, text := range []string{"new\n", "new\n"} { // changed, and unchanged
+		_, err := EditThen(path, to(text), func() error {
+			go func() { _, err := Edit(path, to("others\n")); others <- err }()
+			select {
+			case err := <-others:
+				t.Errorf("another edit did not wait: %v", err)
+			case <-time.After(50 * time.Millisecond):
+			}
+			return errors.New("after")
+		})
+		if err == nil || err.Error() != "after" {
+			t.Errorf("got %v", err)
+		}
+		if err := <-others; err != nil {
+			t.Error(err)
+		}
+		alone(t, path, "others\n")
+		write(t, path, "new\n")
+	}
+	called := false
+	if _, err := EditThen(path, func([]byte) ([]byte, error) { return nil, errors.New("no") }, func() error { called = true; return nil }); err == nil || called {
+		t.Errorf("called: %v, %v", called, err)
+	}
+}
