@@ -96,7 +96,7 @@ func (s *settings) certificate(c *cobra.Command, instance string, args []string)
 }
 
 func (u *ui) checked(report certcheck.Report) {
-	line := func(name, format string, args ...any) { u.sayf("%-12s %s", name, fmt.Sprintf(format, args...)) }
+	line := func(name, format string, args ...any) { u.sayf("%-12s "+format, append([]any{name}, args...)...) }
 	if report.Subject != "" || report.Issuer != "" {
 		line("subject", "%s", report.Subject)
 		line("issuer", "%s", report.Issuer)

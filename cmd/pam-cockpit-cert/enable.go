@@ -51,7 +51,7 @@ Cockpit would not by itself. Then say what else is missing.`,
 			}{report, missing}
 			return s.ui.print(value, func() {
 				if report.Changed {
-					s.ui.changes(report, "set")
+					s.changes(report, "set")
 				} else {
 					s.ui.sayf("certificates are on in %s: nothing to do", report.File)
 				}
@@ -76,7 +76,7 @@ func disableCommand(s *settings) *cobra.Command {
 			}
 			err = s.ui.print(report, func() {
 				if report.Changed {
-					s.ui.changes(report, "took out")
+					s.changes(report, "took out")
 				} else {
 					s.ui.sayf("nothing that enable changed is in %s", report.File)
 				}
@@ -92,10 +92,12 @@ func disableCommand(s *settings) *cobra.Command {
 	}
 }
 
-func (u *ui) changes(report enable.Report, verb string) {
-	u.sayf("%s:", report.File)
+func (s *settings) changes(report enable.Report, verb string) {
+	s.ui.sayf("%s:", report.File)
 	for _, line := range report.Done {
-		u.sayf("  %s %s", verb, line)
+		s.ui.sayf("  %s %s", verb, line)
 	}
-	u.sayf("%s", restart)
+	if s.root == "/" {
+		s.ui.sayf("%s", restart)
+	}
 }

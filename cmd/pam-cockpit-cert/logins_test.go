@@ -41,7 +41,7 @@ func TestEveryLoginSeesAWholeFile(t *testing.T) {
 		editors.Add(1)
 		go func() {
 			defer editors.Done()
-			quiet := &ui{out: io.Discard, err: io.Discard}
+			quiet := &ui{out: &output{Writer: io.Discard}, err: io.Discard}
 			for verb := "install"; ; edits[i].Add(1) {
 				select {
 				case <-stop:

@@ -8,8 +8,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -25,22 +27,26 @@ func run(args []string) int {
 	ui := newUI(os.Stdout, os.Stderr)
 	root := command(ui)
 	root.SetArgs(args)
-	root.SetOut(os.Stdout)
+	root.SetOut(ui.out)
 	root.SetErr(os.Stderr)
 	called, err := root.ExecuteContextC(context.Background())
+	status := 1
 	var usage *usageError
 	switch {
 	case err == nil:
-		return 0
+		status = 0
 	case errors.Is(err, errNotWell):
-		return 1
 	case errors.As(err, &usage):
 		ui.usage(called, err)
-		return 2
+		status = 2
 	default:
 		ui.failure(err)
-		return 1
 	}
+	if ui.out.err != nil {
+		ui.warnf("%v", ui.out.err)
+		return max(status, 1)
+	}
+	return status
 }
 
 // errNotWell is for what was said already.
@@ -76,16 +82,21 @@ system needs.`,
 	root.PersistentFlags().StringVar(&s.root, "root", "/", "work on the system below `DIR`: an image, or a container's host")
 	root.PersistentFlags().BoolVar(&ui.json, "json", false, "print JSON, for programs")
 	_ = root.MarkPersistentFlagDirname("root")
-	root.AddCommand(statusCommand(s), checkCommand(s), enableCommand(s), disableCommand(s), pamCommand(s))
+	root.AddCommand(statusCommand(s), checkCommand(s), enableCommand(s), disableCommand(s), pamCommand(s), completionCommand())
+	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }
 
-// noArgs is cobra's, as a wrong call.
+// noArgs is cobra's, as a wrong call, and with what may have been meant.
 func noArgs(c *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(c, args); err != nil {
-		return &usageError{err}
+	err := cobra.NoArgs(c, args)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if c.SuggestionsMinimumDistance = 2; len(c.SuggestionsFor(args[0])) > 0 {
+		err = fmt.Errorf("%w; is it %s?", err, strings.Join(c.SuggestionsFor(args[0]), " or "))
+	}
+	return &usageError{err}
 }
 
 func (s *settings) check() error {
@@ -93,6 +104,16 @@ func (s *settings) check() error {
 		return &usageError{errors.New("--root is empty")}
 	}
 	root, err := filepath.Abs(s.root)
+	if err != nil {
+		return err
+	}
 	s.root = root
-	return err
+	info, err := os.Stat(root)
+	if err != nil {
+		return fmt.Errorf("--root: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("--root: %s is not a folder", root)
+	}
+	return nil
 }

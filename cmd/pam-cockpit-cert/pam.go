@@ -16,6 +16,8 @@ func pamCommand(s *settings) *cobra.Command {
 		Short: "Put the module's rule into a PAM service, or take it out",
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+		// What people type that remember what it is for.
+		SuggestFor: []string{"install", "remove", "uninstall"},
 	}
 	pam.PersistentFlags().StringVar(&service, "service", "cockpit", "the PAM `SERVICE`")
 	pam.AddCommand(pamInstall(s, &service), pamRemove(s, &service))

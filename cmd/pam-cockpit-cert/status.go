@@ -71,9 +71,9 @@ func pad(word string, width int) string {
 }
 
 // coloured wraps text in a colour of ECMA-48, if colour is wanted.
-func (u *ui) coloured(colour, text string) string {
+func (u *ui) coloured(colour, text string) styled {
 	if !u.colour || colour == "" {
-		return text
+		return styled(text)
 	}
-	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+	return styled("\x1b[" + colour + "m" + text + "\x1b[0m")
 }

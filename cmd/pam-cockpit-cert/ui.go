@@ -5,9 +5,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -22,14 +27,32 @@ import (
 //     if NO_COLOR is set; see no-color.org.
 //   - With --json, standard output has one JSON value and nothing else, errors
 //     included.
+//   - What others wrote, such as a certificate's subject, is printed so that it
+//     does nothing to a terminal.
+//   - What could not be printed is a failure.
 type ui struct {
-	out, err io.Writer
-	json     bool
-	colour   bool
+	out    *output
+	err    io.Writer
+	json   bool
+	colour bool
+}
+
+// output remembers the first error of a writer.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	n, err := o.Writer.Write(text)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 func newUI(out, err *os.File) *ui {
-	return &ui{out: out, err: err, colour: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(out)}
+	return &ui{out: &output{Writer: out}, err: err, colour: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(out)}
 }
 
 func isTerminal(f *os.File) bool {
@@ -49,15 +72,40 @@ func (u *ui) print(value any, people func()) error {
 	return encoder.Encode(value)
 }
 
-func (u *ui) sayf(format string, args ...any) { fmt.Fprintf(u.out, format+"\n", args...) }
+func (u *ui) sayf(format string, args ...any) { fmt.Fprintf(u.out, format+"\n", harmless(args)...) }
 
 func (u *ui) warnf(format string, args ...any) {
-	fmt.Fprintf(u.err, "pam-cockpit-cert: "+format+"\n", args...)
+	fmt.Fprintf(u.err, "pam-cockpit-cert: "+format+"\n", harmless(args)...)
 }
 
 func (u *ui) failure(err error) {
-	_ = u.print(map[string]string{"error": err.Error()}, func() { u.warnf("%v", err) })
+	text := err.Error()
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		text += "; try again as root"
+	}
+	_ = u.print(map[string]string{"error": text}, func() { u.warnf("%s", text) })
 }
+
+// styled is text of our own, with the codes of a colour.
+type styled string
+
+// harmless quotes what has characters that cannot be seen, control characters
+// among them.
+func harmless(args []any) []any {
+	safe := make([]any, len(args))
+	for i, arg := range args {
+		if err, ok := arg.(error); ok {
+			arg = err.Error()
+		}
+		if text, ok := arg.(string); ok && (!utf8.ValidString(text) || strings.ContainsFunc(text, unseen)) {
+			arg = strconv.Quote(text)
+		}
+		safe[i] = arg
+	}
+	return safe
+}
+
+func unseen(r rune) bool { return !strconv.IsPrint(r) }
 
 func (u *ui) usage(c *cobra.Command, err error) {
 	_ = u.print(map[string]string{"error": err.Error()}, func() {

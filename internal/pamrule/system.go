@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,13 +44,6 @@ func (s System) Check() error {
 	}
 	if s.Service == "" || s.Service[0] == '.' || strings.ContainsFunc(s.Service, func(r rune) bool { return !ok(r) }) {
 		return fmt.Errorf("%.60q is no name of a PAM service", s.Service)
-	}
-	info, err := os.Stat(s.Root)
-	if err != nil {
-		return fmt.Errorf("the root: %w", err)
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("the root: %s is not a folder", s.Root)
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ package replace
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -27,8 +26,6 @@ func explain(path string, err error) error {
 		hint = "nothing was changed: make room"
 	case errors.Is(err, unix.EBUSY):
 		hint = "it is a mount point: change the file that is mounted there"
-	case errors.Is(err, fs.ErrPermission) && unix.Geteuid() != 0:
-		hint = "try again as root"
 	default:
 		return fmt.Errorf("replacing %s: %w", path, err)
 	}

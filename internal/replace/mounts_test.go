@@ -124,16 +124,3 @@ func TestAMountedFileIsLeftWithAHint(t *testing.T) {
 	mount(t, path, path, "", unix.MS_BIND, "")
 	refuses(t, path, "it is a mount point")
 }
-
-func TestAnOrdinaryUserIsToldToBeRoot(t *testing.T) {
-	path := folder(t)
-	if unix.Geteuid() == 0 {
-		t.Skip("needs an ordinary user")
-	}
-	top := filepath.Dir(filepath.Dir(path))
-	if err := os.Chmod(top, 0o555); err != nil {
-		t.Fatal(err)
-	}
-	defer os.Chmod(top, 0o755)
-	refuses(t, path, "try again as root")
-}
