@@ -24,6 +24,7 @@ import (
 const (
 	firstCertificates = 209 // TLS client certificates
 	firstOwnMapping   = 248 // maps them itself, unless told otherwise
+	firstOptions      = 302 // splits a Command into words
 )
 
 // Version is a release of Cockpit; 0 if it is not known.
@@ -36,6 +37,10 @@ func (v Version) TooOld() bool { return v > 0 && v < firstCertificates }
 // cockpit-cert-session. One that is not known is taken for a recent one: an
 // older one is not harmed.
 func (v Version) NeedsCommand() bool { return v == 0 || v >= firstOwnMapping }
+
+// NoOptions reports whether it takes the options of a command in cockpit.conf
+// for a part of the program's name.
+func (v Version) NoOptions() bool { return v > 0 && v < firstOptions }
 
 // ErrNone says that there is no Cockpit.
 var ErrNone = errors.New("cockpit-ws is not installed")

@@ -28,12 +28,13 @@ const ConfigFile = "/etc/cockpit/cockpit.conf"
 // pamrule; services have no capital letters.
 const recordFile = "/var/lib/pam_cockpit_cert/ENABLED.json"
 
-// The two settings.
+// The two settings, and a third that is in their way.
 const (
 	WebService     = "WebService"
 	Authentication = "ClientCertAuthentication"
 	TLSCert        = "tls-cert"
 	Command        = "Command"
+	Action         = "action"
 )
 
 // Wanted are the settings for a Cockpit that needs command, or none.

@@ -35,36 +35,51 @@ type Config struct {
 }
 
 // Read reads the configuration; fs.ErrNotExist and fs.ErrPermission are what
-// they say, for the file is for root and SSSD only.
+// they say, for the file is for root and SSSD only. Snippets alone will do.
 func Read(root string) (*Config, error) {
 	c := &Config{sections: map[string]map[string]string{}}
-	text, err := inroot.ReadFile(root, mainFile, maxSize)
-	if err != nil {
-		return nil, err
+	text, missing := inroot.ReadFile(root, mainFile, maxSize)
+	if missing != nil && !errors.Is(missing, fs.ErrNotExist) {
+		return nil, missing
 	}
 	c.add(string(text))
-	dir, err := inroot.Resolve(root, snippetsDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil
-	}
+	snippets, err := snippets(root)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(dir) // in the order of their names, as SSSD reads them
-	if err != nil {
-		return nil, err
-	}
-	for _, entry := range entries {
-		if name := entry.Name(); strings.HasPrefix(name, ".") || !strings.HasSuffix(name, ".conf") {
-			continue
-		}
-		text, err := inroot.ReadFile(root, filepath.Join(snippetsDir, entry.Name()), maxSize)
+	for _, name := range snippets {
+		text, err := inroot.ReadFile(root, name, maxSize)
 		if err != nil {
 			return nil, err
 		}
 		c.add(string(text))
 	}
+	if len(snippets) == 0 && missing != nil {
+		return nil, missing
+	}
 	return c, nil
+}
+
+// snippets are in the order of their names, as SSSD reads them.
+func snippets(root string) ([]string, error) {
+	dir, err := inroot.Resolve(root, snippetsDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, entry := range entries {
+		if name := entry.Name(); !strings.HasPrefix(name, ".") && strings.HasSuffix(name, ".conf") {
+			names = append(names, filepath.Join(snippetsDir, name))
+		}
+	}
+	return names, nil
 }
 
 func (c *Config) add(text string) {

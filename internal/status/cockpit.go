@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,22 +37,29 @@ func (s System) cockpit(ctx context.Context) (cockpit.Version, Link) {
 	return version, ok(name, fmt.Sprintf("release %d; it asks PAM by itself", version))
 }
 
-const enableHint = "pam-cockpit-cert enable"
-
 func (s System) certificates() Link {
 	const name = "certificates"
 	file, err := enable.Read(s.Root)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return unseen(name, err.Error(), asRoot())
+	case err != nil:
 		return broken(name, err.Error(), "mend it")
 	}
+	path := filepath.Join(s.Root, enable.ConfigFile)
 	value, line := file.Get(enable.WebService, enable.Authentication)
-	switch path := filepath.Join(s.Root, enable.ConfigFile); {
+	action, actionLine := file.Get(enable.TLSCert, enable.Action)
+	switch {
 	case line == 0:
-		return broken(name, "are off in Cockpit, as they are by default", enableHint)
+		return broken(name, "are off in Cockpit, as they are by default", s.call("enable"))
 	case value != "" && !isTrue(value):
-		return broken(name, fmt.Sprintf("are off in Cockpit: line %d of %s says %q", line, path, value), enableHint)
+		return broken(name, fmt.Sprintf("are off in Cockpit: line %d of %s says %q", line, path, value), s.call("enable"))
 	case value == "":
-		return broken(name, fmt.Sprintf("are off in Cockpit: line %d of %s says nothing", line, path), enableHint)
+		return broken(name, fmt.Sprintf("are off in Cockpit: line %d of %s says nothing", line, path), s.call("enable"))
+	case action == "none":
+		return broken(name, fmt.Sprintf("are on in Cockpit, but line %d of %s has it refuse them: action = none", actionLine, path), "remove that line")
+	case action == "remote-login-ssh":
+		return broken(name, fmt.Sprintf("are on in Cockpit, but line %d of %s has it log in by SSH: action = remote-login-ssh", actionLine, path), "remove that line")
 	default:
 		return ok(name, fmt.Sprintf("are on in Cockpit, by line %d of %s", line, path))
 	}
@@ -67,16 +75,22 @@ func (s System) command(release cockpit.Version) Link {
 		return unseen(name, "see certificates", "")
 	}
 	value, line := file.Get(enable.TLSCert, enable.Command)
+	program, options := enable.Program(value)
 	where := fmt.Sprintf("line %d of %s", line, filepath.Join(s.Root, enable.ConfigFile))
 	switch {
 	case line == 0:
-		return broken(name, "is not set: Cockpit maps certificates itself, and asks PAM's auth rules nothing", enableHint)
-	case filepath.Base(value) != filepath.Base(s.Command):
-		return broken(name, fmt.Sprintf("is another program, %s, by %s", value, where), "if that is not on purpose: "+enableHint)
+		return broken(name, "is not set: Cockpit maps certificates itself, and asks PAM's auth rules nothing", s.call("enable"))
+	case filepath.Base(program) != filepath.Base(s.Command):
+		return broken(name, fmt.Sprintf("is another program, %s, by %s", value, where), "if that is not on purpose: "+s.call("enable"))
+	case options != "" && release.NoOptions():
+		return broken(name, fmt.Sprintf("has options in %s, which Cockpit %d takes for a part of the program's name", where, release), "remove them: "+options)
 	}
-	path, err := inroot.Resolve(s.Root, value)
-	if err != nil {
-		return broken(name, fmt.Sprintf("%s, by %s: %v", value, where, err), "install pam_cockpit_cert again, then "+enableHint)
+	path, err := inroot.Resolve(s.Root, program)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return unseen(name, err.Error(), asRoot())
+	case err != nil:
+		return broken(name, fmt.Sprintf("%s, by %s: %v", program, where, err), "install pam_cockpit_cert again, then "+s.call("enable"))
 	}
 	var stat unix.Stat_t
 	if err := unix.Stat(path, &stat); err != nil {
@@ -85,6 +99,9 @@ func (s System) command(release cockpit.Version) Link {
 	// cockpit-ws runs it as a user who is nobody else's.
 	if stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Mode&0o001 == 0 {
 		return broken(name, path+" cannot be executed by everybody", "chmod 755 "+path)
+	}
+	if options != "" {
+		path += ", with " + options
 	}
 	return ok(name, path)
 }

@@ -24,8 +24,6 @@ import (
 
 func isTrue(value string) bool { return cockpitconf.Bool(value) }
 
-const installHint = "pam-cockpit-cert pam install"
-
 // rule also returns the module that the rule names.
 func (s System) rule() (module string, link Link) {
 	const name = "PAM rule"
@@ -46,15 +44,15 @@ func (s System) rule() (module string, link Link) {
 	ours := file.Ours()
 	if len(ours) == 0 {
 		if line := file.CommentedOut(); line > 0 {
-			return pamd.Module, broken(name, fmt.Sprintf("is a comment in line %d of %s", line, where), installHint)
+			return pamd.Module, broken(name, fmt.Sprintf("is a comment in line %d of %s", line, where), s.call("pam install"))
 		}
-		return pamd.Module, broken(name, "is not in "+where, installHint)
+		return pamd.Module, broken(name, "is not in "+where, s.call("pam install"))
 	}
 	rule := ours[0]
 	what := fmt.Sprintf("is in line %d of %s", rule.Line, where)
 	switch doubts := pamrule.Doubts(file); {
 	case len(doubts) > 0:
-		return rule.Module, broken(name, what+"; "+strings.Join(doubts, "; "), "edit it by hand, or: pam-cockpit-cert pam remove, then "+installHint)
+		return rule.Module, broken(name, what+"; "+strings.Join(doubts, "; "), "edit it by hand, or: "+s.call("pam remove")+", then "+s.call("pam install"))
 	case strings.Join(strings.Fields(rule.Control), " ") != pamd.Control:
 		return rule.Module, broken(name, fmt.Sprintf("%s, with the control [%s]", what, rule.Control),
 			fmt.Sprintf("unless you know better, make that [%s]", pamd.Control))
@@ -83,7 +81,8 @@ func (s System) folders() []string {
 	return folders
 }
 
-// modulePath finds the module that a rule names; "" if there is none.
+// modulePath finds the module that a rule names, and of several the one for
+// this system's architecture; "" if there is none.
 func (s System) modulePath(module string) string {
 	names := []string{module}
 	if !filepath.IsAbs(module) {
@@ -92,12 +91,21 @@ func (s System) modulePath(module string) string {
 			names = append(names, filepath.Join(dir, module))
 		}
 	}
+	machine, known := s.machine()
+	first := ""
 	for _, name := range names {
-		if path, err := inroot.Resolve(s.Root, name); err == nil {
+		path, err := inroot.Resolve(s.Root, name)
+		if err != nil {
+			continue
+		}
+		if found, ok := machineOf(path); !known || ok && found == machine {
 			return path
 		}
+		if first == "" {
+			first = path
+		}
 	}
-	return ""
+	return first
 }
 
 func (s System) module(ctx context.Context, release cockpit.Version, module string) Link {
@@ -140,14 +148,21 @@ func (s System) machine() (elf.Machine, bool) {
 		if err != nil {
 			continue
 		}
-		file, err := elf.Open(path)
-		if err != nil {
-			continue
+		if machine, ok := machineOf(path); ok {
+			return machine, true
 		}
-		defer file.Close()
-		return file.Machine, true
 	}
 	return 0, false
+}
+
+// machineOf is the architecture of a program or shared object.
+func machineOf(path string) (elf.Machine, bool) {
+	file, err := elf.Open(path)
+	if err != nil {
+		return 0, false
+	}
+	defer file.Close()
+	return file.Machine, true
 }
 
 // load has the real ld.so(8) load the module and bind every symbol, in a

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -37,11 +38,23 @@ func (s System) sssd(ctx context.Context) Link {
 	case errors.As(err, &remote) && remote.Name == "org.freedesktop.DBus.Error.AuthFailed" && os.Geteuid() != 0:
 		return unseen(name, "runs; it answers root only", asRoot())
 	case errors.As(err, &failed):
-		return broken(name, failed.Problem+cause(failed.Err), failed.Hint)
+		return broken(name, failed.Problem+cause(failed.Err), failed.Hint+s.unconfigured(failed))
 	case err != nil:
 		return broken(name, err.Error(), "")
 	}
 	return broken(name, "knows a user by what is no certificate", "is it SSSD that owns org.freedesktop.sssd.infopipe on the bus?")
+}
+
+// unconfigured is what an SSSD that is not there needs first of all.
+func (s System) unconfigured(failed *infopipe.Error) string {
+	if _, err := sssdconf.Read(s.Root); failed.Outcome != infopipe.Unavailable || !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	and := "; "
+	if strings.HasSuffix(failed.Hint, "?") {
+		and = " "
+	}
+	return and + "SSSD has no configuration yet: join a domain (realm join), or write /etc/sssd/sssd.conf"
 }
 
 func cause(err error) string {
@@ -57,8 +70,13 @@ const soon = 30 * 24 * time.Hour
 func (s System) authorities() Link {
 	const name = "authorities"
 	ca := sssdconf.DefaultCA
-	if config, err := sssdconf.Read(s.Root); err == nil {
+	switch config, err := sssdconf.Read(s.Root); {
+	case err == nil:
 		ca = config.CA()
+	case errors.Is(err, fs.ErrPermission):
+		return unseen(name, "where SSSD has them cannot be seen: "+err.Error(), asRoot())
+	case !errors.Is(err, fs.ErrNotExist):
+		return broken(name, "where SSSD has them cannot be seen: "+err.Error(), "mend it")
 	}
 	path := filepath.Join(s.Root, ca)
 	fix := "put the certificates of the authorities that issue your users' certificates into " + path + ", PEM, readable by SSSD"

@@ -51,6 +51,14 @@ type System struct {
 // kernel and its services can be asked.
 func (s System) here() bool { return s.Root == "/" }
 
+// call is a call of ours that does something about this system.
+func (s System) call(args string) string {
+	if s.here() {
+		return "pam-cockpit-cert " + args
+	}
+	return "pam-cockpit-cert --root " + s.Root + " " + args
+}
+
 // elsewhere is what is said of those, where they cannot.
 const elsewhere = "only the running system can tell"
 
