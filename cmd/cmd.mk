@@ -23,4 +23,4 @@ $(COMMAND): $(shell find cmd/pam-cockpit-cert internal -name '*.go') go.mod VERS
 	$(GOBUILD) -buildmode=pie -ldflags='$(COMMAND_LDFLAGS) -extldflags "-Wl,-z,relro -Wl,-z,now"' -o $@ ./cmd/pam-cockpit-cert
 
 # Failing system calls, access control lists, libpam's own verdicts.
-APT_CHECK += strace acl attr e2fsprogs
+APT_CHECK += strace acl attr e2fsprogs openssl

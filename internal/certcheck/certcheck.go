@@ -31,8 +31,8 @@ const defaultTimeout = 15 * time.Second
 type Report struct {
 	Subject     string    `json:"subject,omitempty"`
 	Issuer      string    `json:"issuer,omitempty"`
-	NotBefore   time.Time `json:"not_before"`
-	NotAfter    time.Time `json:"not_after"`
+	NotBefore   time.Time `json:"not_before,omitzero"`
+	NotAfter    time.Time `json:"not_after,omitzero"`
 	Fingerprint string    `json:"fingerprint"`
 	User        string    `json:"user,omitempty"`
 	UID         *uint32   `json:"uid,omitempty"`

@@ -6,10 +6,14 @@ package certcheck
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"fmt"
+	"strings"
 
 	"pam_cockpit_cert/internal/clientcert"
 )
@@ -18,6 +22,7 @@ import (
 // the user's in a file that has its issuers after it; more says how many follow.
 func Read(text []byte) (certificate clientcert.Certificate, more int, err error) {
 	var all [][]byte
+	var others []string
 	for rest := text; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
@@ -25,16 +30,73 @@ func Read(text []byte) (certificate clientcert.Certificate, more int, err error)
 		}
 		if block.Type == "CERTIFICATE" && len(block.Bytes) > 0 {
 			all = append(all, block.Bytes)
+		} else {
+			others = append(others, block.Type)
 		}
 	}
-	if len(all) == 0 {
-		var sequence asn1.RawValue
-		rest, err := asn1.Unmarshal(text, &sequence)
-		if err != nil || sequence.Tag != asn1.TagSequence || len(bytes.TrimSpace(rest)) > 0 {
-			return certificate, 0, errors.New("this is no certificate, neither in PEM nor in DER")
+	switch {
+	case len(all) > 0:
+	case len(others) > 0:
+		return certificate, 0, fmt.Errorf("this is no certificate: %s", instead(others[0]))
+	default:
+		der, err := readDER(text)
+		if err != nil {
+			return certificate, 0, err
 		}
-		all = [][]byte{sequence.FullBytes}
+		all = [][]byte{der}
 	}
 	fingerprint := sha256.Sum256(all[0])
 	return clientcert.Certificate{Instance: hex.EncodeToString(fingerprint[:]), DER: all[0]}, len(all) - 1, nil
+}
+
+// instead says what somebody who has such a block in PEM wants.
+func instead(block string) string {
+	switch {
+	case strings.HasSuffix(block, "PRIVATE KEY"):
+		return "it is the private key, which stays where it is; the certificate is another file"
+	case strings.HasSuffix(block, "CERTIFICATE REQUEST"):
+		return "it is the request for one; take what the authority made of it"
+	case block == "PKCS7":
+		return bundle("PKCS #7", "pkcs7 -print_certs")
+	}
+	return fmt.Sprintf("it has a block of the type %q only", block)
+}
+
+func bundle(kind, how string) string {
+	return kind + " has certificates inside; take one out: openssl " + how + " -in FILE | pam-cockpit-cert check -"
+}
+
+// What files that are no certificates begin with, within a SEQUENCE.
+var (
+	signedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
+	pfxVersion = 3
+)
+
+// readDER takes whatever may be a certificate; whether it is a good one, SSSD
+// has to say, as it does at a login.
+func readDER(text []byte) ([]byte, error) {
+	var sequence asn1.RawValue
+	rest, err := asn1.Unmarshal(text, &sequence)
+	if err != nil || sequence.Class != asn1.ClassUniversal || sequence.Tag != asn1.TagSequence || len(bytes.TrimSpace(rest)) > 0 {
+		joined := strings.Join(strings.Fields(string(text)), "")
+		if der, err := base64.StdEncoding.DecodeString(joined); err == nil && len(der) > 0 {
+			return nil, errors.New("this is no certificate, neither in PEM nor in DER; it looks like base64: base64 -d FILE | pam-cockpit-cert check -")
+		}
+		return nil, errors.New("this is no certificate, neither in PEM nor in DER")
+	}
+	var number int
+	var kind asn1.ObjectIdentifier
+	if _, err := asn1.Unmarshal(sequence.Bytes, &kind); err == nil && kind.Equal(signedData) {
+		return nil, errors.New("this is no certificate: " + bundle("PKCS #7", "pkcs7 -inform DER -print_certs"))
+	}
+	if _, err := asn1.Unmarshal(sequence.Bytes, &number); err == nil {
+		if number == pfxVersion {
+			return nil, errors.New("this is no certificate: " + bundle("PKCS #12", "pkcs12 -clcerts -nokeys"))
+		}
+		return nil, errors.New("this is no certificate: " + instead("PRIVATE KEY"))
+	}
+	if _, err := x509.ParseCertificateRequest(sequence.FullBytes); err == nil {
+		return nil, errors.New("this is no certificate: " + instead("CERTIFICATE REQUEST"))
+	}
+	return sequence.FullBytes, nil
 }
