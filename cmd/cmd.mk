@@ -22,5 +22,5 @@ $(BUILD)/command.flags: always
 $(COMMAND): $(shell find cmd/pam-cockpit-cert internal -name '*.go') go.mod VERSION $(BUILD)/command.flags
 	$(GOBUILD) -buildmode=pie -ldflags='$(COMMAND_LDFLAGS) -extldflags "-Wl,-z,relro -Wl,-z,now"' -o $@ ./cmd/pam-cockpit-cert
 
-# Failing system calls, access control lists, libpam's own verdicts.
-APT_CHECK += strace acl attr e2fsprogs openssl
+# Failing system calls, access control lists, libpam's own verdicts, SSSD's on rules.
+APT_CHECK += strace acl attr e2fsprogs openssl sssd-tools

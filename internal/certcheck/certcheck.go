@@ -88,6 +88,7 @@ func options(service string) []string {
 
 // Check asks, and explains.
 func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) (Report, error) {
+	explaining := ctx // which is not done when SSSD's time is over
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	report := Report{Fingerprint: certificate.Instance}
@@ -112,7 +113,7 @@ func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) 
 	default:
 		report.failed(asked.err)
 		if parsed != nil {
-			report.explain(parsed, asked.err, c.Now)
+			report.explain(explaining, parsed, asked.err, c.Now)
 		}
 	}
 	return report, nil

@@ -5,9 +5,11 @@ package certcheck
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os/exec"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -20,7 +22,7 @@ import (
 // explain looks for what SSSD does not say: it refuses whatever is wrong with a
 // certificate in the same words, and finds no user without a word on where it
 // looked.
-func (r *Report) explain(certificate *x509.Certificate, err error, now time.Time) {
+func (r *Report) explain(ctx context.Context, certificate *x509.Certificate, err error, now time.Time) {
 	var failed *infopipe.Error
 	if !errors.As(err, &failed) || failed.Outcome != infopipe.NotMapped {
 		return
@@ -43,11 +45,25 @@ func (r *Report) explain(certificate *x509.Certificate, err error, now time.Time
 	case configErr != nil:
 		r.Reasons = append(r.Reasons, fmt.Sprintf("where SSSD looks for it cannot be seen: %v", configErr))
 	default:
-		for _, domain := range config.Domains() {
-			for _, search := range config.Search(domain) {
-				r.Reasons = append(r.Reasons, "looked for in "+search)
-			}
+		r.searched(config, func(rule sssdconf.Rule) sssdconf.Verdict { return evaluate(ctx, certificate.Raw, rule) })
+	}
+}
+
+// searched says where SSSD looked, and what its rules did with the certificate
+// as far as it says.
+func (r *Report) searched(config *sssdconf.Config, eval func(sssdconf.Rule) sssdconf.Verdict) {
+	unknown := false
+	for _, domain := range config.Domains() {
+		for _, search := range config.Search(domain, func(rule sssdconf.Rule) sssdconf.Verdict {
+			verdict := eval(rule)
+			unknown = unknown || !verdict.Known
+			return verdict
+		}) {
+			r.Reasons = append(r.Reasons, "looked for in "+search)
 		}
+	}
+	if _, err := exec.LookPath(evaluator); unknown && err != nil {
+		r.Next += "; with the package sssd-tools, check says which rules match"
 	}
 }
 

@@ -145,27 +145,44 @@ func (c *Config) Rules(domain string) []Rule {
 	return rules
 }
 
-// Search says, in words, by what a domain looks for a certificate's user.
-func (c *Config) Search(domain string) []string {
+// Verdict is what SSSD makes of a rule for one certificate.
+type Verdict struct {
+	Known   bool // without it, the rest says nothing
+	Matches bool
+	Filter  string // by which the directory is searched; empty if there is none
+}
+
+// defaultMatch is SSSD's for a rule without a matchrule.
+const defaultMatch = "<KU>digitalSignature<EKU>clientAuth"
+
+// Search says, in words, by what a domain looks for a certificate's user. eval
+// says what a rule does with the certificate.
+func (c *Config) Search(domain string, eval func(Rule) Verdict) []string {
 	section := "domain/" + domain
 	provider := c.Get(section, "id_provider")
 	local := provider == "files" || provider == "proxy"
 	var search []string
 	for _, rule := range c.Rules(domain) {
+		verdict := eval(rule)
 		match, how := rule.Match, rule.Map
 		if match == "" {
-			match = "<KU>digitalSignature<EKU>clientAuth"
+			match = defaultMatch
 		}
 		switch {
-		case local:
+		case local && rule.Map == "":
 			how = "the user " + rule.Name
-			if rule.Map != "" {
-				how = rule.Map
-			}
+		case verdict.Filter != "":
+			how = "the user entry with " + verdict.Filter
 		case how == "":
 			how = "the user entry that has the certificate itself"
 		}
-		search = append(search, fmt.Sprintf("domain %s, rule %s: if %s matches, %s", domain, rule.Name, match, how))
+		said := fmt.Sprintf("if %s matches, %s", match, how)
+		if verdict.Known && verdict.Matches {
+			said = fmt.Sprintf("%s matches, and means %s", match, how)
+		} else if verdict.Known {
+			said = match + " does not match"
+		}
+		search = append(search, fmt.Sprintf("domain %s, rule %s: %s", domain, rule.Name, said))
 	}
 	switch {
 	case len(search) > 0:

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package certcheck
+
+import (
+	"context"
+	"encoding/base64"
+	"os/exec"
+	"regexp"
+	"strings"
+	"time"
+
+	"pam_cockpit_cert/internal/sssdconf"
+)
+
+// evaluator is SSSD's own tool for rules, in the package sssd-tools. It takes a
+// rule, and says whether a certificate matches it and which filter it makes.
+const evaluator = "sssctl"
+
+// evaluation bounds one of its runs.
+const evaluation = 5 * time.Second
+
+// maxFilter is how much of a filter is worth printing; some have the whole
+// certificate in them.
+const maxFilter = 200
+
+var filterForm = regexp.MustCompile(`(?s)Mapping filter:\s*(\(.*\))\s*$`)
+
+// evaluate asks SSSD's tool what a rule does with a certificate.
+func evaluate(ctx context.Context, der []byte, rule sssdconf.Rule) sssdconf.Verdict {
+	ctx, cancel := context.WithTimeout(ctx, evaluation)
+	defer cancel()
+	args := []string{"cert-eval-rule", base64.StdEncoding.EncodeToString(der)}
+	if rule.Match != "" {
+		args = append(args, "--match="+rule.Match)
+	}
+	if rule.Map != "" {
+		args = append(args, "--map="+rule.Map)
+	}
+	command := exec.CommandContext(ctx, evaluator, args...)
+	command.Env = append(command.Environ(), "LC_ALL=C")
+	out, _ := command.CombinedOutput() // it fails where the rule does not match
+	return verdict(string(out))
+}
+
+func verdict(said string) sssdconf.Verdict {
+	switch {
+	case strings.Contains(said, "Certificate matches rule"):
+		v := sssdconf.Verdict{Known: true, Matches: true}
+		if match := filterForm.FindStringSubmatch(said); match != nil {
+			v.Filter = match[1]
+			if len(v.Filter) > maxFilter {
+				v.Filter = strings.ToValidUTF8(v.Filter[:maxFilter], "") + "..."
+			}
+		}
+		return v
+	case strings.Contains(said, "Certificate does not match rule"):
+		return sssdconf.Verdict{Known: true}
+	}
+	return sssdconf.Verdict{}
+}
