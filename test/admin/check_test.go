@@ -61,13 +61,30 @@ func TestCheckSaysWhichRulesMatch(t *testing.T) {
 		t.Skip("needs sssd-tools")
 	}
 	ca := pki.NewAuthority("Lab CA")
-	s := sssd.New(t, ca.PEM())
-	s.Start(config(t, "[certmap/local/gone]\nmatchrule = <SUBJECT>^CN=mallory,\n"))
-	output, status := command(t, ca.Issue("mallory").PEM(), 0, "check", "-")
-	wants(t, output, "looked for in domain local, rule alice: <SUBJECT>^CN=alice,O=Lab$ does not match",
-		"looked for in domain local, rule gone: <SUBJECT>^CN=mallory, matches, and means the user gone")
-	if status != 1 {
-		t.Errorf("exit status %d", status)
+	mallory := ca.Issue("mallory")
+	for _, test := range []struct {
+		name  string
+		start func(*sssd.SSSD)
+		wants []string
+	}{
+		{"local users", func(s *sssd.SSSD) { s.Start(config(t, "[certmap/local/gone]\nmatchrule = <SUBJECT>^CN=mallory,\n")) },
+			[]string{"domain local, rule alice: <SUBJECT>^CN=alice,O=Lab$ does not match",
+				"domain local, rule gone: <SUBJECT>^CN=mallory, matches, and means the user gone"}},
+		{"a directory", func(s *sssd.SSSD) {
+			directory := s.StartDirectory(sssd.Person{Name: "lalice", UID: 62001})
+			s.Start("[sssd]\nservices = nss, ifp\ndomains = lab.test\n" + directory.Domain("lab.test", "") +
+				"[certmap/lab.test/name]\nmatchrule = <ISSUER>^CN=Lab CA\nmaprule = LDAP:(description={subject_dn})\n")
+		}, []string{"domain lab.test, rule name: <ISSUER>^CN=Lab CA matches, and means the user entry with (description=CN=mallory,O=Lab)"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := sssd.New(t, ca.PEM())
+			test.start(s)
+			output, status := command(t, mallory.PEM(), 0, "check", "-")
+			wants(t, output, test.wants...)
+			if status != 1 {
+				t.Errorf("exit status %d", status)
+			}
+		})
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"testing"
 
+	"pam_cockpit_cert/internal/infopipe"
+	fake "pam_cockpit_cert/internal/infopipe/infopipetest"
 	"pam_cockpit_cert/test/pamhost"
 	"pam_cockpit_cert/test/pki"
 	"pam_cockpit_cert/test/private"
@@ -79,6 +81,71 @@ func TestStatusAsksSSSDAndTheLinker(t *testing.T) {
 	s.Write(sssd.Config, config(t, "[ifp]\nca_db = /etc/sssd/other.pem\n"))
 	output, _ = command(t, nil, 0, "status")
 	matches(t, output, `ok +authorities +1 in /etc/sssd/other.pem`)
+}
+
+// Each refusal says what an ordinary user can do about it, and what such a user
+// cannot see is not called broken.
+func TestAnOrdinaryUserLearnsWhatOnlyRootMay(t *testing.T) {
+	private.Need(t)
+	private.Copy(t, "/etc")
+	rule(t, "/nonexistent/pam_cockpit_cert.so")
+	const user = 61001
+	for _, args := range [][]string{{"pam", "install", "--debug"}, {"pam", "remove"}, {"enable"}} {
+		output, status := command(t, nil, user, args...)
+		wants(t, output, "permission denied", "; try again as root")
+		if status != 1 {
+			t.Errorf("%v: exit status %d", args, status)
+		}
+	}
+	output, status := command(t, nil, user, "--json", "pam", "remove")
+	wants(t, output, `"error": "`, "; try again as root")
+	if status != 1 {
+		t.Errorf("exit status %d", status)
+	}
+	// Nothing is to be done, and for that nobody has to be root.
+	if output, status := command(t, nil, user, "disable"); status != 0 {
+		t.Errorf("exit status %d: %s", status, output)
+	}
+
+	write := func(path, text string, mode os.FileMode) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("/etc/cockpit/cockpit.conf", "[WebService]\nClientCertAuthentication = true\n", 0o600)
+	write("/etc/sssd/sssd.conf", "[ifp]\nca_db = /elsewhere.pem\n", 0o600)
+	write("/etc/pam.d/cockpit", "auth required pam_unix.so\n", 0o600)
+	output, _ = command(t, nil, user, "status")
+	matches(t, output,
+		`unseen +certificates +open /etc/cockpit/cockpit.conf: permission denied\n +-> try again as root`,
+		`unseen +session command`,
+		`unseen +PAM rule .*permission denied\n +-> try again as root`,
+		`unseen +authorities +where SSSD has them cannot be seen: open /etc/sssd/sssd.conf: permission denied\n +-> try again as root`)
+}
+
+func TestStatusKnowsAnSSSDThatIsTooOld(t *testing.T) {
+	private.Need(t)
+	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
+	s.StartBus()
+	fake.Serve(t, infopipe.SystemBus, fake.Answers{
+		"FindByValidCertificate": fake.Failure("org.freedesktop.DBus.Error.UnknownMethod", "FindByValidCertificate")})
+	output, _ := command(t, nil, 0, "status")
+	matches(t, output, `BROKEN +SSSD +this SSSD is too old to validate certificates .*\n +-> it has to be 2.6.1 or later`)
+}
+
+func TestStatusSaysWhatAFreshSSSDNeeds(t *testing.T) {
+	private.Need(t)
+	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
+	s.StartBus()
+	output, _ := command(t, nil, 0, "status")
+	matches(t, output, `BROKEN +SSSD .*\n +-> .*SSSD has no configuration yet: join a domain \(realm join\), or write /etc/sssd/sssd.conf$`)
 }
 
 func TestStatusKnowsAModuleThatIsNone(t *testing.T) {
