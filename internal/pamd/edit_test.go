@@ -23,7 +23,9 @@ func parse(t testing.TB, text string) *File {
 	return file
 }
 
-// services are service files as distributions ship them, and some as people leave them.
+// services are service files as distributions ship or shipped them, and some as
+// people leave them. Ubuntu 20.04 has Debian 11's, Ubuntu 24.04 and later have
+// Debian 13's, and RHEL 8's later releases, 9 and 10 have Fedora's.
 func services(t testing.TB) map[string][]byte {
 	t.Helper()
 	names, err := filepath.Glob("testdata/services/*")

@@ -146,6 +146,7 @@ func (s System) install(old []byte, place Place, options Options, done bool, rep
 		return nil, refused(place.Path, err)
 	}
 	report.Line = inAuth(edited)[0].Line
+	report.Warnings = Doubts(edited)
 	report.Message = fmt.Sprintf("put the rule into %s, line %d", place.Path, report.Line)
 	if old == nil {
 		report.Message += ", before an include of the vendor's " + place.Vendor
@@ -187,7 +188,7 @@ func Doubts(file *pamd.File) []string {
 	var doubts []string
 	ours := file.Ours()
 	if len(ours) > 1 {
-		doubts = append(doubts, fmt.Sprintf("the rule is there %d times, in lines %d and %d: remove all but the first", len(ours), ours[0].Line, ours[1].Line))
+		doubts = append(doubts, fmt.Sprintf("the rule is there %d times, in %s: remove all but the first", len(ours), lines(ours)))
 	}
 	for _, rule := range ours {
 		switch {
@@ -198,6 +199,16 @@ func Doubts(file *pamd.File) []string {
 		}
 	}
 	return doubts
+}
+
+// lines names the lines of two or more rules.
+func lines(rules []pamd.Rule) string {
+	text := fmt.Sprintf("lines %d", rules[0].Line)
+	last := len(rules) - 1
+	for _, rule := range rules[1:last] {
+		text += fmt.Sprintf(", %d", rule.Line)
+	}
+	return text + fmt.Sprintf(" and %d", rules[last].Line)
 }
 
 func refused(path string, err error) error {
