@@ -34,8 +34,22 @@ func init() {
 
 // faulty are the system calls that deal with files.
 var faulty = []string{"openat", "read", "write", "pwrite64", "fsync", "renameat", "renameat2", "fchown", "fchmod", "fchmodat",
-	"fsetxattr", "fgetxattr", "lgetxattr", "llistxattr", "flock", "mkdirat", "unlinkat", "close", "newfstatat", "fstat",
+	"fsetxattr", "fgetxattr", "lgetxattr", "llistxattr", "flistxattr", "fremovexattr", "flock", "mkdirat", "unlinkat", "close", "newfstatat", "fstat",
 	"readlinkat", "getdents64", "lseek", "ioctl", "fcntl"}
+
+// changing are those of them that a full, read-only or other disk, or a quota,
+// makes fail.
+var changing = []string{"openat", "write", "pwrite64", "fsync", "renameat", "renameat2", "fchown", "fchmod", "fchmodat", "fsetxattr",
+	"fremovexattr", "mkdirat", "unlinkat", "close"}
+
+// faultsOf are the ways in which a system call fails.
+func faultsOf(call string) []string {
+	faults := []string{"error=EIO", "signal=KILL"}
+	if slices.Contains(changing, call) {
+		faults = append(faults, "error=ENOSPC", "error=EDQUOT", "error=EROFS", "error=EXDEV")
+	}
+	return faults
+}
 
 // scenario is one edit: a system before and after.
 type scenario struct {
@@ -61,10 +75,14 @@ func scenarios(t *testing.T) []scenario {
 	const off = "[WebService]\nOrigins = https://example.com"
 	const on = "[WebService]\nClientCertAuthentication = true\nOrigins = https://example.com\n\n" +
 		"[tls-cert]\nCommand = /usr/libexec/pam_cockpit_cert/cockpit-cert-session"
+	const fresh = "[WebService]\nClientCertAuthentication = true\n\n[tls-cert]\nCommand = /usr/libexec/pam_cockpit_cert/cockpit-cert-session\n"
 	memory := remembered(t, off)
 	return []scenario{
 		{"enable", []string{"enable"},
 			map[string]string{config: off, enabled: ""}, map[string]string{config: on, enabled: memory},
+			"fsync renameat fsync fsync renameat fsync"},
+		{"enable without a file", []string{"enable"},
+			map[string]string{config: "", enabled: ""}, map[string]string{config: fresh, enabled: remembered(t, "")},
 			"fsync renameat fsync fsync renameat fsync"},
 		{"disable", []string{"disable"},
 			map[string]string{config: on, enabled: memory}, map[string]string{config: off, enabled: ""},
@@ -84,15 +102,18 @@ func scenarios(t *testing.T) []scenario {
 	}
 }
 
-// remembered is what enable writes in order to be undone.
+// remembered is what enable writes in order to be undone; config is empty for
+// no file.
 func remembered(t *testing.T, config string) string {
 	t.Helper()
 	root := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(root, "etc/cockpit"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(root, "etc/cockpit/cockpit.conf"), []byte(config), 0o644); err != nil {
-		t.Fatal(err)
+	if config != "" {
+		if err := os.WriteFile(filepath.Join(root, "etc/cockpit/cockpit.conf"), []byte(config), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := enable.On(root, enable.Wanted(sessionCommand)); err != nil {
 		t.Fatal(err)
@@ -250,7 +271,7 @@ func TestAFaultAtEverySystemCall(t *testing.T) {
 			n := 0
 			for call, from := range first {
 				for when := from; when <= last[call]; when++ {
-					for _, fault := range []string{"error=EIO", "error=ENOSPC", "signal=KILL"} {
+					for _, fault := range faultsOf(call) {
 						n++
 						root := filepath.Join(t.TempDir(), strconv.Itoa(n))
 						inject := fmt.Sprintf("inject=%s:%s:when=%d", call, fault, when)
