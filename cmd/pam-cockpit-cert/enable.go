@@ -45,11 +45,7 @@ Cockpit would not by itself. Then say what else is missing.`,
 					missing = append(missing, link)
 				}
 			}
-			value := struct {
-				enable.Report
-				Missing []status.Link `json:"missing"`
-			}{report, missing}
-			return s.ui.print(value, func() {
+			return s.ui.print(enabled{report, missing}, func() {
 				if report.Changed {
 					s.changes(report, "set")
 				} else {
@@ -62,6 +58,12 @@ Cockpit would not by itself. Then say what else is missing.`,
 			})
 		},
 	}
+}
+
+// enabled is what a program reads.
+type enabled struct {
+	enable.Report
+	Missing []status.Link `json:"missing"`
 }
 
 func disableCommand(s *settings) *cobra.Command {

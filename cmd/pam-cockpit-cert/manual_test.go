@@ -5,11 +5,16 @@ package main
 
 import (
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"pam_cockpit_cert/internal/certcheck"
+	"pam_cockpit_cert/internal/pamrule"
+	"pam_cockpit_cert/internal/status"
 )
 
 // What the program has is in its manual page.
@@ -18,6 +23,9 @@ func TestTheManualPageHasEveryCommandAndOption(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !strings.Contains(string(page), "Fl -help , h\n") || !strings.Contains(string(page), "Fl v ,\n") {
+		t.Error("the manual page does not have -h and -v")
+	}
 	var walk func(c *cobra.Command)
 	walk = func(c *cobra.Command) {
 		if name := strings.TrimPrefix(c.CommandPath(), "pam-cockpit-cert "); c.Runnable() && c.HasParent() && name != "pam" && !strings.Contains(string(page), name) {
@@ -25,7 +33,7 @@ func TestTheManualPageHasEveryCommandAndOption(t *testing.T) {
 		}
 		for _, flags := range []*pflag.FlagSet{c.Flags(), c.PersistentFlags()} {
 			flags.VisitAll(func(f *pflag.Flag) {
-				if f.Name != "help" && f.Name != "version" && !strings.Contains(string(page), "Fl -"+f.Name) {
+				if !strings.Contains(string(page), "Fl -"+f.Name) && !strings.Contains(string(page), "| -"+f.Name) {
 					t.Errorf("%s: the manual page does not have --%s", c.CommandPath(), f.Name)
 				}
 			})
@@ -35,4 +43,27 @@ func TestTheManualPageHasEveryCommandAndOption(t *testing.T) {
 		}
 	}
 	walk(command(newUI(os.Stdout, os.Stderr)))
+}
+
+// What a program reads is in the manual page, so that it stays.
+func TestTheManualPageHasEveryMemberOfTheJSON(t *testing.T) {
+	page, err := os.ReadFile("../../man/pam-cockpit-cert.8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), ".Sh JSON\n")
+	section, _, _ = strings.Cut(section, ".Sh ")
+	for _, value := range []any{status.Link{}, certcheck.Report{}, enabled{}, pamrule.Report{}} {
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(value)) {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if !field.Anonymous && (name == "" || !strings.Contains(section, ".Ql "+name)) {
+				t.Errorf("%T: the manual page does not have %q, of %s", value, name, field.Name)
+			}
+		}
+	}
+	for _, state := range []status.State{status.OK, status.Broken, status.Unseen, status.Unused} {
+		if !strings.Contains(section, ".Ql "+string(state)) {
+			t.Errorf("the manual page does not have the state %s", state)
+		}
+	}
 }
