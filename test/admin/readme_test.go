@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package admin
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"pam_cockpit_cert/test/pamhost"
+	"pam_cockpit_cert/test/pki"
+	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/test/sssd"
+)
+
+// varying is what differs from system to system, and from day to day.
+var varying = []struct{ from, to string }{
+	{`\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?`, "DATE"},
+	{`\b[0-9a-f]{64}\b`, "FINGERPRINT"},
+	{`release \d{3}\b(; it)`, "release N$1"},
+	{`/usr/lib/[^/ ]+/security`, "SECURITY"},
+	{`control groups versions? .*?( - | ok |$)`, "control groups VERSIONS$1"},
+	{`- SELinux is not in use|ok SELinux .*`, "SELINUX"},
+}
+
+// leveled makes texts comparable: lines may be broken where one likes.
+func leveled(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	for _, v := range varying {
+		text = regexp.MustCompile(v.from).ReplaceAllString(text, v.to)
+	}
+	return text
+}
+
+// shown is what README.md shows below a command.
+func shown(t *testing.T, command string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(text), "    $ "+command+"\n")
+	if !found {
+		t.Fatalf("README.md does not show %s", command)
+	}
+	block, _, _ := strings.Cut(after, "\n\n")
+	return block
+}
+
+// README.md shows people what they will see: a Debian 12 or later, as it is
+// after the installation of the package and the configuration of SSSD.
+func TestTheReadmeShowsWhatIsPrinted(t *testing.T) {
+	private.Need(t)
+	cockpit, err := exec.Command("dpkg-query", "-W", "-f=${Version}", "cockpit-ws").Output()
+	folders, globErr := filepath.Glob("/usr/lib/*-linux-*/security")
+	if err != nil || len(folders) != 1 || globErr != nil || string(cockpit) < "248" {
+		t.Skip("needs Debian's cockpit-ws, 248 or later")
+	}
+	module, err := os.ReadFile(pamhost.Built(t, "pam_cockpit_cert.so"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	private.Copy(t, folders[0])
+	if err := os.WriteFile(filepath.Join(folders[0], "pam_cockpit_cert.so"), module, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ca := pki.NewAuthority("Lab CA")
+	s := sssd.New(t, ca.PEM())
+	s.AddUser("alice", 61001)
+	s.Start(config(t, ""))
+	if err := os.MkdirAll("/run/systemd/system", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll("/run/systemd/system") })
+	if err := os.RemoveAll("/etc/cockpit/cockpit.conf"); err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"remove", "install"} {
+		if output, status := command(t, nil, 0, "pam", verb); status != 0 {
+			t.Fatal(output)
+		}
+	}
+
+	output, _ := command(t, nil, 0, "status")
+	if got, want := leveled(output), leveled(shown(t, "pam-cockpit-cert status")); got != want {
+		t.Errorf("status prints\n%s\nand README.md shows\n%s", got, want)
+	}
+	mallory := pki.NewAuthority("Other CA").Issue("alice")
+	output, _ = command(t, mallory.PEM(), 0, "check", "-")
+	if got, want := leveled(output), leveled(shown(t, "pam-cockpit-cert check mallory.pem")); got != want {
+		t.Errorf("check prints\n%s\nand README.md shows\n%s", got, want)
+	}
+}
