@@ -44,7 +44,7 @@ type Options struct {
 var moduleForm = regexp.MustCompile(`^[A-Za-z0-9._+/-]+$`)
 
 func (o Options) check() error {
-	if o.Module != "" && (filepath.Base(o.Module) != pamd.Module || !moduleForm.MatchString(o.Module)) {
+	if o.Module != "" && (!strings.HasSuffix("/"+o.Module, "/"+pamd.Module) || !moduleForm.MatchString(o.Module)) {
 		return fmt.Errorf("%.120q is no path of a module named %s", o.Module, pamd.Module)
 	}
 	if strings.ContainsAny(o.OnceFor, "\n\x00") || len(o.OnceFor) > 1000 {
