@@ -120,8 +120,14 @@ func (s System) cgroups() Link {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		return broken(name, "are not systemd's, which is not this system's init", "Cockpit has to be started by systemd")
 	}
+	return ok(name, layout(string(text)))
+}
+
+// layout tells control groups of both versions apart by a cgroup(7) file of
+// /proc, which has a line for each hierarchy.
+func layout(text string) string {
 	unified, others := false, false
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "0::") {
 			unified = true
 		} else {
@@ -130,12 +136,11 @@ func (s System) cgroups() Link {
 	}
 	switch {
 	case unified && !others:
-		return ok(name, "version 2")
+		return "version 2"
 	case unified:
-		return ok(name, "versions 1 and 2")
-	default:
-		return ok(name, "version 1")
+		return "versions 1 and 2"
 	}
+	return "version 1"
 }
 
 func (s System) selinux() Link {

@@ -4,11 +4,15 @@
 package admin
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"pam_cockpit_cert/internal/infopipe"
 	fake "pam_cockpit_cert/internal/infopipe/infopipetest"
@@ -130,6 +134,80 @@ func TestAnOrdinaryUserLearnsWhatOnlyRootMay(t *testing.T) {
 		`unseen +authorities +where SSSD has them cannot be seen: open /etc/sssd/sssd.conf: permission denied\n +-> try again as root`)
 }
 
+// The exit status is 0 on a system that lacks nothing, and only there.
+func TestStatusOfASystemThatLacksNothing(t *testing.T) {
+	private.Need(t)
+	ca := pki.NewAuthority("Lab CA")
+	s := sssd.New(t, ca.PEM())
+	s.AddUser("alice", 61001)
+	s.Start(config(t, ""))
+	rule(t, pamhost.Built(t, "pam_cockpit_cert.so"))
+	private.Copy(t, "/usr/lib/cockpit") // has a cockpit-ws, or is about to have one
+	write := func(path, text string, mode os.FileMode) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("/usr/lib/cockpit/cockpit-ws", "#!/bin/sh\n", 0o755)
+	if err := os.MkdirAll("/run/systemd/system", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll("/run/systemd/system") })
+	const config, session = "/etc/cockpit/cockpit.conf", "/run/session/cockpit-cert-session"
+	const on = "[WebService]\nClientCertAuthentication = true\n[tls-cert]\nCommand = " + session + "\n"
+	write(session, "#!/bin/sh\n", 0o755)
+	write(config, on, 0o644)
+
+	output, status := command(t, nil, 0, "status")
+	if status != 0 || regexp.MustCompile(`(?m)^(BROKEN|unseen)`).MatchString(output) {
+		t.Fatalf("exit status %d:\n%s", status, output)
+	}
+	if output, status := command(t, nil, 0, "--json", "status"); status != 0 {
+		t.Errorf("exit status %d: %s", status, output)
+	}
+
+	mount := func(enforce string) {
+		t.Helper()
+		if err := unix.Mount("tmpfs", "/sys/fs", "tmpfs", 0, "mode=755"); err != nil {
+			t.Fatal(err)
+		}
+		write("/sys/fs/selinux/enforce", enforce, 0o644)
+	}
+	for enforce, want := range map[string]string{"1": `ok +SELinux +enforces; what it denies is in: ausearch`, "0": `ok +SELinux +permits everything$`} {
+		mount(enforce)
+		output, status := command(t, nil, 0, "status")
+		matches(t, output, want)
+		if status != 0 {
+			t.Errorf("exit status %d", status)
+		}
+		if err := unix.Unmount("/sys/fs", unix.MNT_DETACH); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	for name, breakIt := range map[string]func(){
+		"certificates":    func() { write(config, strings.Replace(on, "true", "false", 1), 0o644) },
+		"session command": func() { write(session, "", 0o644) },
+		"PAM rule":        func() { write("/etc/pam.d/cockpit", "auth required pam_unix.so\n", 0o644) },
+		"authorities":     func() { s.Write(sssd.Authority, "") },
+		"control groups":  func() { os.RemoveAll("/run/systemd/system") },
+	} {
+		breakIt()
+		output, status := command(t, nil, 0, "status")
+		matches(t, output, `BROKEN +`+name)
+		if status != 1 {
+			t.Errorf("%s: exit status %d", name, status)
+		}
+	}
+}
+
 func TestStatusKnowsAnSSSDThatIsTooOld(t *testing.T) {
 	private.Need(t)
 	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
@@ -138,6 +216,32 @@ func TestStatusKnowsAnSSSDThatIsTooOld(t *testing.T) {
 		"FindByValidCertificate": fake.Failure("org.freedesktop.DBus.Error.UnknownMethod", "FindByValidCertificate")})
 	output, _ := command(t, nil, 0, "status")
 	matches(t, output, `BROKEN +SSSD +this SSSD is too old to validate certificates .*\n +-> it has to be 2.6.1 or later`)
+
+	// The rule's options are the login's, and so they are check's.
+	s.AddUser("alice", 1000)
+	certificate := pki.NewAuthority("Lab CA").Issue("alice").PEM()
+	output, status := command(t, certificate, 0, "check", "-")
+	wants(t, output, "result       service_err (PAM_SERVICE_ERR)", "this SSSD is too old")
+	if status != 1 {
+		t.Errorf("exit status %d", status)
+	}
+	rule(t, "/nonexistent/pam_cockpit_cert.so")
+	text, err := os.ReadFile("/etc/pam.d/cockpit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.Replace(text, []byte("cockpit_cert.so"), []byte("cockpit_cert.so allow_unvalidated"), 1)
+	if err := os.WriteFile("/etc/pam.d/cockpit", text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	output, status = command(t, certificate, 0, "check", "-")
+	wants(t, output, "result       success (PAM_SUCCESS)")
+	if status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	if _, status = command(t, certificate, 0, "check", "--service", "other", "-"); status != 1 {
+		t.Errorf("with another service's options: exit status %d", status)
+	}
 }
 
 func TestStatusSaysWhatAFreshSSSDNeeds(t *testing.T) {
