@@ -4,11 +4,10 @@
 package certcheck
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"pam_cockpit_cert/internal/inroot/inroottest"
 	"pam_cockpit_cert/internal/sssdconf"
 )
 
@@ -34,15 +33,8 @@ func TestTheToolsWordsAreUnderstood(t *testing.T) {
 
 func TestTheReasonsSayWhatTheRulesDid(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()) // without the tool
-	root := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(root, "etc/sssd"), 0o755); err != nil {
-		t.Fatal(err)
-	}
 	text := "[sssd]\ndomains = d\n[domain/d]\nid_provider = ldap\n[certmap/d/one]\nmaprule = 1\n[certmap/d/two]\nmaprule = 2\n"
-	if err := os.WriteFile(filepath.Join(root, "etc/sssd/sssd.conf"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	config, err := sssdconf.Read(root)
+	config, err := sssdconf.Read(inroottest.Root(t, map[string]string{"/etc/sssd/sssd.conf": text}))
 	if err != nil {
 		t.Fatal(err)
 	}

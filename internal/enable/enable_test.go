@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"pam_cockpit_cert/internal/inroot/inroottest"
 )
 
 const command = "/usr/libexec/pam_cockpit_cert/cockpit-cert-session"
@@ -20,13 +22,8 @@ const command = "/usr/libexec/pam_cockpit_cert/cockpit-cert-session"
 // system makes a root with a cockpit.conf.
 func system(t *testing.T, text string) (root, config string) {
 	t.Helper()
-	root = t.TempDir()
-	config = filepath.Join(root, ConfigFile)
-	if err := os.MkdirAll(filepath.Dir(config), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	write(t, config, text)
-	return root, config
+	root = inroottest.Root(t, map[string]string{ConfigFile: text})
+	return root, filepath.Join(root, ConfigFile)
 }
 
 func write(t *testing.T, path, text string) {

@@ -11,23 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	"pam_cockpit_cert/internal/inroot/inroottest"
 	"pam_cockpit_cert/internal/pamd"
 )
 
-// system makes a root with files.
 func system(t *testing.T, files map[string]string) System {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return System{Root: root, Service: "cockpit"}
+	return System{Root: inroottest.Root(t, files), Service: "cockpit"}
 }
 
 const service = ConfigDir + "/cockpit"

@@ -13,27 +13,13 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-)
 
-// system makes a root with files.
-func system(t *testing.T, files map[string]string) string {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
+	"pam_cockpit_cert/internal/inroot/inroottest"
+)
 
 func config(t *testing.T, files map[string]string) *Config {
 	t.Helper()
-	c, err := Read(system(t, files))
+	c, err := Read(inroottest.Root(t, files))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +47,7 @@ func TestLaterSnippetsCountMore(t *testing.T) {
 
 func TestNoConfigurationIsNone(t *testing.T) {
 	for _, files := range []map[string]string{nil, {snippetsDir + "/README": "x"}} {
-		if _, err := Read(system(t, files)); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := Read(inroottest.Root(t, files)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -85,7 +71,7 @@ func TestWhatCannotBeReadIsNotGuessed(t *testing.T) {
 		}, "not a directory"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			root := system(t, map[string]string{snippetsDir + "/README": ""})
+			root := inroottest.Root(t, map[string]string{snippetsDir + "/README": ""})
 			if err := test.make(root); err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +84,7 @@ func TestWhatCannotBeReadIsNotGuessed(t *testing.T) {
 
 // Links of the root lead nowhere else.
 func TestALinkOfTheRootStaysInIt(t *testing.T) {
-	root := system(t, map[string]string{"/data/sssd.conf": "[ifp]\nca_db = /inside.pem\n", "/etc/sssd/x": ""})
+	root := inroottest.Root(t, map[string]string{"/data/sssd.conf": "[ifp]\nca_db = /inside.pem\n", "/etc/sssd/x": ""})
 	if err := os.Symlink("../../../../../../../../data/sssd.conf", filepath.Join(root, mainFile)); err != nil {
 		t.Fatal(err)
 	}

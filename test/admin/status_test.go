@@ -32,15 +32,24 @@ func matches(t *testing.T, output string, expressions ...string) {
 	}
 }
 
+// write makes a file, and its folder.
+func write(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // rule makes a service whose rule names a module.
 func rule(t *testing.T, module string) {
 	t.Helper()
-	if err := os.MkdirAll("/etc/pam.d", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile("/etc/pam.d/cockpit", []byte("auth required pam_unix.so\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	write(t, "/etc/pam.d/cockpit", "auth required pam_unix.so\n", 0o644)
 	if output, status := command(t, nil, 0, "pam", "install", "--module", module); status != 0 {
 		t.Fatal(output)
 	}
@@ -111,21 +120,9 @@ func TestAnOrdinaryUserLearnsWhatOnlyRootMay(t *testing.T) {
 		t.Errorf("exit status %d: %s", status, output)
 	}
 
-	write := func(path, text string, mode os.FileMode) {
-		t.Helper()
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("/etc/cockpit/cockpit.conf", "[WebService]\nClientCertAuthentication = true\n", 0o600)
-	write("/etc/sssd/sssd.conf", "[ifp]\nca_db = /elsewhere.pem\n", 0o600)
-	write("/etc/pam.d/cockpit", "auth required pam_unix.so\n", 0o600)
+	write(t, "/etc/cockpit/cockpit.conf", "[WebService]\nClientCertAuthentication = true\n", 0o600)
+	write(t, "/etc/sssd/sssd.conf", "[ifp]\nca_db = /elsewhere.pem\n", 0o600)
+	write(t, "/etc/pam.d/cockpit", "auth required pam_unix.so\n", 0o600)
 	output, _ = command(t, nil, user, "status")
 	matches(t, output,
 		`unseen +certificates +open /etc/cockpit/cockpit.conf: permission denied\n +-> try again as root`,
@@ -143,27 +140,15 @@ func TestStatusOfASystemThatLacksNothing(t *testing.T) {
 	s.Start(config(t, ""))
 	rule(t, pamhost.Built(t, "pam_cockpit_cert.so"))
 	private.Copy(t, "/usr/lib/cockpit") // has a cockpit-ws, or is about to have one
-	write := func(path, text string, mode os.FileMode) {
-		t.Helper()
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("/usr/lib/cockpit/cockpit-ws", "#!/bin/sh\n", 0o755)
+	write(t, "/usr/lib/cockpit/cockpit-ws", "#!/bin/sh\n", 0o755)
 	if err := os.MkdirAll("/run/systemd/system", 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll("/run/systemd/system") })
 	const config, session = "/etc/cockpit/cockpit.conf", "/run/session/cockpit-cert-session"
 	const on = "[WebService]\nClientCertAuthentication = true\n[tls-cert]\nCommand = " + session + "\n"
-	write(session, "#!/bin/sh\n", 0o755)
-	write(config, on, 0o644)
+	write(t, session, "#!/bin/sh\n", 0o755)
+	write(t, config, on, 0o644)
 
 	output, status := command(t, nil, 0, "status")
 	if status != 0 || regexp.MustCompile(`(?m)^(BROKEN|unseen)`).MatchString(output) {
@@ -178,7 +163,7 @@ func TestStatusOfASystemThatLacksNothing(t *testing.T) {
 		if err := unix.Mount("tmpfs", "/sys/fs", "tmpfs", 0, "mode=755"); err != nil {
 			t.Fatal(err)
 		}
-		write("/sys/fs/selinux/enforce", enforce, 0o644)
+		write(t, "/sys/fs/selinux/enforce", enforce, 0o644)
 	}
 	for enforce, want := range map[string]string{"1": `ok +SELinux +enforces; what it denies is in: ausearch`, "0": `ok +SELinux +permits everything$`} {
 		mount(enforce)
@@ -193,9 +178,9 @@ func TestStatusOfASystemThatLacksNothing(t *testing.T) {
 	}
 
 	for name, breakIt := range map[string]func(){
-		"certificates":    func() { write(config, strings.Replace(on, "true", "false", 1), 0o644) },
-		"session command": func() { write(session, "", 0o644) },
-		"PAM rule":        func() { write("/etc/pam.d/cockpit", "auth required pam_unix.so\n", 0o644) },
+		"certificates":    func() { write(t, config, strings.Replace(on, "true", "false", 1), 0o644) },
+		"session command": func() { write(t, session, "", 0o644) },
+		"PAM rule":        func() { write(t, "/etc/pam.d/cockpit", "auth required pam_unix.so\n", 0o644) },
 		"authorities":     func() { s.Write(sssd.Authority, "") },
 		"control groups":  func() { os.RemoveAll("/run/systemd/system") },
 	} {
@@ -231,9 +216,7 @@ func TestStatusKnowsAnSSSDThatIsTooOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	text = bytes.Replace(text, []byte("cockpit_cert.so"), []byte("cockpit_cert.so allow_unvalidated"), 1)
-	if err := os.WriteFile("/etc/pam.d/cockpit", text, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	write(t, "/etc/pam.d/cockpit", string(text), 0o644)
 	output, status = command(t, certificate, 0, "check", "-")
 	wants(t, output, "result       success (PAM_SUCCESS)")
 	if status != 0 {
