@@ -41,7 +41,7 @@ func (r *Report) explain(ctx context.Context, certificate *x509.Certificate, err
 	case r.untrusted(certificate, text, ca, now):
 	case refused:
 		r.Reasons = append(r.Reasons, "its dates are right, and "+ca+" has its issuers")
-		r.Next = "was it revoked, or does its OCSP responder not answer? See certificate_verification in sssd.conf(5), and /var/log/sssd/p11_child.log"
+		r.Next = "was it revoked, does its OCSP responder not answer, or may SSSD not read that file (see pam-cockpit-cert status)? See certificate_verification in sssd.conf(5), and /var/log/sssd/p11_child.log"
 	case configErr != nil:
 		r.Reasons = append(r.Reasons, fmt.Sprintf("where SSSD looks for it cannot be seen: %v", configErr))
 	default:

@@ -16,10 +16,10 @@ import (
 func explain(path string, err error) error {
 	hint := ""
 	switch {
-	case immutable(path):
-		hint = "the file is immutable: chattr -i " + path
-	case immutable(filepath.Dir(path)):
-		hint = "the folder is immutable: chattr -i " + filepath.Dir(path)
+	case flag(path) != "":
+		hint = "the file is " + flag(path) + " " + path
+	case flag(filepath.Dir(path)) != "":
+		hint = "the folder is " + flag(filepath.Dir(path)) + " " + filepath.Dir(path)
 	case errors.Is(err, unix.EROFS):
 		hint = "the file system is mounted read-only"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
@@ -35,13 +35,21 @@ func explain(path string, err error) error {
 // What linux/fs.h calls FS_IMMUTABLE_FL and FS_APPEND_FL.
 const flagImmutable, flagAppend = 0x10, 0x20
 
-// immutable reports whether chattr(1)'s i, or a, is set.
-func immutable(path string) bool {
+// flag is chattr(1)'s i or a, if it is set, in words, and how to take it away.
+func flag(path string) string {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return false
+		return ""
 	}
 	defer f.Close()
 	flags, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS)
-	return err == nil && flags&(flagImmutable|flagAppend) != 0
+	switch {
+	case err != nil:
+		return ""
+	case flags&flagImmutable != 0:
+		return "immutable: chattr -i"
+	case flags&flagAppend != 0:
+		return "append-only: chattr -a"
+	}
+	return ""
 }

@@ -32,18 +32,21 @@ func mount(t *testing.T, source, target, kind string, flags uintptr, data string
 
 func TestAnImmutableFileIsLeftWithAHint(t *testing.T) {
 	private.Need(t)
-	for _, name := range []string{"the file", "the folder"} {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range []struct{ name, flag, want string }{
+		{"the file", "i", "the file is immutable: chattr -i "}, {"the folder", "i", "the folder is immutable: chattr -i "},
+		{"the file", "a", "the file is append-only: chattr -a "}, {"the folder", "a", "the folder is append-only: chattr -a "},
+	} {
+		t.Run(test.name+" "+test.flag, func(t *testing.T) {
 			path := folder(t)
 			target := path
-			if name == "the folder" {
+			if test.name == "the folder" {
 				target = filepath.Dir(path)
 			}
-			if out, err := exec.Command("chattr", "+i", target).CombinedOutput(); err != nil {
+			if out, err := exec.Command("chattr", "+"+test.flag, target).CombinedOutput(); err != nil {
 				t.Skipf("needs chattr, and a file system that knows it: %v: %s", err, out)
 			}
-			defer exec.Command("chattr", "-i", target).Run()
-			refuses(t, path, "immutable: chattr -i "+target)
+			defer exec.Command("chattr", "-"+test.flag, target).Run()
+			refuses(t, path, test.want+target)
 		})
 	}
 }

@@ -89,6 +89,9 @@ func (s System) authorities() Link {
 	case err != nil:
 		return broken(name, err.Error(), fix)
 	}
+	if link, unreadable := s.unreadable(name, ca); unreadable {
+		return link
+	}
 	all, err := sssdconf.Authorities(text)
 	if err != nil {
 		return broken(name, fmt.Sprintf("%s: %v", path, err), fix)
@@ -115,4 +118,19 @@ func (s System) authorities() Link {
 		what += ", one of which expires on " + next.UTC().Format(time.DateOnly)
 	}
 	return ok(name, what)
+}
+
+// unreadable is the link where we can read the authorities, and SSSD cannot,
+// which refuses every certificate then.
+func (s System) unreadable(name, ca string) (Link, bool) {
+	path, err := inroot.Resolve(s.Root, ca)
+	if err != nil || !s.here() {
+		return Link{}, false
+	}
+	sssd, running := sssdReader()
+	if !running || sssd.may(path) {
+		return Link{}, false
+	}
+	return broken(name, fmt.Sprintf("%s cannot be read by SSSD, which runs as user ID %d", path, sssd.uid),
+		fmt.Sprintf("chown %d %s, or chmod 644, for there are no secrets in it", sssd.uid, path)), true
 }

@@ -3,7 +3,13 @@
 
 package status
 
-import "testing"
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
 
 func TestTheLayoutOfControlGroups(t *testing.T) {
 	for text, want := range map[string]string{
@@ -29,5 +35,36 @@ func TestAllIsWellOnlyWhereNothingIsBrokenOrUnseen(t *testing.T) {
 		if Well(test.links) != test.want {
 			t.Errorf("%v: %v", test.links, !test.want)
 		}
+	}
+}
+
+func TestAProcessReadsWhatItsFileSystemUserAndGroupsMay(t *testing.T) {
+	r := readerOf("Name:\tsssd_ifp\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \n")
+	if r.uid != 4 || !slices.Equal(r.gids, []uint32{8, 9, 10}) {
+		t.Fatalf("got %+v", r)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give files away")
+	}
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		uid, gid int
+		mode     os.FileMode
+		want     bool
+	}{
+		{4, 0, 0o400, true}, {4, 8, 0o044, false}, {0, 8, 0o040, true}, {0, 10, 0o640, true}, {0, 10, 0o604, false}, {0, 0, 0o604, true}, {0, 0, 0o640, false},
+	} {
+		if err := errors.Join(os.Chown(path, test.uid, test.gid), os.Chmod(path, test.mode)); err != nil {
+			t.Fatal(err)
+		}
+		if r.may(path) != test.want {
+			t.Errorf("owner %d:%d, mode %o: %v", test.uid, test.gid, test.mode, !test.want)
+		}
+	}
+	if !(reader{}).may(path) {
+		t.Error("root may not read what its group may not")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -129,6 +130,33 @@ func TestAnOrdinaryUserLearnsWhatOnlyRootMay(t *testing.T) {
 		`unseen +session command`,
 		`unseen +PAM rule .*permission denied\n +-> try again as root`,
 		`unseen +authorities +where SSSD has them cannot be seen: open /etc/sssd/sssd.conf: permission denied\n +-> try again as root`)
+}
+
+// Since SSSD 2.10, it is not root that reads the authorities. In its place, for
+// this machine's may be older, is a process of its name.
+func TestStatusKnowsAuthoritiesThatSSSDCannotRead(t *testing.T) {
+	private.Need(t)
+	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
+	const program, user = "/run/sssd_ifp", 61001
+	sleep, err := os.ReadFile("/bin/sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, program, string(sleep), 0o755)
+	process := exec.Command(program, "60")
+	process.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = process.Process.Kill(); _ = process.Wait() })
+	s.Write(sssd.Config, "[sssd]\n")
+	output, _ := command(t, nil, 0, "status")
+	matches(t, output, `BROKEN +authorities +`+sssd.Authority+` cannot be read by SSSD, which runs as user ID 61001\n +-> chown 61001 `+sssd.Authority+`, or chmod 644`)
+	if err := os.Chmod(sssd.Authority, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	output, _ = command(t, nil, 0, "status")
+	matches(t, output, `ok +authorities`)
 }
 
 // The exit status is 0 on a system that lacks nothing, and only there.
