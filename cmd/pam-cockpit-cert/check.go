@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,9 +67,11 @@ if a login would succeed.`,
 func (s *settings) certificate(c *cobra.Command, instance string, args []string) (clientcert.Certificate, error) {
 	if instance != "" {
 		source := clientcert.Source{Proc: "/proc", TLSDir: "/run/cockpit/tls", HostPID: os.Getpid()}
+		// As openssl x509 -fingerprint -sha256 prints it, too.
+		instance = strings.ToLower(strings.ReplaceAll(instance, ":", ""))
 		certificate, err := source.ByInstance(c.Context(), instance)
 		if errors.Is(err, clientcert.ErrNone) {
-			return certificate, fmt.Errorf("%w; it has to be open in a browser", err)
+			return certificate, fmt.Errorf("%w; Cockpit has to be open in a browser that presents it", err)
 		}
 		return certificate, err
 	}

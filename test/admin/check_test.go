@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -197,7 +198,7 @@ func TestCheckReadsEveryForm(t *testing.T) {
 		{"none named", nil, 0, nil, 2, "name one certificate"},
 		{"another root", nil, 0, []string{"--root", "/mnt", "-"}, 2, "cannot be used with --root"},
 		{"no fingerprint", nil, 0, []string{"--instance", "abc"}, 1, "give a SHA-256 fingerprint"},
-		{"a fingerprint that nobody presents", nil, 0, []string{"--instance", alice.Fingerprint()}, 1, "it has to be open in a browser"},
+		{"a fingerprint that nobody presents", nil, 0, []string{"--instance", alice.Fingerprint()}, 1, "Cockpit has to be open in a browser that presents it"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			output, status := command(t, test.stdin, test.user, append([]string{"check"}, test.args...)...)
@@ -209,10 +210,16 @@ func TestCheckReadsEveryForm(t *testing.T) {
 	}
 	t.Run("a fingerprint that a browser presents", func(t *testing.T) {
 		cockpit.Export(t, cockpit.From257, alice)
-		output, status := command(t, nil, 0, "check", "--instance", alice.Fingerprint())
-		wants(t, output, "result       success")
-		if status != 0 {
-			t.Errorf("exit status %d", status)
+		var pairs []string // as OpenSSL prints it
+		for pair := range slices.Chunk([]byte(strings.ToUpper(alice.Fingerprint())), 2) {
+			pairs = append(pairs, string(pair))
+		}
+		for _, fingerprint := range []string{alice.Fingerprint(), strings.Join(pairs, ":")} {
+			output, status := command(t, nil, 0, "check", "--instance", fingerprint)
+			wants(t, output, "result       success")
+			if status != 0 {
+				t.Errorf("%s: exit status %d", fingerprint, status)
+			}
 		}
 	})
 }
