@@ -90,7 +90,7 @@ func (s System) command(release cockpit.Version) Link {
 	case errors.Is(err, fs.ErrPermission):
 		return unseen(name, err.Error(), asRoot())
 	case err != nil:
-		return broken(name, fmt.Sprintf("%s, by %s: %v", program, where, err), "install pam_cockpit_cert again, then "+s.call("enable"))
+		return broken(name, fmt.Sprintf("%s, by %s: %v", program, where, err), "install "+thePackage+" again, then "+s.call("enable"))
 	}
 	var stat unix.Stat_t
 	if err := unix.Stat(path, &stat); err != nil {

@@ -24,6 +24,9 @@ import (
 
 func isTrue(value string) bool { return cockpitconf.Bool(value) }
 
+// thePackage has another name where Debian names packages.
+const thePackage = "pam_cockpit_cert (Debian, Ubuntu: libpam-cockpit-cert)"
+
 // rule also returns the module that the rule names.
 func (s System) rule() (module string, link Link) {
 	const name = "PAM rule"
@@ -112,22 +115,22 @@ func (s System) module(ctx context.Context, release cockpit.Version, module stri
 	const name = "PAM module"
 	path := s.modulePath(module)
 	if path == "" {
-		return broken(name, module+" is not installed", "install pam_cockpit_cert")
+		return broken(name, module+" is not installed", "install "+thePackage)
 	}
 	file, err := elf.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return unseen(name, err.Error(), asRoot())
 	case err != nil:
-		return broken(name, fmt.Sprintf("%s is no shared object: %v", path, err), "install pam_cockpit_cert again")
+		return broken(name, fmt.Sprintf("%s is no shared object: %v", path, err), "install "+thePackage+" again")
 	}
 	defer file.Close()
 	// libpam loads both; only Go's linker makes this section.
 	switch foreign := file.Section(".go.buildinfo") == nil; {
 	case foreign && !release.NeedsCommand():
-		return broken(name, fmt.Sprintf("%s is Cockpit %d's own, which accepts certificates from anybody", path, release), "install pam_cockpit_cert")
+		return broken(name, fmt.Sprintf("%s is Cockpit %d's own, which accepts certificates from anybody", path, release), "install "+thePackage)
 	case foreign:
-		return broken(name, path+" is the one that Cockpit brought, which does nothing since release 248", "install pam_cockpit_cert")
+		return broken(name, path+" is the one that Cockpit brought, which does nothing since release 248", "install "+thePackage)
 	}
 	if machine, known := s.machine(); known && file.Machine != machine {
 		return broken(name, fmt.Sprintf("%s is for %v, and this system is %v", path, file.Machine, machine), "install the package for this architecture")
@@ -136,7 +139,7 @@ func (s System) module(ctx context.Context, release cockpit.Version, module stri
 		return ok(name, path)
 	}
 	if complaint := load(ctx, path); complaint != "" {
-		return broken(name, fmt.Sprintf("%s cannot be loaded: %s", path, complaint), "install pam_cockpit_cert again, and what it needs")
+		return broken(name, fmt.Sprintf("%s cannot be loaded: %s", path, complaint), "install "+thePackage+" again, and what it needs")
 	}
 	return ok(name, path)
 }
