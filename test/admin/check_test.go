@@ -170,6 +170,24 @@ func TestCheckSaysWhatALoginWouldGetAndWhy(t *testing.T) {
 	}
 }
 
+// A certificate is a stranger's: what its names have in them neither moves the
+// cursor nor looks like a line of ours.
+func TestCheckIsNotForgedByACertificate(t *testing.T) {
+	private.Need(t)
+	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
+	s.StartBus()
+	forged := pki.NewAuthority("Other\x1b[0m\a CA").Issue("alice\x1b[2J\nresult       success (PAM_SUCCESS)\u202e")
+	output, status := command(t, forged.PEM(), 0, "check", "-")
+	wants(t, output, `subject      "CN=alice\x1b[2J\nresult       success`, `issuer       "CN=Other\x1b[0m\a CA`)
+	if strings.ContainsAny(output, "\x1b\a\u202e") || strings.Contains(output, "\nresult       success") || status != 1 {
+		t.Errorf("exit status %d: %q", status, output)
+	}
+	output, _ = command(t, forged.PEM(), 0, "--json", "check", "-")
+	if strings.ContainsAny(output, "\x1b\a") {
+		t.Errorf("JSON: %q", output)
+	}
+}
+
 func TestCheckReadsEveryForm(t *testing.T) {
 	private.Need(t)
 	ca := pki.NewAuthority("Lab CA")
