@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,6 +38,8 @@ func run(args []string) int {
 		status = 0
 	case errors.Is(err, errNotWell):
 	case errors.As(err, &usage):
+		// A wrong option may come before it.
+		ui.json = ui.json || slices.Contains(args, "--json")
 		ui.usage(called, err)
 		status = 2
 	default:
