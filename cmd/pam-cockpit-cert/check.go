@@ -61,6 +61,7 @@ if a login would succeed.`,
 	}
 	c.Flags().StringVar(&instance, "instance", "", "the certificate with this `FINGERPRINT`, SHA-256, which a browser presents now")
 	c.Flags().StringVar(&service, "service", "cockpit", "the PAM `SERVICE` whose rule's options count")
+	s.completeServices(c)
 	return c
 }
 

@@ -5,9 +5,28 @@ package main
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"pam_cockpit_cert/internal/pamrule"
 )
+
+// completeServices completes an option by the names of PAM services.
+func (s *settings) completeServices(c *cobra.Command) {
+	_ = c.RegisterFlagCompletionFunc("service", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		entries, err := os.ReadDir(filepath.Join(s.root, pamrule.ConfigDir))
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		var names []string
+		for _, entry := range entries {
+			names = append(names, entry.Name())
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	})
+}
 
 func completionCommand() *cobra.Command {
 	shells := []string{"bash", "fish", "zsh"}

@@ -23,7 +23,8 @@ func enableCommand(s *settings) *cobra.Command {
 		Short: "Turn certificates on in Cockpit",
 		Long: `Turn certificates on in cockpit.conf, and have them go through PAM where this
 Cockpit would not by itself. Then say what else is missing.`,
-		Args: noArgs,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(c.Context(), patience)
 			defer cancel()
@@ -68,9 +69,10 @@ type enabled struct {
 
 func disableCommand(s *settings) *cobra.Command {
 	return &cobra.Command{
-		Use:   "disable",
-		Short: "Undo what enable changed, and nothing else",
-		Args:  noArgs,
+		Use:               "disable",
+		Short:             "Undo what enable changed, and nothing else",
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
 			report, err := enable.Off(s.root)
 			if err != nil {

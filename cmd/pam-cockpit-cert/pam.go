@@ -20,6 +20,7 @@ func pamCommand(s *settings) *cobra.Command {
 		SuggestFor: []string{"install", "remove", "uninstall"},
 	}
 	pam.PersistentFlags().StringVar(&service, "service", "cockpit", "the PAM `SERVICE`")
+	s.completeServices(pam)
 	pam.AddCommand(pamInstall(s, &service), pamRemove(s, &service))
 	return pam
 }
@@ -36,7 +37,8 @@ A rule that is there already stays where it is. Every other byte of the file
 stays as it is. A file that libpam would refuse is refused, and left alone.`,
 		Example: "  pam-cockpit-cert pam install --debug\n" +
 			"  pam-cockpit-cert --root /mnt pam install",
-		Args: noArgs,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("debug") {
 				options.Debug = &debug
@@ -54,9 +56,10 @@ stays as it is. A file that libpam would refuse is refused, and left alone.`,
 func pamRemove(s *settings, service *string) *cobra.Command {
 	var forget bool
 	c := &cobra.Command{
-		Use:   "remove",
-		Short: "Take the rule out, and only it",
-		Args:  noArgs,
+		Use:               "remove",
+		Short:             "Take the rule out, and only it",
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
 			report, err := pamrule.System{Root: s.root, Service: *service}.Remove(forget)
 			return s.reportRule(report, err)

@@ -29,7 +29,8 @@ func statusCommand(s *settings) *cobra.Command {
 		Short: "Look at every link between a certificate and a login",
 		Long: `Look at every link between a certificate and a login, one line for each, with
 what to do where one is broken. The exit status is 0 if all is well.`,
-		Args: noArgs,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(c.Context(), patience)
 			defer cancel()
