@@ -80,10 +80,10 @@ func New(service, bus string) Checker {
 
 func options(service string) []string {
 	_, file, err := pamrule.System{Root: "/", Service: service}.Parsed()
-	if err != nil || len(file.Ours()) == 0 {
+	if err != nil || len(pamrule.InAuth(file)) == 0 {
 		return nil
 	}
-	return file.Ours()[0].Args
+	return pamrule.InAuth(file)[0].Args
 }
 
 // Check asks, and explains.

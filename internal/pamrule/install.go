@@ -110,7 +110,7 @@ func (s System) install(old []byte, place Place, options Options, done bool, rep
 		if err != nil {
 			return nil, refused(filepath.Join(s.Root, place.Vendor), err)
 		}
-		if ours := inAuth(parsed); len(ours) > 0 {
+		if ours := InAuth(parsed); len(ours) > 0 {
 			report.File, report.Line = filepath.Join(s.Root, place.Vendor), ours[0].Line
 			report.Message = "the vendor's " + report.File + " has the rule: nothing to do"
 			return nil, nil
@@ -122,7 +122,7 @@ func (s System) install(old []byte, place Place, options Options, done bool, rep
 		return nil, refused(place.Path, err)
 	}
 
-	if ours := inAuth(file); len(ours) > 0 {
+	if ours := InAuth(file); len(ours) > 0 {
 		return s.respell(file, ours, options, place, report)
 	}
 	if done {
@@ -145,7 +145,7 @@ func (s System) install(old []byte, place Place, options Options, done bool, rep
 	if err != nil {
 		return nil, refused(place.Path, err)
 	}
-	report.Line = inAuth(edited)[0].Line
+	report.Line = InAuth(edited)[0].Line
 	report.Warnings = Doubts(edited)
 	report.Message = fmt.Sprintf("put the rule into %s, line %d", place.Path, report.Line)
 	if old == nil {
@@ -154,8 +154,8 @@ func (s System) install(old []byte, place Place, options Options, done bool, rep
 	return edited.Bytes(), nil
 }
 
-// inAuth returns the rules of ours where they belong.
-func inAuth(file *pamd.File) []pamd.Rule {
+// InAuth returns the rules of ours where they belong.
+func InAuth(file *pamd.File) []pamd.Rule {
 	return slices.DeleteFunc(file.Ours(), func(rule pamd.Rule) bool { return rule.Type != "auth" })
 }
 
@@ -186,17 +186,17 @@ func (s System) respell(file *pamd.File, ours []pamd.Rule, options Options, plac
 // Doubts says what is unusual about the rules of ours that a file has.
 func Doubts(file *pamd.File) []string {
 	var doubts []string
-	ours := file.Ours()
+	for _, rule := range file.Ours() {
+		if rule.Type != "auth" {
+			doubts = append(doubts, fmt.Sprintf("the rule in line %d is in the stack %s, where it does nothing: it belongs into auth", rule.Line, rule.Type))
+		}
+	}
+	ours := InAuth(file)
 	if len(ours) > 1 {
 		doubts = append(doubts, fmt.Sprintf("the rule is there %d times, in %s: remove all but the first", len(ours), lines(ours)))
 	}
-	for _, rule := range ours {
-		switch {
-		case rule.Type != "auth":
-			doubts = append(doubts, fmt.Sprintf("the rule in line %d is in the stack %s, where it does nothing: it belongs into auth", rule.Line, rule.Type))
-		case rule.Line == ours[0].Line && file.FirstAuth().Line != rule.Line:
-			doubts = append(doubts, fmt.Sprintf("the rule in line %d is not the first of the auth stack: the one in line %d may ask for a password first", rule.Line, file.FirstAuth().Line))
-		}
+	if len(ours) > 0 && file.FirstAuth().Line != ours[0].Line {
+		doubts = append(doubts, fmt.Sprintf("the rule in line %d is not the first of the auth stack: the one in line %d may ask for a password first", ours[0].Line, file.FirstAuth().Line))
 	}
 	return doubts
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pam_cockpit_cert/internal/cockpit"
@@ -51,12 +52,12 @@ func (s System) rule() (module string, link Link) {
 		}
 		return pamd.Module, broken(name, "is not in "+where, s.call("pam install"))
 	}
-	rule := ours[0]
+	rule := append(pamrule.InAuth(file), ours...)[0]
 	what := fmt.Sprintf("is in line %d of %s", rule.Line, where)
 	switch doubts := pamrule.Doubts(file); {
 	case len(doubts) > 0:
 		return rule.Module, broken(name, what+"; "+strings.Join(doubts, "; "), "edit it by hand, or: "+s.call("pam remove")+", then "+s.call("pam install"))
-	case strings.Join(strings.Fields(rule.Control), " ") != pamd.Control:
+	case !sameControl(rule.Control, pamd.Control):
 		return rule.Module, broken(name, fmt.Sprintf("%s, with the control [%s]", what, rule.Control),
 			fmt.Sprintf("unless you know better, make that [%s]", pamd.Control))
 	// NixOS writes no '-', and names the module by a path that holds.
@@ -67,6 +68,11 @@ func (s System) rule() (module string, link Link) {
 		what += ", with " + strings.Join(rule.Args, " ")
 	}
 	return rule.Module, ok(name, what)
+}
+
+// sameControl compares the actions of two controls, in whichever order.
+func sameControl(a, b string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(strings.Fields(a))), slices.Sorted(slices.Values(strings.Fields(b))))
 }
 
 // folders are where libpam has its modules, by distribution.
