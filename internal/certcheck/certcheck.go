@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/user"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -23,9 +22,6 @@ import (
 	"pam_cockpit_cert/internal/login"
 	"pam_cockpit_cert/internal/pamrule"
 )
-
-// defaultTimeout is the module's.
-const defaultTimeout = 15 * time.Second
 
 // Report is what a login with the certificate would get, and why.
 type Report struct {
@@ -63,22 +59,15 @@ type Checker struct {
 
 // New returns a checker that asks as the rule of a PAM service says.
 func New(service, bus string) Checker {
-	client := &infopipe.Client{Address: bus}
-	timeout := defaultTimeout
-	for _, option := range options(service) {
-		if option == "allow_unvalidated" {
-			client.AllowUnvalidated = true
-		}
-		if text, ok := strings.CutPrefix(option, "timeout="); ok {
-			if seconds, err := strconv.Atoi(text); err == nil && seconds >= 1 && seconds <= 600 {
-				timeout = time.Duration(seconds) * time.Second
-			}
-		}
+	options := pamrule.ReadArguments(arguments(service))
+	return Checker{
+		Mapper:  &infopipe.Client{Address: bus, AllowUnvalidated: options.AllowUnvalidated},
+		Timeout: options.Timeout,
+		Now:     time.Now(),
 	}
-	return Checker{Mapper: client, Timeout: timeout, Now: time.Now()}
 }
 
-func options(service string) []string {
+func arguments(service string) []string {
 	_, file, err := pamrule.System{Root: "/", Service: service}.Parsed()
 	if err != nil || len(pamrule.InAuth(file)) == 0 {
 		return nil

@@ -64,6 +64,10 @@ func (s System) rule() (module string, link Link) {
 	case !rule.Silent && !filepath.IsAbs(rule.Module):
 		return rule.Module, broken(name, what+", without a leading '-'", "write -auth, so that nobody is troubled where the module is missing")
 	}
+	if ignored := pamrule.ReadArguments(rule.Args).Ignored; len(ignored) > 0 {
+		return rule.Module, broken(name, fmt.Sprintf("%s, with what is no option of the module: %s", what, strings.Join(ignored, " ")),
+			"remove that; pam_cockpit_cert(8) has the options")
+	}
 	if len(rule.Args) > 0 {
 		what += ", with " + strings.Join(rule.Args, " ")
 	}
