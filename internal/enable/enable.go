@@ -198,7 +198,7 @@ func where(root, name string) (string, error) {
 func resolve(root, name string) (string, error) {
 	path, err := where(root, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = os.MkdirAll(filepath.Dir(path), 0o755)
+		err = replace.Folder(filepath.Dir(path))
 	}
 	return path, err
 }

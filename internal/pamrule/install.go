@@ -6,7 +6,6 @@ package pamrule
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -71,7 +70,7 @@ func (s System) Install(options Options) (Report, error) {
 
 	report := Report{Service: s.Service, File: place.Path}
 	if place.Vendor != "" && !done {
-		if err := os.MkdirAll(filepath.Dir(place.Path), 0o755); err != nil {
+		if err := replace.Folder(filepath.Dir(place.Path)); err != nil {
 			return report, err
 		}
 	}

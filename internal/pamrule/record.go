@@ -35,7 +35,7 @@ func (s System) recorded() (version string, ok bool, err error) {
 func (s System) record(version string) error {
 	dir, err := inroot.Resolve(s.Root, recordDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = os.MkdirAll(dir, 0o755)
+		err = replace.Folder(dir)
 	}
 	if err != nil {
 		return fmt.Errorf("recording that the rule was put in: %w", err)
