@@ -64,6 +64,7 @@ INSTALL ?= install
 install: all
 	$(INSTALL) -d $(DESTDIR)$(PAMDIR) $(DESTDIR)$(LIBEXECDIR)/pam_cockpit_cert $(DESTDIR)$(SBINDIR) \
 		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DATADIR)/pam_cockpit_cert/pam.d $(DESTDIR)$(DOCDIR) \
+		$(DESTDIR)$(DATADIR)/pam_cockpit_cert/selinux \
 		$(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/zsh/site-functions \
 		$(DESTDIR)$(DATADIR)/fish/vendor_completions.d
 	$(INSTALL) -m $(PAMMODE) $(MODULE) $(DESTDIR)$(PAMDIR)/
@@ -71,6 +72,7 @@ install: all
 	$(INSTALL) -m 755 $(BUILD)/pam-cockpit-cert $(DESTDIR)$(SBINDIR)/
 	$(INSTALL) -m 644 man/*.8 $(DESTDIR)$(MANDIR)/man8/
 	$(INSTALL) -m 644 pam.d/* $(DESTDIR)$(DATADIR)/pam_cockpit_cert/pam.d/
+	$(INSTALL) -m 644 selinux/* $(DESTDIR)$(DATADIR)/pam_cockpit_cert/selinux/
 	$(INSTALL) -m 644 README.md LICENSE $(DESTDIR)$(DOCDIR)/
 	$(BUILD)/pam-cockpit-cert completion bash >$(DESTDIR)$(DATADIR)/bash-completion/completions/pam-cockpit-cert
 	$(BUILD)/pam-cockpit-cert completion zsh >$(DESTDIR)$(DATADIR)/zsh/site-functions/_pam-cockpit-cert

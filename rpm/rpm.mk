@@ -2,9 +2,9 @@
 # SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
 # What builds the package, on Debian; debugedit takes the debugging information
-# out. A distribution of RPM's own has
+# out, and the last two make the policy module. A distribution of RPM's own has
 # what the spec asks for by `dnf builddep`.
-APT_RPM := rpm debugedit elfutils
+APT_RPM := rpm debugedit elfutils checkpolicy semodule-utils
 # What looks at it, and installs it.
 APT_SYSTEMS += $(APT_RPM) rpmlint createrepo-c dnf
 

@@ -23,8 +23,8 @@ func TestTheSameSourceMakesTheSamePackages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != 3 {
-		t.Errorf("there are %d packages, want a source package, ours, and its debugging information: %v", len(files), files)
+	if len(files) != 4 {
+		t.Errorf("there are %d packages, want a source package, ours, its debugging information, and SELinux's: %v", len(files), files)
 	}
 	for _, file := range files {
 		a, errA := os.ReadFile(filepath.Join(one, file.Name()))
@@ -78,6 +78,7 @@ func TestThePackageHasWhatMakeInstallInstalls(t *testing.T) {
 			"-rw-r--r-- root /usr/share/man/man8/pam-cockpit-cert.8",
 			"-rw-r--r-- root /usr/share/pam_cockpit_cert/pam.d/rule",
 			"-rw-r--r-- root /usr/share/pam_cockpit_cert/pam.d/cockpit.fedora",
+			"-rw-r--r-- root /usr/share/pam_cockpit_cert/selinux/pam_cockpit_cert.te",
 			"-rw-r--r-- root /usr/share/doc/pam_cockpit_cert-0.1.0/README.RPM",
 			"-rw-r--r-- root /usr/share/licenses/pam_cockpit_cert-0.1.0/LICENSE",
 			"-rw-r--r-- root /usr/share/bash-completion/completions/pam-cockpit-cert",

@@ -46,7 +46,7 @@ var built struct {
 // returns their folder.
 func packages(t *testing.T, b build) string {
 	t.Helper()
-	for _, tool := range []string{"rpmbuild", "dnf", "createrepo_c", "rpmlint", "find-debuginfo"} {
+	for _, tool := range []string{"rpmbuild", "dnf", "createrepo_c", "rpmlint", "find-debuginfo", "checkmodule", "semodule_package"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("needs %s: run make check-systems, which installs it", tool)
 		}

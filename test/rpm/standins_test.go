@@ -105,7 +105,7 @@ func system(t *testing.T) standIn {
 		for line := range strings.Lines(output(t, command("", "rpm", "-qp", "--requires", binary(t, b)))) {
 			line = strings.TrimSpace(line)
 			switch name, _, _ := strings.Cut(line, " "); {
-			case name == "cockpit-ws", name == "sssd-dbus", strings.HasPrefix(name, "rpmlib("), seen[line]:
+			case name == "cockpit-ws", name == "sssd-dbus", strings.HasPrefix(name, "rpmlib("), strings.HasPrefix(name, "("), seen[line]:
 			default:
 				seen[line] = true
 				s.provides = append(s.provides, line)

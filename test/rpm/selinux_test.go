@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+package rpm
+
+import (
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// forDebian is the package with a policy module for what Debian has: the
+// reference policy, under the name "default".
+var forDebian = build{"selinux", []string{"--nocheck", "--define", "selinuxtype default"}}
+
+// needs is what a login with a certificate does in a confined Cockpit.
+var needs = []struct {
+	source, target, class string
+	permissions           []string
+}{
+	{"cockpit_session_t", "cockpit_session_t", "process", []string{"fork", "setrlimit", "getcap", "setcap"}},
+	{"cockpit_session_t", "cockpit_session_t", "capability", []string{"dac_read_search"}},
+	// The control group of whoever connected.
+	{"cockpit_session_t", "cockpit_ws_t", "dir", []string{"search", "open", "read"}},
+	{"cockpit_session_t", "cockpit_ws_t", "file", []string{"open", "read"}},
+	// The certificate.
+	{"cockpit_session_t", "cockpit_runtime_t", "dir", []string{"search", "open", "read"}},
+	{"cockpit_session_t", "cockpit_runtime_t", "file", []string{"open", "read", "getattr"}},
+	// SSSD's InfoPipe, and its user database.
+	{"cockpit_session_t", "system_dbusd_t", "unix_stream_socket", []string{"connectto"}},
+	{"cockpit_session_t", "system_dbusd_t", "dbus", []string{"send_msg"}},
+	{"cockpit_session_t", "sssd_t", "dbus", []string{"send_msg"}},
+	{"sssd_t", "cockpit_session_t", "dbus", []string{"send_msg"}},
+	{"cockpit_session_t", "sssd_t", "unix_stream_socket", []string{"connectto"}},
+	// cockpit-cert-session, which starts cockpit-session.
+	{"cockpit_ws_t", "bin_t", "file", []string{"execute", "execute_no_trans"}},
+	{"cockpit_ws_t", "cockpit_session_t", "process", []string{"transition", "sigkill"}},
+}
+
+// refused asks the policy that a system has for what is needed and not granted.
+func (h *host) refused() (missing []string) {
+	h.t.Helper()
+	for _, need := range needs {
+		rules := h.Sh(h.t, "sesearch -A -s "+need.source+" -t "+need.target+" -c "+need.class+" /etc/selinux/default/policy/policy.*")
+		granted := strings.Fields(rules)
+		for _, permission := range need.permissions {
+			// One alone ends in a semicolon, many are in braces.
+			if !slices.Contains(granted, permission) && !slices.Contains(granted, permission+";") {
+				missing = append(missing, strings.Join([]string{need.source, need.target, need.class, permission}, " "))
+			}
+		}
+	}
+	return missing
+}
+
+// TestSELinux installs the package with the policy module where there is a
+// policy that grants too little, and finds it the only thing that is missing.
+func TestSELinux(t *testing.T) {
+	policy := standIn{name: "selinux-policy-default", version: "1", provides: []string{"policycoreutils"}}
+	h := newHostOf(t, []string{"selinux-policy-default", "semodule-utils", "setools", "selinux-utils"},
+		[]build{forDebian}, sssdDBus, cockpitWS("360", fedoraPAM), policy)
+	h.addSELinux(forDebian)
+	stock := []string{
+		"cockpit_session_t cockpit_session_t process getcap",
+		"cockpit_session_t cockpit_session_t process setcap",
+	}
+	if missing := h.refused(); !slices.Equal(missing, stock) {
+		t.Errorf("the stock policy refuses %q, and was thought to refuse %q", missing, stock)
+	}
+
+	h.must("dnf", "install", ours)
+	if out, err := h.try("rpm", "-q", ours+"-selinux"); err == nil {
+		t.Errorf("without a policy there is a module for it: %s", out)
+	}
+	h.must("dnf", "remove", ours)
+	h.must("dnf", "install", ours, policy.name)
+	h.must("rpm", "-q", ours+"-selinux")
+	if missing := h.refused(); len(missing) > 0 {
+		t.Errorf("with the module, the policy refuses %q", missing)
+	}
+	h.must("dnf", "reinstall", ours+"-selinux")
+	// What the documentation says about the programs' types.
+	for path, want := range map[string]string{
+		"/usr/libexec/pam_cockpit_cert/cockpit-cert-session": ":bin_t:",
+		stub: ":lib_t:",
+		"/usr/lib64/security/pam_cockpit_cert/pam_cockpit_cert.so": ":lib_t:",
+		service: ":etc_t:",
+	} {
+		if out := h.Run(t, "matchpathcon", "-n", "-f", "/etc/selinux/default/contexts/files/file_contexts", path); !strings.Contains(out, want) {
+			t.Errorf("%s is %s, want %s", path, strings.TrimSpace(out), want)
+		}
+	}
+
+	h.must("rpm", "-e", ours, ours+"-selinux")
+	if missing := h.refused(); !slices.Equal(missing, stock) {
+		t.Errorf("erased, the policy refuses %q", missing)
+	}
+}
+
+// addSELinux puts the package with the policy module into the repository.
+func (h *host) addSELinux(b build) {
+	h.t.Helper()
+	found, err := filepath.Glob(filepath.Join(packages(h.t, b), ours+"-selinux-*.noarch.rpm"))
+	if err != nil || len(found) != 1 {
+		h.t.Fatalf("packages for SELinux: %v, %v", found, err)
+	}
+	output(h.t, exec.Command("cp", found[0], h.repo))
+	h.index()
+}
