@@ -13,9 +13,9 @@
 let
   inherit (pkgs) lib;
 
-  nixos =
+  evaluate =
     modules:
-    (evalConfig {
+    evalConfig {
       system = null;
       modules = [
         ./module.nix
@@ -30,15 +30,12 @@ let
         }
       ]
       ++ modules;
-    }).config;
+    };
+  nixos = modules: (evaluate modules).config;
 
-  on = {
-    services.pam-cockpit-cert.enable = true;
-    services.cockpit.enable = true;
-    services.sssd.enable = true;
-  };
+  on.services.pam-cockpit-cert.enable = true;
 
-  # The whole configuration of the README, and its variations.
+  # What an administrator has to write, and its variations.
   base = {
     imports = [ on ];
     services.sssd.settings."domain/example.org".id_provider = "ipa";
@@ -91,7 +88,10 @@ let
 
   off = nixos [
     base
-    { services.pam-cockpit-cert.enable = lib.mkForce false; }
+    {
+      services.pam-cockpit-cert.enable = lib.mkForce false;
+      services.cockpit.enable = true;
+    }
   ];
 
   # What a wrong configuration says: how its only failure begins.
@@ -103,6 +103,22 @@ let
     {
       config.services.sssd.enable = lib.mkForce false;
       says = "services.pam-cockpit-cert asks SSSD whose certificate it is, and SSSD is off here.";
+    }
+    {
+      config.services.sssd.settings.ifp.allowed_uids = "alice, 1000";
+      says = "services.sssd.settings.ifp.allowed_uids keeps root from SSSD's InfoPipe,";
+    }
+    {
+      config.security.pam.services.cockpit.enable = false;
+      says = "security.pam.services.cockpit.enable is off:";
+    }
+    {
+      config.security.pam.services.cockpit.rules.auth.cockpit_cert.enable = false;
+      says = "security.pam.services.cockpit.rules.auth.cockpit_cert is off,";
+    }
+    {
+      config.services.cockpit.settings."tls-cert" = lib.mkForce { };
+      says = "services.cockpit.settings.\"tls-cert\".Command is missing:";
     }
     {
       config.services.sssd.settings.sssd.services = "nss, pam";
@@ -132,8 +148,58 @@ let
     }";
   };
 
+  # What `nixos-option` and the manual show of each option of ours.
+  options = lib.filter (
+    o:
+    lib.take 2 o.loc == [
+      "services"
+      "pam-cockpit-cert"
+    ]
+  ) (lib.optionAttrSetToDocList (evaluate [ ]).options);
+
+  # Cockpit's PAM service with every switch on that NixOS has for one.
+  everything =
+    let
+      service = (evaluate [ ]).options.security.pam.services.type.nestedTypes.elemType;
+      switches = lib.filterAttrs (_: o: o.type.name or "" == "bool") (service.getSubOptions [ ]);
+    in
+    nixos [
+      base
+      {
+        security.pam.services.cockpit = lib.mapAttrs (_: _: lib.mkForce true) switches;
+        security.pam.yubico.id = "1";
+      }
+    ];
+
   expectations = [
-    (expect "nothing is wrong with the README's configuration" (failures plain ++ plain.warnings) [ ])
+    (expect "nothing is wrong with one line, and a domain" (failures plain ++ plain.warnings) [ ])
+    (expect "the one line turns Cockpit and SSSD on"
+      [
+        plain.services.cockpit.enable
+        plain.services.sssd.enable
+      ]
+      [
+        true
+        true
+      ]
+    )
+    (expect "every option has a type, a default, an example and a description" (map (o: lib.last o.loc)
+      (
+        lib.filter (
+          o: !(o ? type && o ? default && o ? example && lib.stringLength (toString o.description) > 20)
+        ) options
+      )
+    ) [ ])
+    (expect "these are the options" (map (o: lib.last o.loc) options) [
+      "allowUnvalidated"
+      "caFile"
+      "debug"
+      "enable"
+      "package"
+      "timeout"
+    ])
+    (expect "it is first whatever else is on" (firstRule everything) (rule package))
+    (expect "a lot else is on" (lib.length (authLines everything) > 10) true)
     (expect "the rule is the first" (firstRule plain) (rule package))
     (expect "the rule is there once" (lib.count (lib.hasInfix "pam_cockpit_cert") (
       lib.splitString "\n" plain.security.pam.services.cockpit.text
@@ -176,6 +242,7 @@ let
       ]).warnings
     ) 1)
 
+    (expect "disabled, it turns nothing on" off.services.sssd.enable false)
     (expect "disabled, it leaves no trace in PAM"
       (lib.hasInfix "pam_cockpit_cert" off.security.pam.services.cockpit.text)
       false

@@ -12,45 +12,49 @@
 let
   cfg = config.services.pam-cockpit-cert;
   cockpit = config.services.cockpit;
+  security = config.security.pam.services.cockpit;
   sssd = config.services.sssd;
 
   module = "${cfg.package}/lib/security/pam_cockpit_cert.so";
 
   # NixOS's rules get their order from their place in a list that changes from
   # release to release: the first one is before whichever is first today.
-  otherRules = removeAttrs config.security.pam.services.cockpit.rules.auth [ "cockpit_cert" ];
+  otherRules = removeAttrs security.rules.auth [ "cockpit_cert" ];
   firstOrder = lib.foldl' lib.min 10000 (lib.mapAttrsToList (_: rule: rule.order) otherRules) - 100;
 
   # What sssd.conf's `services`, one comma-separated string, names.
-  sssdServices = map lib.trim (
-    lib.splitString "," (
-      if sssd.config == "" then
-        sssd.settings.sssd.services or ""
-      else
-        lib.concatMapStringsSep "," (
-          line:
-          let
-            value = builtins.match "[[:blank:]]*services[[:blank:]]*=(.*)" line;
-          in
-          lib.optionalString (value != null) (lib.head value)
-        ) (lib.splitString "\n" sssd.config)
-    )
-  );
+  names = value: map lib.trim (lib.splitString "," (toString value));
+  sssdServices =
+    if sssd.config == "" then
+      names (sssd.settings.sssd.services or "")
+    else
+      lib.concatMap (
+        line:
+        let
+          value = builtins.match "[[:blank:]]*services[[:blank:]]*=(.*)" line;
+        in
+        lib.optionals (value != null) (names (lib.head value))
+      ) (lib.splitString "\n" sssd.config);
+
+  # Who may ask the InfoPipe: root, unless this is set. Text would have to be
+  # parsed for it, for [pac] has such a key as well.
+  mayAsk = if sssd.config == "" then names (sssd.settings.ifp.allowed_uids or "root") else [ "root" ];
 in
 {
   options.services.pam-cockpit-cert = {
     enable = lib.mkEnableOption ''
       login to Cockpit with a TLS client certificate, which SSSD maps to a user.
 
-      It needs {option}`services.cockpit` and {option}`services.sssd` with a
-      domain, and changes Cockpit's login only: PAM's other services stay as
-      they are, and so does Cockpit's password login
+      This turns on {option}`services.cockpit` and {option}`services.sssd`, and
+      leaves to you which domain SSSD asks. The rule is in Cockpit's PAM service
+      only, and its password login stays as it is
     '';
 
     package = lib.mkOption {
       type = lib.types.package;
       default = pkgs.callPackage ./package.nix { };
       defaultText = lib.literalExpression "pkgs.callPackage ./package.nix { }";
+      example = lib.literalExpression "pkgs.pam_cockpit_cert";
       description = "The pam_cockpit_cert package to use.";
     };
 
@@ -82,6 +86,7 @@ in
     debug = lib.mkOption {
       type = lib.types.bool;
       default = false;
+      example = true;
       description = ''
         Whether each step of a login is logged to the journal
         ({command}`journalctl -t cockpit-session`).
@@ -91,6 +96,7 @@ in
     allowUnvalidated = lib.mkOption {
       type = lib.types.bool;
       default = false;
+      example = true;
       description = ''
         Whether an SSSD that is too old to validate certificates may map them
         all the same.
@@ -133,8 +139,36 @@ in
       }
       {
         assertion =
-          cockpit.enable
-          -> lib.hasInfix (builtins.unsafeDiscardStringContext " ${module}") config.security.pam.services.cockpit.text;
+          sssd.enable
+          -> lib.any (name: lib.elem name mayAsk) [
+            "root"
+            "0"
+          ];
+        message = ''
+          services.sssd.settings.ifp.allowed_uids keeps root from SSSD's InfoPipe, which
+          services.pam-cockpit-cert asks as root. Add it:
+
+            services.sssd.settings.ifp.allowed_uids = "root, ...";
+        '';
+      }
+      {
+        assertion = cockpit.enable -> security.enable;
+        message = ''
+          security.pam.services.cockpit.enable is off: Cockpit has no PAM service, so nobody can log in,
+          by services.pam-cockpit-cert or otherwise. Unset it.
+        '';
+      }
+      {
+        assertion = cockpit.enable -> security.rules.auth.cockpit_cert.enable;
+        message = ''
+          security.pam.services.cockpit.rules.auth.cockpit_cert is off, which is the rule of
+          services.pam-cockpit-cert. Unset it, or services.pam-cockpit-cert.enable.
+        '';
+      }
+      {
+        assertion =
+          cockpit.enable && security.rules.auth.cockpit_cert.enable
+          -> lib.hasInfix (builtins.unsafeDiscardStringContext " ${module}") security.text;
         message = ''
           security.pam.services.cockpit.text is set, which replaces all rules, the one of
           services.pam-cockpit-cert too. Unset it and use security.pam.services.cockpit.rules, or make
@@ -148,6 +182,13 @@ in
         message = ''
           services.cockpit.settings.WebService.ClientCertAuthentication is off: Cockpit does not ask
           browsers for a certificate, and services.pam-cockpit-cert has nothing to do. Unset it.
+        '';
+      }
+      {
+        assertion = cockpit.enable -> cockpit.settings ? "tls-cert".Command;
+        message = ''
+          services.cockpit.settings."tls-cert".Command is missing: Cockpit maps certificates itself, past
+          the PAM rule of services.pam-cockpit-cert. Do not force services.cockpit.settings."tls-cert".
         '';
       }
     ];
@@ -176,6 +217,10 @@ in
         allow_unvalidated = cfg.allowUnvalidated;
       };
     };
+
+    # Whoever turns one of them off hears why that cannot be.
+    services.cockpit.enable = lib.mkDefault true;
+    services.sssd.enable = lib.mkDefault true;
 
     services.cockpit.settings = {
       WebService.ClientCertAuthentication = true;

@@ -4,9 +4,10 @@
 // Package nix checks the flake, the package and the NixOS module with Nix
 // itself.
 //
-// What needs only Nix (Debian: nix-bin) runs wherever that is installed.
-// Evaluating the NixOS module takes nixpkgs, which no Debian package has: name
-// the folder of a copy in NIXPKGS.
+// What needs only Nix (Debian: nix-bin) runs wherever that is installed, and
+// evaluates the NixOS module with standin.nix. The real thing takes nixpkgs,
+// which no Debian package has, and a Nix that it accepts: name the folder of a
+// copy in NIXPKGS.
 package nix
 
 import (
@@ -77,14 +78,15 @@ func read(t *testing.T, name string) string {
 }
 
 func TestEveryNixFileParses(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(top, "nix", "*.nix"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no Nix files: %v", err)
+	files := []string{"flake.nix"}
+	for _, dir := range []string{"nix", "test/nix"} {
+		found, err := fs.Glob(os.DirFS(top), dir+"/*.nix")
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no Nix files in %s: %v", dir, err)
+		}
+		files = append(files, found...)
 	}
-	for i, f := range files {
-		files[i] = filepath.Join("nix", filepath.Base(f))
-	}
-	output(t, nixCommand(t, "nix-instantiate", append([]string{"--parse", "flake.nix"}, files...)...))
+	output(t, nixCommand(t, "nix-instantiate", append([]string{"--parse"}, files...)...))
 }
 
 // lock is what flake.lock says of an input.
@@ -190,13 +192,72 @@ func TestTheModuleMakesTheSettingsOfEveryOtherPackage(t *testing.T) {
 const ruleFile = "pam.d/rule"
 
 func TestTheModuleInNixOS(t *testing.T) {
-	nixpkgs := os.Getenv("NIXPKGS")
-	if nixpkgs == "" {
-		t.Skip("no nixpkgs here: name a copy of it in NIXPKGS")
-	}
+	nixpkgs := nixpkgs(t)
 	got := output(t, nixCommand(t, "nix-instantiate", "--eval", "--strict", "-E",
 		"map (f: (import f { pkgs = import "+nixpkgs+" { }; }).drvPath != \"\") [ ./nix/check.nix ./nix/test.nix ]"))
 	if strings.TrimSpace(got) != "[ true true ]" {
 		t.Errorf("the checks evaluate to %s", got)
 	}
+}
+
+// Every output of the flake, for both kinds of machine.
+func TestTheFlakeWithNixpkgs(t *testing.T) {
+	nixpkgs := nixpkgs(t)
+	flake := filepath.Join(t.TempDir(), "source")
+	copySource(t, flake, nil)
+	output(t, nixCommand(t, "nix", "flake", "check", "--no-build", "--all-systems", "--offline", "--no-write-lock-file",
+		"--override-input", "nixpkgs", "path:"+nixpkgs, "path:"+flake))
+}
+
+// What the README tells people to write.
+func TestTheReadmesThreeLines(t *testing.T) {
+	snippet := regexp.MustCompile(`(?ms)^### NixOS\n\n(.*?)\n\n[^ ]`).FindStringSubmatch(read(t, "README.md"))
+	if snippet == nil {
+		t.Fatal("README.md has no section on NixOS that begins with code")
+	}
+	input, modules, found := strings.Cut(snippet[1], "# and among the modules of nixosSystem:\n")
+	if !found {
+		t.Fatalf("README.md has no modules in %q", snippet[1])
+	}
+	code := []string{}
+	for line := range strings.Lines(input + modules) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			code = append(code, line)
+		}
+	}
+	if len(code) != 3 {
+		t.Errorf("the README takes %d lines, not three: %q", len(code), code)
+	}
+	// standin.nix takes what is written there for a module of nixosSystem.
+	dir := t.TempDir()
+	flake := `{
+		inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
+		` + input + `
+		outputs = { nixpkgs, pam-cockpit-cert, ... }: {
+			modules = [ ` + modules + ` ];
+		};
+	}`
+	if err := os.WriteFile(filepath.Join(dir, "flake.nix"), []byte(flake), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// The second module is the administrator's; the first one is the flake's own.
+	got := output(t, nixCommand(t, "nix-instantiate", "--eval", "--strict", "--json", "-E",
+		`let ours = import ./flake.nix; theirs = import `+dir+`/flake.nix;
+		 outputs = ours.outputs { self = outputs; nixpkgs.lib.genAttrs = _: _: { }; };
+		 modules = (theirs.outputs { nixpkgs = { }; pam-cockpit-cert = outputs; }).modules;
+		 in [ (builtins.elemAt modules 0 == ./nix/module.nix)
+		      (import ./test/nix/standin.nix (builtins.elemAt modules 1)).failures ]`))
+	if strings.TrimSpace(got) != "[true,[]]" {
+		t.Errorf("the first module is ours, failed assertions: %s", got)
+	}
+}
+
+// nixpkgs is a copy of it.
+func nixpkgs(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("NIXPKGS")
+	if dir == "" {
+		t.Skip("no nixpkgs here: name a copy of it in NIXPKGS")
+	}
+	return dir
 }

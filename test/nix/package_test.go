@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -121,47 +120,6 @@ func TestThePackagesPhasesInstallEverything(t *testing.T) {
 			}
 		}
 	})
-}
-
-func inTop(cmd *exec.Cmd) *exec.Cmd {
-	cmd.Dir = top
-	return cmd
-}
-
-// copySource copies what git knows, as a flake's source is, less the dropped
-// paths.
-func copySource(t *testing.T, dst string, dropped []string) {
-	t.Helper()
-	root, err := filepath.Abs(top)
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err = filepath.EvalSymlinks(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := output(t, inTop(exec.Command("git", "ls-files", "-z")))
-	for _, name := range strings.Split(strings.TrimSuffix(files, "\x00"), "\x00") {
-		path := filepath.Join(root, name)
-		if slices.ContainsFunc(dropped, func(d string) bool { return path == d || strings.HasPrefix(path, d+"/") }) {
-			continue
-		}
-		to := filepath.Join(dst, name)
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(to, data, info.Mode().Perm()); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 func walk(t *testing.T, root string, visit func(path string)) {

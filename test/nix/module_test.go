@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package nix
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"pam_cockpit_cert/internal/enable"
+)
+
+// evaluation is what standin.nix makes of nix/module.nix.
+type evaluation struct {
+	Failures, Warnings []string
+	Pam                string
+	Cockpit            map[string]map[string]any
+	Sssd               map[string]map[string]any
+	Etc                []string // each a name and its source
+	On                 bool
+	Documented         map[string]bool
+}
+
+// evaluate is the module in the configuration.nix of an administrator, without
+// nixpkgs.
+func evaluate(t *testing.T, administrator string) evaluation {
+	t.Helper()
+	var e evaluation
+	out := output(t, nixCommand(t, "nix-instantiate", "--eval", "--strict", "--json", "-E",
+		"import ./test/nix/standin.nix {"+administrator+"}"))
+	if err := json.Unmarshal([]byte(out), &e); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+const theLine = `services.pam-cockpit-cert.enable = true; `
+
+// aDomain is what nobody but the administrator knows.
+const aDomain = theLine + `services.sssd.settings."domain/example.org".id_provider = "ipa";`
+
+// ruleOf is the rule that every other package installs, as NixOS has it: it
+// names modules by their paths, and they are never missing.
+func ruleOf(t *testing.T, module, arguments string) string {
+	t.Helper()
+	rule := strings.TrimSpace(strings.TrimPrefix(read(t, ruleFile), "-"))
+	return strings.Replace(rule, "pam_cockpit_cert.so", module+arguments, 1)
+}
+
+func (e evaluation) firstRule() string {
+	first, _, _ := strings.Cut(e.Pam, "\n")
+	return first
+}
+
+func TestOneLineTurnsEverythingOn(t *testing.T) {
+	e := evaluate(t, aDomain)
+	if !e.On || len(e.Failures) > 0 || len(e.Warnings) > 0 {
+		t.Errorf("on: %v, failed assertions %q, warnings %q", e.On, e.Failures, e.Warnings)
+	}
+	if got, want := e.firstRule(), ruleOf(t, "/package/lib/security/pam_cockpit_cert.so", ""); got != want {
+		t.Errorf("the first rule is\n%s, want\n%s", got, want)
+	}
+	for _, want := range enable.Wanted("/package/libexec/pam_cockpit_cert/cockpit-cert-session") {
+		got := e.Cockpit[want.Section][want.Key]
+		if got != want.Value && !(got == true && want.Value == "true") {
+			t.Errorf("cockpit.conf's [%s] %s is %v, want %s", want.Section, want.Key, got, want.Value)
+		}
+	}
+	if got := e.Sssd["sssd"]["services"]; got != "nss, pam, ifp" {
+		t.Errorf("SSSD's services are %v, and not its InfoPipe", got)
+	}
+	if len(e.Etc) > 0 {
+		t.Errorf("files nobody asked for: %v", e.Etc)
+	}
+}
+
+func TestEveryOptionDoesWhatItSays(t *testing.T) {
+	e := evaluate(t, aDomain+`
+		services.pam-cockpit-cert.package = "/other";
+		services.pam-cockpit-cert.caFile = "/ca.pem";
+		services.pam-cockpit-cert.timeout = 30;
+		services.pam-cockpit-cert.debug = true;
+		services.pam-cockpit-cert.allowUnvalidated = true;`)
+	if len(e.Failures) > 0 {
+		t.Errorf("failed assertions: %q", e.Failures)
+	}
+	if got, want := e.firstRule(), ruleOf(t, "/other/lib/security/pam_cockpit_cert.so", " allow_unvalidated debug timeout=30"); got != want {
+		t.Errorf("the first rule is\n%s, want\n%s", got, want)
+	}
+	if want := []string{"sssd/pki/sssd_auth_ca_db.pem /ca.pem"}; !slices.Equal(e.Etc, want) {
+		t.Errorf("files in /etc are %q, want %q", e.Etc, want)
+	}
+	for option, documented := range e.Documented {
+		if !documented {
+			t.Errorf("%s lacks a type, a default, an example or a description", option)
+		}
+	}
+	if len(e.Documented) != 6 {
+		t.Errorf("%d options, of which this test knows 6", len(e.Documented))
+	}
+}
+
+// Whatever else is in the stack, the rule comes before it.
+func TestTheRuleIsFirst(t *testing.T) {
+	e := evaluate(t, aDomain+`security.pam.services.cockpit.rules.auth.site = {
+		enable = true; order = 200; control = "required"; modulePath = "pam_warn.so"; };`)
+	if !strings.Contains(e.firstRule(), "pam_cockpit_cert.so") || !strings.Contains(e.Pam, "pam_warn.so") {
+		t.Errorf("the rules are\n%s", e.Pam)
+	}
+}
+
+func TestAWrongOptionIsExplained(t *testing.T) {
+	for name, c := range map[string]struct{ administrator, says string }{
+		"Cockpit off":          {`services.cockpit.enable = false;`, "logs users in to Cockpit, which is off here"},
+		"SSSD off":             {`services.sssd.enable = false;`, "SSSD is off here"},
+		"no InfoPipe":          {`services.sssd.settings.sssd.services = "nss, pam";`, "services.sssd.settings.sssd.services = "},
+		"no InfoPipe in text":  {`services.sssd.config = "[sssd]\nservices = nss, pam\n#services = ifp\n";`, "services.sssd.settings.sssd.services = "},
+		"no root in InfoPipe":  {`services.sssd.settings.ifp.allowed_uids = "alice";`, "services.sssd.settings.ifp.allowed_uids = "},
+		"no PAM service":       {`security.pam.services.cockpit.enable = false;`, "security.pam.services.cockpit.enable is off"},
+		"the rule off":         {`security.pam.services.cockpit.rules.auth.cockpit_cert.enable = false;`, "rules.auth.cockpit_cert is off"},
+		"rules replaced":       {`security.pam.services.cockpit.text = "auth required pam_deny.so";`, "security.pam.services.cockpit.text is set"},
+		"certificates off":     {`services.cockpit.settings.WebService.ClientCertAuthentication = false;`, "ClientCertAuthentication is off"},
+		"settings as they are": {``, ""},
+		"text that is right":   {`services.sssd.config = "[sssd]\n services=nss ,ifp\ndomains = x\n";`, ""},
+		"root among others":    {`services.sssd.settings.ifp.allowed_uids = "alice, 0";`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := evaluate(t, theLine+c.administrator)
+			switch {
+			case c.says == "" && len(e.Failures) > 0:
+				t.Errorf("failed: %q", e.Failures)
+			case c.says != "" && (len(e.Failures) != 1 || !strings.Contains(e.Failures[0], c.says) || !strings.Contains(e.Failures[0], "services.pam-cockpit-cert")):
+				t.Errorf("failed: %q, want one that names this module and has %q", e.Failures, c.says)
+			}
+		})
+	}
+	if e := evaluate(t, theLine); len(e.Failures) > 0 || len(e.Warnings) != 1 {
+		t.Errorf("without a domain: failed %q, warnings %q, want one warning", e.Failures, e.Warnings)
+	}
+}
+
+func TestOffItDoesNothing(t *testing.T) {
+	e := evaluate(t, `services.pam-cockpit-cert.enable = false;`)
+	if e.On || strings.Contains(e.Pam, "pam_cockpit_cert") || len(e.Cockpit["tls-cert"]) > 0 || len(e.Sssd) > 0 || len(e.Etc) > 0 {
+		t.Errorf("%+v", e)
+	}
+}
