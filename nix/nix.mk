@@ -5,6 +5,16 @@
 APT_CHECK += nix-bin
 CHECKS += check-vendor-hash
 
+# test/nix parses them. No Debian package has these three: what is here looks.
+NIX_FILES := flake.nix $(wildcard nix/*.nix test/nix/*.nix)
+.PHONY: lint-nix
+lint: lint-nix
+lint-nix:
+	@for tool in 'nixfmt --check' 'deadnix --fail' 'statix check'; do \
+		command -v $${tool%% *} >/dev/null || { echo "SKIP $${tool%% *}: not here"; continue; }; \
+		for file in $(NIX_FILES); do $$tool $$file || exit 1; done; \
+	done
+
 ## tidy: go mod tidy, and refresh what is derived from the dependencies
 .PHONY: tidy
 tidy:
