@@ -21,7 +21,7 @@ CONTAINER_TAG  ?= localhost/pam-cockpit-cert:latest
 container:
 	rm -rf $(BUILD)/container/vendor
 	$(GO) mod vendor -o $(BUILD)/container/vendor
-	$(OCI_TOOL) build --format docker -f container/Containerfile --ignorefile container/ignore $(CONTAINER_FLAGS) \
+	$(OCI_TOOL) build --format docker -f container/Containerfile --ignorefile container/Containerfile.containerignore $(CONTAINER_FLAGS) \
 		--build-arg BASE=$(CONTAINER_BASE) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
 		-t $(CONTAINER_TAG) .

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,19 +24,8 @@ import (
 // patience is how long anything may take on a busy machine.
 const patience = 90 * time.Second
 
-// dropped are the capabilities that systemd-nspawn gives and that podman, with
-// those that the Quadlet unit adds, does not.
-const dropped = "CAP_AUDIT_CONTROL,CAP_IPC_OWNER,CAP_LEASE,CAP_LINUX_IMMUTABLE,CAP_MKNOD,CAP_NET_ADMIN," +
-	"CAP_NET_BROADCAST,CAP_NET_RAW,CAP_SYS_ADMIN,CAP_SYS_BOOT,CAP_SYS_NICE,CAP_SYS_PTRACE,CAP_SYS_RESOURCE," +
-	"CAP_SYS_TTY_CONFIG"
-
 // sigrtmin is glibc's: the kernel's first two are taken.
 const sigrtmin = syscall.Signal(34)
-
-// granted is what is left: podman's own set, AUDIT_WRITE and DAC_READ_SEARCH.
-const granted = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID | 1<<unix.CAP_KILL |
-	1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_SETUID |
-	1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_AUDIT_WRITE | 1<<unix.CAP_DAC_READ_SEARCH
 
 // The ends of the cable between the outside and the container.
 const (
@@ -44,8 +34,8 @@ const (
 )
 
 // box is a running container. podman itself needs cgroup v2 and more than many
-// build machines give, so systemd-nspawn stands for it, with podman's
-// capabilities, its tmpfs, and mounts.
+// build machines give, so systemd-nspawn stands for it, with the capabilities of
+// the Quadlet unit, podman's tmpfs, and mounts.
 type box struct {
 	t       *testing.T
 	nspawn  *exec.Cmd
@@ -54,8 +44,8 @@ type box struct {
 	console string
 }
 
-// mount is a file or folder of the outside, at a path inside.
-type mount struct{ source, target string }
+// mount is a file or folder of the outside, at a path inside: "ro" or "rw".
+type mount struct{ source, target, mode string }
 
 // start boots root, as `podman run` would, and waits until systemd is done.
 func start(t *testing.T, root string, mounts ...mount) *box {
@@ -72,10 +62,14 @@ func start(t *testing.T, root string, mounts ...mount) *box {
 	args := []string{
 		"--quiet", "--directory=" + root, "--boot", "--register=no", "--keep-unit", "--machine=cockpit",
 		"--hostname=cockpit", "--console=read-only", "--kill-signal=SIGRTMIN+3", "--resolv-conf=off",
-		"--drop-capability=" + dropped, "--network-veth",
+		"--drop-capability=" + strings.Join(others(unit(t).capabilities()), ","), "--network-veth",
 	}
 	for _, m := range mounts {
-		args = append(args, "--bind="+m.source+":"+m.target)
+		option := "--bind="
+		if m.mode == "ro" {
+			option = "--bind-ro="
+		}
+		args = append(args, option+m.source+":"+m.target)
 	}
 	// A cgroup of its own, so that several machines can run side by side, and a
 	// network: the test's outside is in it too. The audit identity is that of an
@@ -100,7 +94,7 @@ func start(t *testing.T, root string, mounts ...mount) *box {
 		}
 	})
 
-	b.until("its first process", func() bool { b.init = child(b.nspawn.Process.Pid); return b.init != 0 })
+	b.until("its first process", func() bool { b.init = firstOf(b.nspawn.Process.Pid); return b.init != 0 })
 	b.until("the network's cable", func() bool { return b.outside("ip", "link", "show", "ve-cockpit") == nil })
 	for _, line := range []string{
 		"ip link set lo up",
@@ -194,17 +188,25 @@ func (b *box) until(what string, holds func() bool) {
 	}
 }
 
-// child is the first child of a process: of systemd-nspawn, the container's
-// first process.
-func child(pid int) int {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+// firstOf is the first process of a container: the child of its systemd-nspawn
+// that is number 1 inside. The one that makes it is a child, too, for a moment.
+func firstOf(nspawn int) int {
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", nspawn))
 	if err != nil {
 		return 0
 	}
-	first, _, _ := strings.Cut(string(data), " ")
-	n, _ := strconv.Atoi(first)
-	return n
+	for _, child := range strings.Fields(string(children)) {
+		status, err := os.ReadFile("/proc/" + child + "/status")
+		if err != nil || !numberOne.Match(status) {
+			continue
+		}
+		n, _ := strconv.Atoi(child)
+		return n
+	}
+	return 0
 }
+
+var numberOne = regexp.MustCompile(`(?m)^NSpid:.*\s1$`)
 
 // group is a cgroup in every hierarchy that systemd uses, of one name: in a
 // hybrid layout systemd-nspawn makes the one of version 2 in the other, too, and

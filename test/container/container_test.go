@@ -55,6 +55,9 @@ func describes(t *testing.T, s storage) {
 			t.Errorf("label %s is %q", label, v)
 		}
 	}
+	if got := c.Labels["org.opencontainers.image.base.name"]; got != base {
+		t.Errorf("the image says that its base is %s, which is %s", got, base)
+	}
 	for _, volume := range []string{"/var/lib/sss", "/etc/cockpit/ws-certs.d", "/home"} {
 		if _, ok := c.Volumes[volume]; !ok {
 			t.Errorf("%s is no volume", volume)
@@ -79,9 +82,9 @@ func holds(t *testing.T, s storage) {
 	t.Logf("size: %s (the base: %s)", s.size(tag), s.size(base))
 
 	for _, pattern := range []string{
-		"/usr/bin/gcc*", "/usr/bin/make", "/usr/bin/go", "/usr/lib/go*", "/usr/include/*", "/src", "/out", "/root/go", "/root/.cache",
+		"/usr/sbin/sshd", "/usr/bin/gcc*", "/usr/bin/make", "/usr/bin/go", "/usr/lib/go*", "/usr/include/*", "/src", "/out", "/root/go", "/root/.cache",
 		"/var/lib/apt/lists/*", "/var/cache/apt/*", "/var/log/apt", "/var/log/dpkg.log", "/tmp/*", "/var/tmp/*",
-		"/etc/cockpit/ws-certs.d/*", "/etc/ssh/ssh_host_*", "/var/lib/sss/db/*", "/etc/sssd/sssd.conf", "/etc/krb5.keytab",
+		"/var/lib/dbus/machine-id", "/etc/cockpit/ws-certs.d/*", "/etc/ssh/ssh_host_*", "/var/lib/sss/db/*", "/etc/sssd/sssd.conf", "/etc/krb5.keytab",
 	} {
 		left, err := filepath.Glob(root + pattern)
 		if err != nil {
@@ -95,15 +98,31 @@ func holds(t *testing.T, s storage) {
 		t.Errorf("every container would be machine %q (%v)", id, err)
 	}
 
-	// D-Bus starts services with the one, PAM checks passwords with the other.
+	// Nobody has a password before SSSD says so.
+	shadow, err := os.ReadFile(root + "/etc/shadow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(shadow)) {
+		if fields := strings.Split(line, ":"); !strings.HasPrefix(fields[1], "*") && !strings.HasPrefix(fields[1], "!") {
+			t.Errorf("%s can log in with a password", fields[0])
+		}
+	}
+
+	// D-Bus starts services with the one, PAM checks passwords with the other. A
+	// program with more capabilities than the container has would not start.
 	var special []string
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	granted := capabilitySet(t, unit(t).capabilities())
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		info, err := d.Info()
 		if err == nil && info.Mode().IsRegular() && info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0 {
 			special = append(special, strings.TrimPrefix(path, root))
+		}
+		if more := fileCapabilities(path) &^ granted; err == nil && info.Mode().IsRegular() && more != 0 {
+			t.Errorf("%s has capabilities that the container has not: %x", strings.TrimPrefix(path, root), more)
 		}
 		return err
 	})
@@ -152,7 +171,7 @@ func volumes(t *testing.T, root string) []mount {
 	for i, target := range []string{"/var/lib/sss", "/etc/cockpit/ws-certs.d", "/home"} {
 		source := filepath.Join(dir, itoa(i))
 		run(t, "cp", "-a", root+target, source)
-		m = append(m, mount{source, target})
+		m = append(m, mount{source, target, "rw"})
 	}
 	return m
 }
@@ -164,8 +183,8 @@ func logsIn(t *testing.T, s storage) {
 
 	config := t.TempDir()
 	mounts := []mount{
-		{write(t, config+"/sssd.conf", sssdConf), "/etc/sssd/sssd.conf"},
-		{write(t, config+"/client-ca.pem", string(authority.PEM())), "/etc/sssd/pki/sssd_auth_ca_db.pem"},
+		{write(t, config+"/sssd.conf", sssdConf), "/etc/sssd/sssd.conf", "ro"},
+		{write(t, config+"/client-ca.pem", string(authority.PEM())), "/etc/sssd/pki/sssd_auth_ca_db.pem", "ro"},
 	}
 	for name, c := range map[string]pki.Certificate{"alice": alice, "nobody": nobody, "forged": forged} {
 		write(t, config+"/"+name+".pem", string(c.PEM())+string(c.KeyPEM()))
@@ -211,8 +230,8 @@ func logsIn(t *testing.T, s storage) {
 
 	// What is promised about privileges.
 	out, err := b.output("sh", "-c", "grep CapBnd /proc/1/status | cut -f 2")
-	if err != nil || out != hex16(granted) {
-		t.Errorf("the container has the capabilities %s (%v), want %s", out, err, hex16(granted))
+	if want := mask(t, unit(t).capabilities()); err != nil || out != want {
+		t.Errorf("the container has the capabilities %s (%v), want %s", out, err, want)
 	}
 	if out, err := b.output("systemctl", "--failed", "--plain", "--no-legend"); err != nil || out != "" {
 		t.Errorf("failed units: %s (%v)", out, err)
@@ -238,7 +257,7 @@ func logsIn(t *testing.T, s storage) {
 	if out, err := b.output("pam-cockpit-cert", "status"); err != nil {
 		t.Errorf("pam-cockpit-cert status: %v\n%s", err, out)
 	}
-	before := served(b)
+	before, id := served(b), machineID(t, b)
 	if out, err := b.output("runuser", "-u", "alice", "--", "touch", "/home/alice/kept"); err != nil {
 		t.Errorf("alice has no home: %v %s", err, out)
 	}
@@ -258,15 +277,21 @@ func logsIn(t *testing.T, s storage) {
 	if served(updated) != before {
 		t.Error("the web server has another certificate after the update")
 	}
+	if theirs := machineID(t, updated); theirs == id || len(id) != 32 {
+		t.Errorf("the machine's identity was %q, and is %q in a new container", id, theirs)
+	}
 	if out, err := updated.output("stat", "-c", "%U", "/home/alice/kept"); err != nil || out != "alice" {
 		t.Errorf("alice's file after the update: %s (%v)", out, err)
 	}
 }
 
-// hex16 is a set of capabilities as /proc shows it.
-func hex16(set uint64) string {
-	s := strconv.FormatUint(set, 16)
-	return strings.Repeat("0", 16-len(s)) + s
+func machineID(t *testing.T, b *box) string {
+	t.Helper()
+	id, err := b.output("cat", "/etc/machine-id")
+	if err != nil {
+		t.Error(err)
+	}
+	return id
 }
 
 // complains starts a container that nobody has given a domain.
