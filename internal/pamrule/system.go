@@ -56,12 +56,22 @@ func (e *NoServiceError) Error() string {
 		e.Service, filepath.Join(e.Root, ConfigDir))
 }
 
-// Find returns where the service's file is; *NoServiceError if there is none.
+// Find returns where the service's file is, to edit it; *NoServiceError if there
+// is none.
 func (s System) Find() (Place, error) {
+	place, err := s.locate()
+	if err == nil && place.Vendor == "" {
+		err = s.owned(place.Path)
+	}
+	return place, err
+}
+
+// locate returns where the service's file is, whoever writes it.
+func (s System) locate() (Place, error) {
 	name := filepath.Join(ConfigDir, s.Service)
 	path, err := inroot.Resolve(s.Root, name)
 	if err == nil {
-		return Place{Path: path}, s.owned(path)
+		return Place{Path: path}, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return Place{}, err
@@ -100,7 +110,7 @@ func (s System) owned(path string) error {
 
 // Parsed reads and parses the file that libpam would read.
 func (s System) Parsed() (Place, *pamd.File, error) {
-	place, err := s.Find()
+	place, err := s.locate()
 	if err != nil {
 		return place, nil, err
 	}
