@@ -26,6 +26,7 @@ buildGoModule {
       lib.fileset.unions (
         map lib.fileset.maybeMissing [
           ../.ci
+          ../.git
           ../build
           ../container
           ../deb
