@@ -81,14 +81,14 @@ install: all
 ## check: lint and every test that needs no booted system
 .PHONY: check
 check: deps-check all lint $(CHECKS) $(GOTESTSUM)
-	$(GOTESTED) --post-run-command test/told -- -count=1 ./...
+	$(GOTESTED) --post-run-command "$(GO) run ./test/told" -- -count=1 ./...
 
 SYSTEMS = $(addprefix ./,$(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build systems' test))))
 
 ## check-systems: boot machines, build and install every package
 .PHONY: check-systems
 check-systems: deps-check deps-systems all $(GOTESTSUM)
-	$(GOTESTED) --format testname --post-run-command "test/told --log" -- -count=1 -tags systems -timeout 60m -p 2 $(SYSTEMS)
+	$(GOTESTED) --format testname --post-run-command "$(GO) run ./test/told -log" -- -count=1 -tags systems -timeout 60m -p 2 $(SYSTEMS)
 
 .PHONY: deps-check deps-systems
 deps-check:
