@@ -147,8 +147,11 @@ func (s ssh) command(ctx context.Context, args []string) *exec.Cmd {
 	for _, word := range append(words, args...) {
 		fmt.Fprintf(&line, " '%s'", strings.ReplaceAll(word, "'", `'\''`))
 	}
-	return exec.CommandContext(ctx, "ssh", "-q", "-i", s.dir+"/key", "-p", fmt.Sprint(s.port),
+	command := exec.CommandContext(ctx, "ssh", "-q", "-i", s.dir+"/key", "-p", fmt.Sprint(s.port),
 		"-o", "BatchMode=yes", "-o", "ConnectTimeout=60", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
 		"-o", "ControlMaster=auto", "-o", "ControlPath="+s.dir+"/mux", "-o", "ControlPersist=yes",
 		"root@127.0.0.1", "cd /;"+line.String())
+	// The process that has the connection has the output, too, until the command ends.
+	command.WaitDelay = 5 * time.Second
+	return command
 }

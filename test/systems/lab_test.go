@@ -26,21 +26,21 @@ const (
 
 const password = "correct horse"
 
-// crowd is how many users there are besides alice and bob.
-const crowd = 18
+// others is how many users there are besides alice and bob.
+const others = 18
 
 // lab is a machine whose SSSD maps certificates to local users.
 type lab struct {
 	*machine.Machine
 	suite
 	certificates map[string]pki.Certificate
-	atOnce       int // how many of the crowd may be logging in at a time
+	crowd        crowd
 }
 
 // users returns the names of all who have certificates.
 func users() []string {
 	names := []string{"alice", "bob"}
-	for i := range crowd {
+	for i := range others {
 		names = append(names, fmt.Sprintf("user%02d", i+1))
 	}
 	return names
@@ -54,7 +54,7 @@ func prepare(t *testing.T, s suite, o *machine.Overlay) *lab {
 	}
 	install(t, s, o)
 	installBrowser(t, o)
-	l := &lab{suite: s, certificates: map[string]pki.Certificate{}, atOnce: 50}
+	l := &lab{suite: s, certificates: map[string]pki.Certificate{}, crowd: crowd{logins: 50, atOnce: 50}}
 
 	ca, stranger := pki.NewAuthority("Lab CA"), pki.NewAuthority("Another CA")
 	for _, name := range users() {

@@ -39,8 +39,8 @@ func TestVirtualMachines(t *testing.T) {
 			o := machine.NewOverlay(t, machine.Root(t, s.recipe()))
 			l := prepare(t, s, o)
 			l.Machine = machine.BootVM(t, o)
-			// With more than these, an emulated machine needs longer than Cockpit waits.
-			l.atOnce = 4
+			// With more at once, an emulated machine needs longer than Cockpit waits.
+			l.crowd = crowd{logins: 20, atOnce: 4}
 			if got := l.Run(t, "cat", "/proc/1/cgroup"); got != "0::/init.scope\n" {
 				t.Errorf("these control groups are others: %q", got)
 			}
@@ -69,7 +69,7 @@ func (l *lab) test(t *testing.T) {
 	t.Run("refused", l.refused)
 	t.Run("policy", l.policy)
 	t.Run("outages", l.outages)
-	t.Run("a crowd", l.crowd)
+	t.Run("a crowd", l.crowded)
 	t.Run("the login process", l.process)
 	if !l.relay {
 		t.Run("SSSD cannot validate", l.cannotValidate)
