@@ -17,11 +17,12 @@ import (
 type reader struct {
 	uid  uint32
 	gids []uint32
+	all  bool // it has a capability to read everything
 }
 
-// sssdReader is the process of SSSD that has its certificates checked, or else
-// SSSD itself. Since SSSD 2.10 that is no longer root, or root without the
-// right to read everything.
+// sssdReader is the process of SSSD that has certificates checked, or else SSSD
+// itself. Since SSSD 2.10 that is not root everywhere, or it is root without the
+// capability to read everything.
 func sssdReader() (reader, bool) {
 	for _, program := range []string{"sssd_ifp", "sssd"} {
 		names, err := filepath.Glob("/proc/[0-9]*/comm")
@@ -60,6 +61,9 @@ func readerOf(status string) reader {
 			r.gids = append(r.gids, ids[3])
 		case key == "Groups":
 			r.gids = append(r.gids, ids...)
+		case key == "CapEff":
+			set, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+			r.all = err == nil && set&(1<<unix.CAP_DAC_OVERRIDE|1<<unix.CAP_DAC_READ_SEARCH) != 0
 		}
 	}
 	return r
@@ -69,7 +73,7 @@ func readerOf(status string) reader {
 // is an access control list as well, it says yes.
 func (r reader) may(path string) bool {
 	var stat unix.Stat_t
-	if unix.Stat(path, &stat) != nil {
+	if r.all || unix.Stat(path, &stat) != nil {
 		return true
 	}
 	if size, err := unix.Getxattr(path, "system.posix_acl_access", nil); err == nil && size > 0 {
@@ -81,5 +85,5 @@ func (r reader) may(path string) bool {
 	case slices.Contains(r.gids, stat.Gid):
 		return stat.Mode&unix.S_IRGRP != 0
 	}
-	return r.uid == 0 || stat.Mode&unix.S_IROTH != 0
+	return stat.Mode&unix.S_IROTH != 0
 }

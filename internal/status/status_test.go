@@ -64,7 +64,13 @@ func TestAProcessReadsWhatItsFileSystemUserAndGroupsMay(t *testing.T) {
 			t.Errorf("owner %d:%d, mode %o: %v", test.uid, test.gid, test.mode, !test.want)
 		}
 	}
-	if !(reader{}).may(path) {
-		t.Error("root may not read what its group may not")
+	for capabilities, want := range map[string]bool{"000001ffffffffff": true, "0000000000000004": true, "0000000000000008": false, "0000000000000000": false} {
+		root := readerOf("Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nCapEff:\t" + capabilities + "\n")
+		if err := errors.Join(os.Chown(path, 4, 4), os.Chmod(path, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if root.may(path) != want {
+			t.Errorf("root with the capabilities %s: %v", capabilities, !want)
+		}
 	}
 }
