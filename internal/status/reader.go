@@ -22,8 +22,12 @@ type reader struct {
 
 // sssdReader is the process of SSSD that has certificates checked, or else SSSD
 // itself. Since SSSD 2.10 that is not root everywhere, or it is root without the
-// capability to read everything.
+// capability to read everything. One in a container on this system is not meant.
 func sssdReader() (reader, bool) {
+	ours, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return reader{}, false
+	}
 	for _, program := range []string{"sssd_ifp", "sssd"} {
 		names, err := filepath.Glob("/proc/[0-9]*/comm")
 		if err != nil {
@@ -34,7 +38,11 @@ func sssdReader() (reader, bool) {
 			if err != nil || strings.TrimSpace(string(comm)) != program {
 				continue
 			}
-			text, err := os.ReadFile(filepath.Join(filepath.Dir(name), "status"))
+			dir := filepath.Dir(name)
+			if theirs, err := os.Readlink(filepath.Join(dir, "ns/pid")); err != nil || theirs != ours {
+				continue
+			}
+			text, err := os.ReadFile(filepath.Join(dir, "status"))
 			if err == nil && !strings.Contains(string(text), "\nState:\tZ") { // one that has ended
 				return readerOf(string(text)), true
 			}

@@ -9,9 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -151,8 +153,36 @@ func TestStatusKnowsAuthoritiesThatSSSDCannotRead(t *testing.T) {
 	t.Cleanup(func() { _ = process.Process.Kill(); _ = process.Wait() })
 	s.Write(sssd.Config, "[sssd]\n")
 	output, _ := command(t, nil, 0, "status")
-	matches(t, output, `BROKEN +authorities +`+sssd.Authority+` cannot be read by SSSD, which runs as user ID 61001\n +-> chown 61001 `+sssd.Authority+`, or chmod 644`)
+	matches(t, output, `BROKEN +authorities +`+sssd.Authority+` cannot be read by SSSD, which runs as user ID 61001\n +-> chmod 644 `+sssd.Authority+`, for there are no secrets in it$`)
 	if err := os.Chmod(sssd.Authority, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	output, _ = command(t, nil, 0, "status")
+	matches(t, output, `ok +authorities`)
+
+	// One in a container is another SSSD's.
+	if err := process.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = process.Wait()
+	container := exec.Command("unshare", "--pid", "--fork", "--kill-child", "setpriv", "--reuid", "61001", "--clear-groups", program, "60")
+	if err := container.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = container.Process.Kill(); _ = container.Wait() })
+	running := func() bool {
+		names, _ := filepath.Glob("/proc/[0-9]*/status")
+		return slices.ContainsFunc(names, func(name string) bool {
+			text, err := os.ReadFile(name)
+			return err == nil && strings.HasPrefix(string(text), "Name:\tsssd_ifp\n") && !strings.Contains(string(text), "State:\tZ")
+		})
+	}
+	for begin := time.Now(); !running(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > 10*time.Second {
+			t.Fatal("the container's process does not start")
+		}
+	}
+	if err := os.Chmod(sssd.Authority, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	output, _ = command(t, nil, 0, "status")
