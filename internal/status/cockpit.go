@@ -89,8 +89,10 @@ func (s System) command(release cockpit.Version) Link {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return unseen(name, err.Error(), asRoot())
+	case errors.Is(err, fs.ErrNotExist):
+		return broken(name, fmt.Sprintf("%s, by %s, does not exist", program, where), "install "+thePackage+" again, then "+s.call("enable"))
 	case err != nil:
-		return broken(name, fmt.Sprintf("%s, by %s: %v", program, where, err), "install "+thePackage+" again, then "+s.call("enable"))
+		return broken(name, fmt.Sprintf("%s, by %s: %v", program, where, err), "mend it")
 	}
 	var stat unix.Stat_t
 	if err := unix.Stat(path, &stat); err != nil {
