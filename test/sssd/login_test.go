@@ -33,6 +33,7 @@ type login struct {
 	options     string // of the rule
 	arguments   []string
 	environment []string
+	setuid      bool // the host is root by its file's mode only, as cockpit-session up to 329
 }
 
 // run logs in through the module alone, and returns what PAM said, and syslog.
@@ -47,9 +48,12 @@ func (l login) run(t *testing.T) (pamhost.Report, *private.Syslog) {
 	instance := cockpit.NewInstance(t, l.certificate.Fingerprint())
 	dir := t.TempDir()
 	pamhost.Service(t, dir, "cockpit", "auth required "+module+" "+l.options+"\n")
-	return pamhost.Host{
-		Args: append([]string{"-d", dir}, l.arguments...), Env: l.environment, Prepare: instance.Enter,
-	}.Run(t), syslog
+	host := pamhost.Host{Args: append([]string{"-d", dir}, l.arguments...), Env: l.environment, Prepare: instance.Enter}
+	if l.setuid {
+		host.Program = "setpriv"
+		host.Args = append([]string{"--ruid=64123", "--euid=0", pamhost.Built(t, "test/pamhost")}, host.Args...)
+	}
+	return host.Run(t), syslog
 }
 
 // expect is what a login comes to.
@@ -120,6 +124,10 @@ func TestLogin(t *testing.T) {
 		"as Cockpit 250 to 256 export it": {
 			login:  login{certificate: alice, release: cockpit.From250},
 			expect: expect{result: pamhost.Success, user: "alice", log: "is user alice's"},
+		},
+		"in a set-user-ID program": {
+			login:  login{certificate: alice, setuid: true},
+			expect: expect{result: pamhost.Success, user: "alice"},
 		},
 		"the user name is empty": {
 			login:  login{certificate: alice, arguments: []string{"-u", ""}},
