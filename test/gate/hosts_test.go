@@ -36,6 +36,7 @@ func TestHostsOfEveryKind(t *testing.T) {
 		"eight threads that log in, and seven more": {"-n", "25", "-j", "8", "-b", "7"},
 		"a host that ignores SIGCHLD":               {"-n", "300", "-C", "ignore"},
 		"a host whose handler reaps every child":    {"-n", "300", "-C", "reap"},
+		"a host that is interrupted all the time":   {"-n", "300", "-i"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report := pamhost.Host{Args: append([]string{"-d", service(t)}, arguments...)}.Run(t)

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
@@ -38,6 +39,7 @@ static const char usage[] =
     "  -j COUNT    from so many threads at the same time\n"
     "  -b COUNT    beside so many busy threads\n"
     "  -C HOW      SIGCHLD: default, ignore, or reap (a handler that waits for every child)\n"
+    "  -i          interrupted by a signal every millisecond\n"
     "  -o CALLS    after authenticate: letters of s(etcred) a(cct_mgmt) o(pen_session) c(lose_session)\n"
     "  -q          PAM_SILENT\n"
     "  -k          keep the handle open when printing the memory\n"
@@ -345,13 +347,25 @@ static void set_sigchld(const char *how)
     }
 }
 
+static void do_nothing(int sig) { (void)sig; }
+
+static void interrupt_every(int microseconds)
+{
+    const struct itimerval often = {{0, microseconds}, {0, microseconds}};
+    const struct sigaction action = {.sa_handler = do_nothing}; /* without SA_RESTART */
+
+    if (sigaction(SIGALRM, &action, NULL) != 0 || setitimer(ITIMER_REAL, &often, NULL) != 0)
+        die("-i");
+}
+
 int main(int argc, char **argv)
 {
     int c, threads = 1, busy = 0, changes;
+    bool interrupted = false;
     struct text before, after;
     pthread_t ids[THREADS_MAX], busy_ids[THREADS_MAX];
 
-    while ((c = getopt(argc, argv, "d:s:u:p:n:w:j:b:C:o:qkt")) != -1) {
+    while ((c = getopt(argc, argv, "d:s:u:p:n:w:j:b:C:o:iqkt")) != -1) {
         switch (c) {
         case 'd': confdir = optarg; break;
         case 's': service = optarg; break;
@@ -363,6 +377,7 @@ int main(int argc, char **argv)
         case 'b': busy = atoi(optarg); break;
         case 'C': set_sigchld(optarg); break;
         case 'o': calls = optarg; break;
+        case 'i': interrupted = true; break;
         case 'q': flags |= PAM_SILENT; break;
         case 'k': keep = true; break;
         case 't': print_times = true; break;
@@ -382,7 +397,11 @@ int main(int argc, char **argv)
     for (int i = 0; i < busy; i++)
         pthread_create(&busy_ids[i], NULL, be_busy, NULL);
 
+    if (interrupted)
+        interrupt_every(0); /* the handler alone */
     before = snapshot();
+    if (interrupted)
+        interrupt_every(1000);
     authenticate(&first, true);
     for (int i = 0; i < warm_up; i++) {
         struct outcome o;
@@ -399,6 +418,8 @@ int main(int argc, char **argv)
         count--;
         authenticate_often(NULL);
     }
+    if (interrupted)
+        interrupt_every(0);
     after = snapshot();
 
     printf("result=%d\nuser=%s\nsaid=%s\nms=%.3f\ndifferent_count=%d\n", first.result, first.user, first.said, first.ms,
