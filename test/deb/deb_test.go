@@ -8,13 +8,9 @@
 package deb
 
 import (
-	"crypto/sha256"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -37,15 +33,21 @@ type system struct {
 
 func newSystem(t *testing.T, suite string, packages ...string) system {
 	t.Helper()
-	dir := debian.Build(t, suite)
-	root := machine.Root(t, machine.Recipe{Suite: suite, Packages: append([]string{"sssd-dbus"}, packages...)})
-	s := system{machine.NewOverlay(t, root), t}
-	s.Copy(t, debian.Package(t, dir), "/package.deb")
+	s := newSystemOf(t, machine.Recipe{Suite: suite, Packages: append([]string{"sssd-dbus"}, packages...)})
 	// As a package of the next version, with nothing else changed.
 	s.Sh(t, `dpkg-deb -R /package.deb /next
 		sed -i 's/^Version: .*/&+next/' /next/DEBIAN/control
 		dpkg-deb -b /next /next.deb >/dev/null
 		rm -r /next`)
+	return s
+}
+
+// newSystemOf is newSystem to a recipe, without the next version.
+func newSystemOf(t *testing.T, recipe machine.Recipe) system {
+	t.Helper()
+	file := debian.Package(t, debian.Build(t, recipe.Suite))
+	s := system{machine.NewOverlay(t, machine.Root(t, recipe)), t}
+	s.Copy(t, file, "/package.deb")
 	return s
 }
 
@@ -200,49 +202,6 @@ func difference(before, after string) string {
 	return out.String()
 }
 
-// TestCockpitComesLater: the trigger puts the rule in; cockpit-ws may go first.
-func TestCockpitComesLater(t *testing.T) {
-	s := newSystem(t, "trixie")
-	s.install("/package.deb")
-	s.module(true, "without cockpit-ws")
-	s.Sh(t, "apt-get -qq update && apt-get -qq -y --no-install-recommends install cockpit-ws")
-	after := s.read(service)
-	before := strings.Replace(after, rule(t), "", 1)
-	s.service(withRule(t, before), "cockpit-ws installed later")
-	s.module(true, "cockpit-ws installed later")
-
-	s.Run(t, "dpkg", "--purge", "cockpit-ws")
-	s.module(true, "cockpit-ws purged")
-	s.Run(t, "dpkg", "--purge", "libpam-cockpit-cert")
-	s.Sh(t, "apt-get -qq -y --no-install-recommends install cockpit-ws")
-	s.service(before, "cockpit-ws installed again, alone")
-	s.module(false, "cockpit-ws installed again, alone")
-	s.verified("cockpit-ws installed again, alone")
-}
-
-// TestReleaseUpgrade: cockpit-ws 287 becomes 337, whose service file is another.
-func TestReleaseUpgrade(t *testing.T) {
-	dir := debian.Build(t, "bookworm")
-	root := machine.Root(t, machine.Recipe{Suite: "bookworm", Backports: true, Packages: []string{"sssd-dbus", "cockpit-ws"}})
-	s := system{machine.NewOverlay(t, root), t}
-	s.Copy(t, debian.Package(t, dir), "/package.deb")
-	s.install("/package.deb")
-	old := s.read(service)
-
-	// What README.Debian says: no question is asked, and the rule comes back.
-	s.Run(t, "pam-cockpit-cert", "pam", "remove", "--forget")
-	s.Sh(t, "apt-get -qq update && apt-get -qq -y --no-install-recommends -t bookworm-backports install cockpit-ws </dev/null")
-	now := s.read(service)
-	if now == old {
-		t.Fatal("the service file did not change: this test tests nothing")
-	}
-	s.service(withRule(t, strings.Replace(now, rule(t), "", 1)), "upgraded")
-	s.module(true, "upgraded")
-	s.Run(t, "dpkg", "--purge", "libpam-cockpit-cert")
-	s.verified("purged")
-	s.module(false, "purged")
-}
-
 // TestDebian11: cockpit-ws 239 has the C module, and a rule of its own.
 func TestDebian11(t *testing.T) {
 	s := newSystem(t, "bullseye", "cockpit-ws")
@@ -264,55 +223,4 @@ func TestDebian11(t *testing.T) {
 	if left := difference(files, s.files()); left != "" {
 		t.Errorf("purged, but:\n%s", left)
 	}
-}
-
-// TestLintian: each override in the package has its reason beside it. What is
-// said of the files around the package is not about it.
-func TestLintian(t *testing.T) {
-	for _, suite := range []string{"bookworm", "trixie"} {
-		t.Run(suite, func(t *testing.T) {
-			o := debian.NewBuilder(t, suite)
-			o.Copy(t, debian.Package(t, debian.Build(t, suite)), "/package.deb")
-			// Exit status 2 would tell of an override that only another suite's
-			// lintian needs as well, whatever is suppressed.
-			out := o.Run(t, "lintian", "--allow-root", "--info", "--pedantic", "--display-info", "--fail-on", "none", "/package.deb")
-			if bad := regexp.MustCompile(`(?m)^[EWIP]: .*`).FindAllString(out, -1); slices.ContainsFunc(bad, func(tag string) bool {
-				return !strings.Contains(tag, ": unused-override ")
-			}) {
-				t.Errorf("lintian says:\n%s", out)
-			}
-		})
-	}
-}
-
-// TestReproducible: another folder, another time, the same bytes.
-func TestReproducible(t *testing.T) {
-	first := debian.Build(t, "trixie")
-	o := debian.NewBuilder(t, "trixie")
-	// deb/build makes a folder with a random name; this build compiles all anew.
-	second := t.TempDir()
-	debian.In(t, o, second)
-	for _, name := range []string{"libpam-cockpit-cert_*.deb", "libpam-cockpit-cert-dbgsym_*.deb"} {
-		if a, b := sum(t, first, name), sum(t, second, name); a != b {
-			t.Errorf("%s: built twice, %s and %s", name, a, b)
-		}
-	}
-}
-
-func sum(t *testing.T, dir, pattern string) string {
-	t.Helper()
-	found, err := filepath.Glob(filepath.Join(dir, pattern))
-	if err != nil || len(found) != 1 {
-		t.Fatalf("%s in %s: %v, %v", pattern, dir, found, err)
-	}
-	file, err := os.Open(found[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	hash := sha256.New()
-	if _, err := io.Copy(hash, file); err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("%x", hash.Sum(nil)[:8])
 }

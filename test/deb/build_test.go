@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+package deb
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"pam_cockpit_cert/test/debian"
+)
+
+// TestLintian: each override in the package has its reason beside it. What is
+// said of the files around the packages is not about them.
+func TestLintian(t *testing.T) {
+	pardoned := []string{
+		// One that only another suite's lintian needs.
+		"I: libpam-cockpit-cert: unused-override ",
+		// As in the package itself; this one has no overrides.
+		"E: libpam-cockpit-cert-dbgsym: bogus-mail-host Maintainer ",
+	}
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			o := debian.NewBuilder(t, suite)
+			o.Copy(t, debian.Build(t, suite), "/packages")
+			// Exit status 2 would tell of an unused override, whatever is suppressed.
+			out := o.Sh(t, "lintian --allow-root --info --pedantic --display-info --fail-on none /packages/*.deb")
+			for _, tag := range regexp.MustCompile(`(?m)^[EWIP]: .*`).FindAllString(out, -1) {
+				if !slices.ContainsFunc(pardoned, func(start string) bool { return strings.HasPrefix(tag, start) }) {
+					t.Errorf("lintian says:\n%s", out)
+					break
+				}
+			}
+		})
+	}
+}
+
+// TestReproducible: another folder, another time, the same bytes.
+func TestReproducible(t *testing.T) {
+	first := debian.Build(t, "trixie")
+	o := debian.NewBuilder(t, "trixie")
+	// deb/build makes a folder with a random name; this build compiles all anew.
+	second := t.TempDir()
+	debian.In(t, o, second)
+	for _, name := range []string{"libpam-cockpit-cert_*.deb", "libpam-cockpit-cert-dbgsym_*.deb"} {
+		if a, b := sum(t, first, name), sum(t, second, name); a != b {
+			t.Errorf("%s: built twice, %s and %s", name, a, b)
+		}
+	}
+}
+
+func sum(t *testing.T, dir, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%s in %s: %v, %v", pattern, dir, found, err)
+	}
+	file, err := os.Open(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", hash.Sum(nil)[:8])
+}
