@@ -27,6 +27,10 @@ func TestLintian(t *testing.T) {
 		"I: libpam-cockpit-cert: unused-override ",
 		// As in the package itself; this one has no overrides.
 		"E: libpam-cockpit-cert-dbgsym: bogus-mail-host Maintainer ",
+		// Go's defaults are those of the oldest release that go.mod allows. They
+		// differ in TLS, which no program here speaks, and in how processors are
+		// counted. Only sid's lintian knows the tag: an override is an error to others.
+		"P: libpam-cockpit-cert: binary-contains-insecure-defaultgodebug-settings ",
 	}
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
@@ -34,7 +38,8 @@ func TestLintian(t *testing.T) {
 			o.Copy(t, debian.Build(t, suite), "/packages")
 			// Exit status 2 would tell of an unused override, whatever is suppressed.
 			out := o.Sh(t, "lintian --allow-root --info --pedantic --display-info --fail-on none /packages/*.deb")
-			for _, tag := range regexp.MustCompile(`(?m)^[EWIP]: .*`).FindAllString(out, -1) {
+			// Older ones repeat a tag, without the package, where they explain it.
+			for _, tag := range regexp.MustCompile(`(?m)^[EWIP]: \S+: .*`).FindAllString(out, -1) {
 				if !slices.ContainsFunc(pardoned, func(start string) bool { return strings.HasPrefix(tag, start) }) {
 					t.Errorf("lintian says:\n%s", out)
 					break
