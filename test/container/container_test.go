@@ -134,15 +134,7 @@ func holds(t *testing.T, s storage) {
 	}
 
 	// The module that dpkg knows under our name is cockpit-ws's, out of the way.
-	ours, err := filepath.Glob(root + "/usr/lib/*/security/pam_cockpit_cert.so")
-	if err != nil || len(ours) != 1 {
-		t.Fatalf("the module is at %q (%v)", ours, err)
-	}
-	built, err := os.ReadFile(ours[0])
-	if err != nil || !strings.Contains(string(built), "org.freedesktop.sssd.infopipe") {
-		t.Errorf("%s is not our module (%v)", ours[0], err)
-	}
-	if _, err := os.Stat(ours[0] + ".cockpit-ws"); err != nil {
+	if _, err := os.Stat(module(t, root) + ".cockpit-ws"); err != nil {
 		t.Errorf("an update of cockpit-ws would replace the module: %v", err)
 	}
 	service, err := os.ReadFile(root + "/etc/pam.d/cockpit")
@@ -326,6 +318,7 @@ func goesInto(t *testing.T, s storage) {
 		"RUN apt-get -qq update && apt-get -qq install -y --no-install-recommends cockpit-ws sssd-dbus\n"+lines)
 	s.buildah("build", "--isolation", "chroot", "--pull-never", "--tag", own, dir)
 	name, root := s.container(own)
+	module(t, root)
 	if rule := firstRule(t, root); rule != theRule(t) {
 		t.Errorf("the first auth rule is %q, want %q", rule, theRule(t))
 	}
@@ -336,6 +329,21 @@ func goesInto(t *testing.T, s storage) {
 	if out := s.buildah("run", "--isolation", "chroot", name, "--", "pam-cockpit-cert", "enable"); !strings.Contains(out, "nothing to do") {
 		t.Errorf("pam-cockpit-cert enable, again: %s", out)
 	}
+}
+
+// module is the path of ours; cockpit-ws has one of the same name that does
+// nothing.
+func module(t *testing.T, root string) string {
+	t.Helper()
+	found, err := filepath.Glob(root + "/usr/lib/*/security/pam_cockpit_cert.so")
+	if err != nil || len(found) != 1 {
+		t.Fatalf("the module is at %q (%v)", found, err)
+	}
+	built, err := os.ReadFile(found[0])
+	if err != nil || !strings.Contains(string(built), "org.freedesktop.sssd.infopipe") {
+		t.Errorf("%s is not our module (%v)", found[0], err)
+	}
+	return found[0]
 }
 
 // theRule is what every package installs.
