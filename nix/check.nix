@@ -109,10 +109,6 @@ let
       says = "services.sssd.settings.ifp.allowed_uids keeps root from SSSD's InfoPipe,";
     }
     {
-      config.security.pam.services.cockpit.enable = false;
-      says = "security.pam.services.cockpit.enable is off:";
-    }
-    {
       config.security.pam.services.cockpit.rules.auth.cockpit_cert.enable = false;
       says = "security.pam.services.cockpit.rules.auth.cockpit_cert is off,";
     }
@@ -139,7 +135,11 @@ let
       config.services.cockpit.settings.WebService.ClientCertAuthentication = lib.mkForce false;
       says = "services.cockpit.settings.WebService.ClientCertAuthentication is off:";
     }
-  ];
+  ]
+  ++ lib.optional (switches ? enable) {
+    config.security.pam.services.cockpit.enable = false;
+    says = "security.pam.services.cockpit.enable is off:";
+  };
 
   expect = name: got: want: {
     assertion = got == want;
@@ -158,18 +158,16 @@ let
   ) (lib.optionAttrSetToDocList (evaluate [ ]).options);
 
   # Cockpit's PAM service with every switch on that NixOS has for one.
-  everything =
-    let
-      service = (evaluate [ ]).options.security.pam.services.type.nestedTypes.elemType;
-      switches = lib.filterAttrs (_: o: o.type.name or "" == "bool") (service.getSubOptions [ ]);
-    in
-    nixos [
-      base
-      {
-        security.pam.services.cockpit = lib.mapAttrs (_: _: lib.mkForce true) switches;
-        security.pam.yubico.id = "1";
-      }
-    ];
+  switches = lib.filterAttrs (_: o: o.type.name or "" == "bool") (
+    (evaluate [ ]).options.security.pam.services.type.nestedTypes.elemType.getSubOptions [ ]
+  );
+  everything = nixos [
+    base
+    {
+      security.pam.services.cockpit = lib.mapAttrs (_: _: lib.mkForce true) switches;
+      security.pam.yubico.id = "1";
+    }
+  ];
 
   expectations = [
     (expect "nothing is wrong with one line, and a domain" (failures plain ++ plain.warnings) [ ])
