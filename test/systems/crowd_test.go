@@ -33,14 +33,16 @@ func (l *lab) crowded(t *testing.T) {
 		rm -r "$dir"`
 	out := l.Run(t, append([]string{"sh", "-euc", script, "crowd"}, names...)...)
 	right := map[string]bool{}
-	count, retries := 0, 0
+	count, retries := 0, map[string]int{}
 	for line := range strings.Lines(out) {
 		if said, ok := strings.CutPrefix(line, "! "); ok {
 			// A login may be too slow for Cockpit, or for us. It may not be denied.
 			if strings.Contains(said, "does not belong") {
 				t.Errorf("a good certificate was refused: %s", said)
 			}
-			retries += strings.Count(said, "browser: ")
+			if why, ok := strings.CutPrefix(said, "browser: "); ok {
+				retries[strings.TrimSpace(why)]++
+			}
 			continue
 		}
 		count++
@@ -51,7 +53,7 @@ func (l *lab) crowded(t *testing.T) {
 		}
 		right[name] = true
 	}
-	t.Logf("%d logins had to be tried again", retries)
+	t.Logf("why logins had to be tried again, and how often: %v", retries)
 	if count != l.crowd.logins || len(right) != len(names) {
 		t.Errorf("%d logins of %d users instead of %d of %d", count, len(right), l.crowd.logins, len(names))
 	}
