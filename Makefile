@@ -37,9 +37,10 @@ BUILD      := build
 # the name hides them from ./... patterns.
 GOBUILD     = mkdir -p $(BUILD)/_tmp && TMPDIR=$(abspath $(BUILD))/_tmp CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false
 
-# Fragments append to these: programs to build, what `make check` and
-# `make check-systems` run beyond the Go tests, and Debian packages to install.
+# Fragments append to these: programs to build, those that the tests run, what
+# `make check` runs beyond the Go tests, and Debian packages to install.
 PROGRAMS      :=
+TEST_PROGRAMS :=
 CHECKS        :=
 APT_BUILD     := gcc libc6-dev libpam0g-dev make pkg-config
 APT_CHECK     := $(APT_BUILD)
@@ -80,7 +81,7 @@ install: all
 
 ## check: lint and every test that needs no booted system
 .PHONY: check
-check: deps-check all lint $(CHECKS) $(GOTESTSUM)
+check: deps-check all lint $(CHECKS) $(GOTESTSUM) $(TEST_PROGRAMS)
 	$(GOTESTED) --post-run-command "$(GO) run ./test/told" -- -count=1 ./...
 
 SYSTEMS = $(addprefix ./,$(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build systems' test))))
