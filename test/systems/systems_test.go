@@ -13,6 +13,7 @@ import (
 
 // On hybrid control groups, as this machine may have them.
 func TestContainers(t *testing.T) {
+	t.Parallel()
 	for _, s := range []suite{bullseye, bookworm, trixie} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -32,6 +33,7 @@ func TestContainers(t *testing.T) {
 // On control groups of version 2 and no other, as systems have them today, and
 // with the newest Cockpit. The rest that the containers do is no different here.
 func TestVirtualMachines(t *testing.T) {
+	t.Parallel()
 	for _, s := range []suite{trixie, sid} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
