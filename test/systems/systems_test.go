@@ -11,13 +11,12 @@ import (
 	"pam_cockpit_cert/test/machine"
 )
 
-// On hybrid control groups, as this machine may have them.
+// On hybrid control groups, as this machine may have them. One machine after
+// the other, beside the virtual ones.
 func TestContainers(t *testing.T) {
 	t.Parallel()
 	for _, s := range []suite{bullseye, bookworm, trixie} {
 		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			bounded(t)
 			o := machine.NewOverlay(t, machine.Root(t, s.recipe()))
 			l := prepare(t, s, o)
 			l.Machine = machine.Boot(t, o)
@@ -36,8 +35,6 @@ func TestVirtualMachines(t *testing.T) {
 	t.Parallel()
 	for _, s := range []suite{trixie, sid} {
 		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			bounded(t)
 			o := machine.NewOverlay(t, machine.Root(t, s.recipe()))
 			l := prepare(t, s, o)
 			l.Machine = machine.BootVM(t, o)
@@ -50,14 +47,6 @@ func TestVirtualMachines(t *testing.T) {
 			t.Run("the package", l.packaged)
 		})
 	}
-}
-
-// slots bounds how many machines there are at a time.
-var slots = make(chan struct{}, 2)
-
-func bounded(t *testing.T) {
-	slots <- struct{}{}
-	t.Cleanup(func() { <-slots })
 }
 
 // test is what has to hold on every machine.
