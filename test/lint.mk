@@ -12,7 +12,7 @@ lint: lint-go lint-vuln lint-sh lint-man
 
 .PHONY: lint-go lint-vuln lint-sh lint-man
 lint-go:
-	@files=$$($(dir $(GO))gofmt -l $$(find . -name '*.go' -not -path './build/*')) || exit 1; \
+	@files=$$($(GO) run cmd/gofmt -l $$(find . -name '*.go' -not -path './build/*')) || exit 1; \
 	if [ -n "$$files" ]; then echo "not gofmt'd: $$files" >&2; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -tags systems ./...
