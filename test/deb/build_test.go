@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"pam_cockpit_cert/test/debian"
+	"pam_cockpit_cert/test/machine"
 )
 
 // TestLintian: each override in the package has its reason beside it. What is
@@ -49,13 +50,35 @@ func TestLintian(t *testing.T) {
 	}
 }
 
+// TestOwnToolchain builds with the compiler that a suite has itself, from Debian
+// 13 on, and runs the package's own tests as a builder of Debian's would.
+func TestOwnToolchain(t *testing.T) {
+	for _, suite := range []string{"trixie", "sid"} {
+		t.Run(suite, func(t *testing.T) {
+			root := machine.Root(t, machine.Recipe{Suite: suite, Packages: append([]string{"golang-go"}, debian.Tools...)})
+			o := machine.NewOverlay(t, root)
+			t.Log(o.Run(t, "/usr/bin/go", "version"))
+			to := t.TempDir()
+			debian.In(t, o, "/usr/bin/go", to, "DEB_BUILD_OPTIONS=parallel=2")
+			log, err := filepath.Glob(filepath.Join(to, "libpam-cockpit-cert-dbgsym_*.deb"))
+			if err != nil || len(log) != 1 {
+				t.Errorf("packages of debug symbols: %v, %v", log, err)
+			}
+			s := newSystem(t, suite, "cockpit-ws")
+			s.Copy(t, debian.Package(t, to), "/own.deb")
+			s.install("/own.deb")
+			s.module(true, "installed")
+		})
+	}
+}
+
 // TestReproducible: another folder, another time, the same bytes.
 func TestReproducible(t *testing.T) {
 	first := debian.Build(t, "trixie")
 	o := debian.NewBuilder(t, "trixie")
 	// deb/build makes a folder with a random name; this build compiles all anew.
 	second := t.TempDir()
-	debian.In(t, o, second)
+	debian.In(t, o, debian.Go(t), second)
 	for _, name := range []string{"libpam-cockpit-cert_*.deb", "libpam-cockpit-cert-dbgsym_*.deb"} {
 		if a, b := sum(t, first, name), sum(t, second, name); a != b {
 			t.Errorf("%s: built twice, %s and %s", name, a, b)

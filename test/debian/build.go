@@ -53,7 +53,7 @@ func Build(t testing.TB, suite string) string {
 	}
 	o := NewBuilder(t, suite)
 	o.BindWritable(t, cache)
-	In(t, o, making, "GOCACHE="+cache)
+	In(t, o, Go(t), making, "GOCACHE="+cache)
 	if err := os.Rename(making, dir); err != nil {
 		t.Fatal(err)
 	}
@@ -79,9 +79,17 @@ func goroot(t testing.TB) string {
 	return strings.TrimSpace(string(out))
 }
 
-// In builds the packages in a system, and copies them to a folder of this
-// machine.
-func In(t testing.TB, o *machine.Overlay, to string, environment ...string) {
+// Go is this machine's compiler, where a system of NewBuilder has it as well.
+func Go(t testing.TB) string { return goroot(t) + "/bin/go" }
+
+// offline runs a command in a network of its own, which tests of the package
+// want to have a loopback interface that is up: SIOCSIFFLAGS, IFF_UP.
+const offline = `perl -MSocket -e '$up = pack("a16 S x22", "lo", 1); socket(S, AF_INET, SOCK_DGRAM, 0) && ioctl(S, 0x8914, $up) or die $!'
+	exec "$@"`
+
+// In builds the packages in a system that has this compiler, with no network,
+// and copies them to a folder of this machine.
+func In(t testing.TB, o *machine.Overlay, compiler, to string, environment ...string) {
 	t.Helper()
 	// With the modules, so that nothing is fetched while building.
 	staged := filepath.Join(t.TempDir(), "source")
@@ -96,7 +104,8 @@ func In(t testing.TB, o *machine.Overlay, to string, environment ...string) {
 		t.Fatalf("staging the source: %v\n%s", err, out)
 	}
 	o.Copy(t, staged, "/build/source")
-	o.Run(t, append(append([]string{"env"}, environment...), "/build/source/deb/build", goroot(t)+"/bin/go", "/build/packages")...)
+	o.Run(t, append(append([]string{"unshare", "--net", "sh", "-euc", offline, "sh", "env"}, environment...),
+		"/build/source/deb/build", compiler, "/build/packages")...)
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		t.Fatal(err)
 	}
