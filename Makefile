@@ -33,9 +33,7 @@ ifeq ($(origin GO),undefined)
 GO          = $(eval GO := $$(shell test/go))$(GO)
 endif
 BUILD      := build
-# An interrupted go build leaves its temporary files, which are to be in here;
-# the name hides them from ./... patterns.
-GOBUILD     = mkdir -p $(BUILD)/_tmp && TMPDIR=$(abspath $(BUILD))/_tmp CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false
+GOBUILD     = CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false
 
 # Fragments append to these: programs to build, those that the tests run, what
 # `make check` runs beyond the Go tests, and Debian packages to install.
