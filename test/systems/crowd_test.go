@@ -31,6 +31,7 @@ func (l *lab) crowded(t *testing.T) {
 		for file in [0-9]*; do printf '%s: ' "${file#*.}"; tr '\n' ' ' <$file; echo; done
 		sed 's/^/! /' errors 2>/dev/null || :
 		rm -r "$dir"`
+	journal := l.Journal(t)
 	out := l.Run(t, append([]string{"sh", "-euc", script, "crowd"}, names...)...)
 	right := map[string]bool{}
 	count, retries := 0, map[string]int{}
@@ -53,7 +54,12 @@ func (l *lab) crowded(t *testing.T) {
 		}
 		right[name] = true
 	}
-	t.Logf("why logins had to be tried again, and how often: %v", retries)
+	if len(retries) > 0 {
+		t.Logf("why logins had to be tried again, and how often: %v; the module said:", retries)
+		for line := range strings.Lines(journal.Since(t, "--priority=err", "--grep=pam_cockpit_cert")) {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
 	if count != l.crowd.logins || len(right) != len(names) {
 		t.Errorf("%d logins of %d users instead of %d of %d", count, len(right), l.crowd.logins, len(names))
 	}

@@ -35,6 +35,7 @@ type lab struct {
 	suite
 	certificates map[string]pki.Certificate
 	crowd        crowd
+	timeout      string // a line of [tls-cert], for who needs another than Cockpit's
 }
 
 // users returns the names of all who have certificates.
@@ -98,7 +99,7 @@ func (l *lab) relaySection() string {
 	if !l.relay {
 		return ""
 	}
-	return "[tls-cert]\nCommand = /usr/libexec/pam_cockpit_cert/cockpit-cert-session\n"
+	return "[tls-cert]\nCommand = /usr/libexec/pam_cockpit_cert/cockpit-cert-session\n" + l.timeout
 }
 
 // on turns certificates on.
