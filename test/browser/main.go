@@ -45,8 +45,9 @@ func browse(certificate, user string, in io.Reader, out io.Writer) error {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	page, err := load(config, user)
-	// On a busy machine cockpit-ws may give a session up before its page comes.
-	for attempt := 1; attempt < 3 && errors.Is(err, errNoSession); attempt++ {
+	// On a busy machine cockpit-ws may give a session up before its page comes,
+	// and one that has been idle for 90 s may end just as we come.
+	for attempt := 1; attempt < 3 && (errors.Is(err, errNoSession) || errors.Is(err, io.EOF)); attempt++ {
 		page, err = load(config, user)
 	}
 	if err != nil {

@@ -42,7 +42,9 @@ type answer struct {
 // login logs in with the certificate, or without any, and curl's options.
 func (l *lab) login(t testing.TB, certificate string, options ...string) answer {
 	t.Helper()
-	args := []string{"curl", "--silent", "--insecure", "--max-time", "120", "--write-out", "\n%{http_code}"}
+	args := []string{"curl", "--silent", "--insecure", "--max-time", "120", "--write-out", "\n%{http_code}",
+		// An idle cockpit-ws may end just as we come.
+		"--retry", "2", "--retry-delay", "1", "--retry-all-errors"}
 	if certificate != "" {
 		args = append(args, "--cert", clients+certificate+".pem", "--key", clients+certificate+".key")
 	}
