@@ -123,6 +123,9 @@ func (o Options) join(ws duplex.End, session *session, rest []byte) Status {
 			}
 		}()
 	}
+	if err := standBack(); err != nil {
+		fmt.Fprintf(o.Log, "cockpit-cert-session: large transfers will be slower: %v\n", err)
+	}
 	err := duplex.Pipe{Near: ws, Far: session.end, FarEnded: func(n int64) {
 		if n == 0 && len(rest) == 0 {
 			o.explain(ws, session)

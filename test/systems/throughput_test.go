@@ -19,6 +19,7 @@ func (l *lab) transfer(t *testing.T) {
 	if !l.relay {
 		t.Skip("this Cockpit needs no cockpit-cert-session")
 	}
+	journal := l.Journal(t)
 	var ratios []float64
 	for line := range strings.Lines(l.Run(t, "sh", "-euc", load, "sh", clients+"alice", "alice:"+password)) {
 		times := strings.Fields(line)
@@ -33,6 +34,11 @@ func (l *lab) transfer(t *testing.T) {
 	slices.Sort(ratios)
 	t.Logf("of %d pairs of transfers, half have at least %.2f of the speed without cockpit-cert-session: %.2f",
 		len(ratios), ratios[len(ratios)/2], ratios)
+	for line := range strings.Lines(journal.Since(t)) {
+		if strings.Contains(line, "cockpit-cert-session: ") {
+			t.Errorf("cockpit-cert-session complains: %s", line)
+		}
+	}
 }
 
 // span is how long the data took, in seconds: connecting is not counted.

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// While data flows, none of the program's threads interrupts the parties; yet
+// the user's session is scheduled like any other.
+func TestTheProgramStandsBack(t *testing.T) {
+	const other, batch = 0, 3 // SCHED_OTHER and SCHED_BATCH, see sched(7)
+	t.Run("behind a socket", func(t *testing.T) {
+		ws, session := login(t)
+		say(t, session, "data")
+		hear(t, ws, "data")
+		policies(t, ws.command.Process.Pid, batch)
+	})
+	t.Run("but not a session that it has started", func(t *testing.T) {
+		ws := executed(t, "challenge reply echo end=0")
+		hear(t, ws, challenge)
+		say(t, ws, reply+"data")
+		hear(t, ws, "data")
+		pid := ws.command.Process.Pid
+		policies(t, pid, batch)
+		children := read(t, filepath.Join("/proc", strconv.Itoa(pid), "task/*/children"))
+		if len(children) != 1 {
+			t.Fatalf("the program's children: %v", children)
+		}
+		child, err := strconv.Atoi(children[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		policies(t, child, other)
+	})
+}
+
+// policies expects one scheduling policy of all of a process's threads.
+func policies(t *testing.T, pid, want int) {
+	t.Helper()
+	tasks, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "task"))
+	if err != nil || len(tasks) == 0 {
+		t.Fatalf("process %d has %d threads: %v", pid, len(tasks), err)
+	}
+	for _, task := range tasks {
+		tid, err := strconv.Atoi(task.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		policy, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETSCHEDULER, uintptr(tid), 0, 0)
+		if errno != 0 || int(policy) != want {
+			t.Errorf("thread %d of process %d has the scheduling policy %d (%v), not %d", tid, pid, policy, errno, want)
+		}
+	}
+}
+
+// read returns the words of all files that match.
+func read(t *testing.T, pattern string) (words []string) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		words = append(words, strings.Fields(string(content))...)
+	}
+	return words
+}
