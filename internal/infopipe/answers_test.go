@@ -67,6 +67,7 @@ func TestAnUnambiguousUser(t *testing.T) {
 			}
 			calls := sssd.Calls()
 			slices.Sort(calls)
+			calls = slices.Compact(calls) // on a busy machine, one may be asked again
 			want := []string{
 				"FindByValidCertificate" + pem,
 				"Get" + fake.Service + ".Users.Username",

@@ -103,6 +103,30 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
+// TestForgottenAnswers: SSSD 2.10 to 2.13 lose some, where many log in at once.
+func TestForgottenAnswers(t *testing.T) {
+	address := fake.StartBus(t, "")
+	name, uid := fake.Property("alice"), fake.Property(uint32(1000))
+	name.Forgotten, uid.Forgotten = 1, 3
+	t.Run("of a user", func(t *testing.T) {
+		fake.Serve(t, address, fake.Answers{"Get name": name, "Get uidNumber": uid})
+		user, err := ask(t, &infopipe.Client{Address: address}, 10*time.Second)
+		if want := (infopipe.User{Name: "alice", UID: 1000}); err != nil || user != want {
+			t.Errorf("%+v, %v; want %+v", user, err, want)
+		}
+	})
+	domains, online := fake.Value([]dbus.ObjectPath{fake.DomainPath}), fake.Value(false)
+	domains.Forgotten, online.Forgotten = 1, 1
+	t.Run("of a domain", func(t *testing.T) {
+		fake.Serve(t, address, fake.Answers{
+			"FindByValidCertificate": fake.Failure("sbus.Error.NotFound", "No such file or directory"),
+			"ListDomains":            domains, "IsOnline": online,
+		})
+		user, err := ask(t, &infopipe.Client{Address: address}, 10*time.Second)
+		check(t, user, err, infopipe.Unavailable, "is offline")
+	})
+}
+
 func TestBusesThatFail(t *testing.T) {
 	listen := func(t *testing.T, handle func(net.Conn)) (address string) {
 		t.Helper()

@@ -115,8 +115,8 @@ func (c *Client) activate(ctx context.Context, conn *dbus.Conn) error {
 // once, for a person waits for each round trip.
 //
 // The first request has to be alone. SSSD answers it after it has asked the bus
-// who we are; of a second one that comes in that moment, SSSD 2.10 at times
-// forgets the answer, and the login would wait for it until its time is over.
+// who we are, once for all requests that come in that moment; and that is what
+// SSSD 2.10 and later may forget, see reading.
 func (c *Client) findRunning(ctx context.Context, conn *dbus.Conn, pem string) (User, error) {
 	users := conn.Object(service, usersPath)
 	path, err := objectPath(users.CallWithContext(ctx, usersInterface+".FindByValidCertificate", dbus.FlagNoAutoStart, pem))
@@ -141,11 +141,11 @@ func (c *Client) findRunning(ctx context.Context, conn *dbus.Conn, pem string) (
 	if err := onlyUser(<-listed.Done, path); err != nil {
 		return User{}, err
 	}
-	return readUser(<-name.Done, <-uid.Done)
+	return readUser(name.answer(), uid.answer())
 }
 
-func property(ctx context.Context, object dbus.BusObject, name string) *dbus.Call {
-	return object.GoWithContext(ctx, "org.freedesktop.DBus.Properties.Get", dbus.FlagNoAutoStart, nil, userInterface, name)
+func property(ctx context.Context, object dbus.BusObject, name string) *reading {
+	return read(ctx, object, "org.freedesktop.DBus.Properties.Get", userInterface, name)
 }
 
 func (c *Client) debugf(format string, args ...any) {

@@ -23,17 +23,16 @@ func offline(ctx context.Context, conn *dbus.Conn) *Error {
 	bounded, cancel := context.WithTimeout(ctx, onlineTimeout)
 	defer cancel()
 
-	domains, err := value[[]dbus.ObjectPath](conn.Object(service, rootPath).
-		CallWithContext(bounded, service+".ListDomains", dbus.FlagNoAutoStart))
+	domains, err := value[[]dbus.ObjectPath](read(bounded, conn.Object(service, rootPath), service+".ListDomains").answer())
 	if err != nil {
 		return nil // the NotFound stands
 	}
-	calls := make([]*dbus.Call, len(domains))
+	readings := make([]*reading, len(domains))
 	for i, domain := range domains {
-		calls[i] = conn.Object(service, domain).GoWithContext(bounded, domainInterface+".IsOnline", dbus.FlagNoAutoStart, nil)
+		readings[i] = read(bounded, conn.Object(service, domain), domainInterface+".IsOnline")
 	}
-	for i, call := range calls {
-		online, err := value[bool](<-call.Done)
+	for i, r := range readings {
+		online, err := value[bool](r.answer())
 		switch {
 		case errors.Is(err, context.DeadlineExceeded):
 			return domainProblem(domains[i], "does not answer", err)

@@ -67,3 +67,14 @@ func (l *lab) crowded(t *testing.T) {
 		l.ended(t, name)
 	}
 }
+
+// One certificate is asked about from many sides at once. SSSD 2.10 and later
+// forgets every tenth answer then.
+func (l *lab) oneUser(t *testing.T) {
+	const questions = 200
+	answers := l.Sh(t, `seq `+fmt.Sprint(questions)+` | xargs -P 50 -I {} sh -c '
+		answer=$(pam-cockpit-cert check `+clients+`alice.pem 2>&1) && echo mapped || echo "$answer"'`)
+	if n := strings.Count(answers, "mapped\n"); n != questions {
+		t.Errorf("%d of %d questions had the answer alice:\n%s", n, questions, strings.ReplaceAll(answers, "mapped\n", ""))
+	}
+}

@@ -21,6 +21,7 @@ func TestContainers(t *testing.T) {
 			l := prepare(t, s, o)
 			l.Machine = machine.Boot(t, o)
 			l.test(t)
+			t.Run("one user many times", l.oneUser)
 			t.Run("a transfer", l.transfer)
 			if l.relay { // Debian 11's SSSD needs an option that no package would set
 				t.Run("the package", l.packaged)

@@ -27,8 +27,9 @@ type Answer struct {
 	Error  string // its D-Bus name
 	Text   string // of the error
 
-	Silent bool // no reply
-	Leave  bool // no reply, and off the bus
+	Forgotten int  // no reply to the first so many
+	Silent    bool // no reply
+	Leave     bool // no reply, and off the bus
 }
 
 // Value is an answer of one value.
@@ -60,6 +61,7 @@ type Fake struct {
 	socket  net.Conn // below conn
 	conn    *dbus.Conn
 	answers Answers
+	asked   map[string]int // how often, as in Answers
 
 	mu    sync.Mutex
 	calls []string
@@ -91,7 +93,7 @@ func serve(address string, answers Answers) (*Fake, error) {
 	if err != nil {
 		return nil, err
 	}
-	fake := &Fake{socket: socket, answers: answers}
+	fake := &Fake{socket: socket, answers: answers, asked: map[string]int{}}
 	if err := fake.start(); err != nil {
 		socket.Close()
 		return nil, err
@@ -159,12 +161,13 @@ func (f *Fake) reply(call *dbus.Message) {
 	if !ok {
 		answer, ok = healthy[method]
 	}
+	f.asked[method]++
 	switch {
 	case !ok:
 		f.send(call, dbus.TypeError, "org.freedesktop.DBus.Error.UnknownMethod", []any{method})
 	case answer.Leave:
 		f.leave()
-	case answer.Silent:
+	case answer.Silent, f.asked[method] <= answer.Forgotten:
 	case answer.Error != "":
 		f.send(call, dbus.TypeError, answer.Error, []any{answer.Text})
 	default:
