@@ -37,17 +37,11 @@ func main() {
 	// machine with a single processor. More than that would cost memory.
 	runtime.GOMAXPROCS(4)
 
-	signals := make(chan os.Signal, 8)
-	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT} {
-		if !signal.Ignored(sig) { // nohup(1) means it
-			signal.Notify(signals, sig)
-		}
-	}
 	// A write to a party that is gone shall fail, not kill: the party's
 	// partner has to be told.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGPIPE)
 
-	options := certsession.Options{Timeout: certsession.Timeout, Log: os.Stderr}
+	options := certsession.Options{Timeout: certsession.Timeout, Signals: signals, Log: os.Stderr}
 	flags := flag.NewFlagSet("cockpit-cert-session", flag.ContinueOnError)
 	flags.StringVar(&options.Socket, "socket", "", "connect to cockpit-session at `PATH` (Cockpit 330 and later)")
 	flags.StringVar(&options.Program, "session", "", "execute the setuid cockpit-session `PATH` (Cockpit up to 329)")
@@ -71,7 +65,23 @@ func main() {
 		fmt.Fprintf(os.Stderr, "cockpit-cert-session: %v; cockpit-ws starts this program, as the Command of [tls-cert] in cockpit.conf\n", err)
 		os.Exit(2)
 	}
-	exit(options.Run(ws, signals))
+	exit(options.Run(ws))
+}
+
+// signals has what a child of ours shall get, too. Without a child they do what
+// they do by default: a signal(7) that ends us hangs up on both parties, and
+// waiting for one would cost three threads of the few that Cockpit's
+// system-cockpithttps.slice allows.
+func signals() <-chan os.Signal {
+	received := make(chan os.Signal, 8)
+	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(sig) { // nohup(1) means it
+			signal.Notify(received, sig)
+		}
+	}
+	// The child would inherit that it is ignored.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	return received
 }
 
 func standardStreams() (duplex.End, error) {

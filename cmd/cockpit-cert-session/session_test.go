@@ -238,6 +238,27 @@ func TestASignalThatEndsTheSession(t *testing.T) {
 	}
 }
 
+// What the program ignores for itself, a session does not inherit.
+func TestTheSessionIgnoresNoSignal(t *testing.T) {
+	dir := t.TempDir()
+	session, ignored := filepath.Join(dir, "cockpit-session"), filepath.Join(dir, "ignored")
+	script := "#!/bin/sh\nsed -n 's/^SigIgn:[[:space:]]*//p' /proc/$$/status >" + ignored + "\n"
+	if err := os.WriteFile(session, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ws := launch(t, nil, "--session", session)
+	hearProblem(t, ws, "internal-error", "ended before")
+	ws.exits(5)
+	text, err := os.ReadFile(ignored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mask, err := strconv.ParseUint(strings.TrimSpace(string(text)), 16, 64)
+	if err != nil || mask&(1<<(syscall.SIGPIPE-1)) != 0 {
+		t.Errorf("SIGPIPE is ignored: %s, %v", text, err)
+	}
+}
+
 // A process that the session leaves behind may speak its last words, as it may
 // to cockpit-ws directly; but nobody answers it.
 func TestAProcessThatTheSessionLeavesBehind(t *testing.T) {

@@ -42,6 +42,9 @@ type Options struct {
 	Host string
 	// Timeout bounds the login up to the reply that is changed.
 	Timeout time.Duration
+	// Signals is called before a process is started, for the signals that are
+	// passed on to it.
+	Signals func() <-chan os.Signal
 	// Log takes messages for the administrator, a line each.
 	Log io.Writer
 }
@@ -60,7 +63,7 @@ const grace = 2 * time.Second
 
 // Run runs a session for ws until it ends, and returns how the process should
 // end in turn: like cockpit-session, as far as that can be known.
-func (o Options) Run(ws duplex.End, signals <-chan os.Signal) Status {
+func (o Options) Run(ws duplex.End) Status {
 	session, err := o.open()
 	if err != nil {
 		return o.refuse(ws, &problem{"internal-error", err})
@@ -71,15 +74,11 @@ func (o Options) Run(ws duplex.End, signals <-chan os.Signal) Status {
 		select {
 		case status := <-ended:
 			return status
-		case received := <-signals:
-			if session.signal(received) {
-				continue // its end will be ours
-			}
-			// The setuid program is root's, and cannot be signalled; nor can
-			// one that systemd started. Hanging up is what ends them.
-			session.end.HangUp()
-			if sig, ok := received.(syscall.Signal); ok && session.process == nil {
-				return Status{Signal: sig}
+		case received := <-session.signals:
+			// Where it is passed on, the process's end will be ours. The setuid
+			// program is root's, and cannot be signalled: hanging up ends that.
+			if session.process.Signal(received) != nil {
+				session.end.HangUp()
 			}
 		}
 	}

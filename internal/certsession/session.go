@@ -30,8 +30,10 @@ var Programs = []string{
 // A session is Cockpit's own cockpit-session, and our connection to it.
 type session struct {
 	end duplex.End
-	// process is nil where systemd started cockpit-session for us.
+	// process is nil where systemd started cockpit-session for us, and so is
+	// signals, which has what the process shall get.
 	process *os.Process
+	signals <-chan os.Signal
 	// ended is closed when the process has ended, and state says how.
 	ended chan struct{}
 	state *os.ProcessState
@@ -44,14 +46,14 @@ func (o Options) open() (*session, error) {
 		return connect(o.Socket, o.Timeout)
 	}
 	if o.Program != "" {
-		return start(o.Program, o.Host)
+		return o.start(o.Program)
 	}
 	if _, err := os.Stat(Socket); !errors.Is(err, fs.ErrNotExist) {
 		return connect(Socket, o.Timeout)
 	}
 	for _, program := range Programs {
 		if _, err := os.Stat(program); err == nil {
-			return start(program, o.Host)
+			return o.start(program)
 		}
 	}
 	return nil, fmt.Errorf("found neither %s nor %s: is Cockpit's web service installed, and cockpit-session.socket active?", Socket, Programs)
@@ -86,7 +88,7 @@ func connect(path string, timeout time.Duration) (*session, error) {
 
 // start executes the setuid cockpit-session, with its standard input and
 // output as cockpit-ws would give it: one socket.
-func start(program, host string) (*session, error) {
+func (o Options) start(program string) (*session, error) {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("making a socket pair: %w", err)
@@ -97,15 +99,16 @@ func start(program, host string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := exec.Command(program, host)
+	command := exec.Command(program, o.Host)
 	command.Stdin = theirs
 	command.Stdout = theirs
 	command.Stderr = os.Stderr
+	signals := o.Signals()
 	if err := command.Start(); err != nil {
 		_ = end.R.Close()
 		return nil, fmt.Errorf("starting %s: %w", program, err)
 	}
-	s := &session{end: end, process: command.Process, ended: make(chan struct{})}
+	s := &session{end: end, process: command.Process, signals: signals, ended: make(chan struct{})}
 	go func() {
 		// Wait's error repeats what the state says.
 		_ = command.Wait()
@@ -122,11 +125,6 @@ func sessionEnd(fd int) (duplex.End, error) {
 		return duplex.End{}, err
 	}
 	return duplex.End{R: file, W: file}, nil
-}
-
-// signal passes a signal on, where there is a process of ours to get it.
-func (s *session) signal(sig os.Signal) bool {
-	return s.process != nil && s.process.Signal(sig) == nil
 }
 
 // wait returns how the process ended; success, if it is not ours.

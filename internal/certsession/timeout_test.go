@@ -21,6 +21,9 @@ import (
 // patience bounds what must happen soon.
 const patience = 20 * time.Second
 
+// none of the signals that a test's process may get is for a session.
+func none() <-chan os.Signal { return nil }
+
 const question = "\n" + `{"command":"authorize","cookie":"c","challenge":"*"}` + "\n"
 
 // A party that stops in the middle, or never begins, ends the login in time.
@@ -62,7 +65,7 @@ func TestTimeout(t *testing.T) {
 			near, ws := socketPair(t)
 			io.WriteString(ws, test.cockpitWS)
 			var log bytes.Buffer
-			status := Options{Socket: path, Timeout: 100 * time.Millisecond, Log: &log}.Run(near, nil)
+			status := Options{Socket: path, Timeout: 100 * time.Millisecond, Log: &log}.Run(near)
 			if status != (Status{Code: 5}) {
 				t.Errorf("ended with %+v, want exit status 5", status)
 			}
@@ -91,7 +94,7 @@ func TestNoTimeoutAfterTheLogin(t *testing.T) {
 	near, ws := socketPair(t)
 	const timeout = 100 * time.Millisecond
 	ended := make(chan Status, 1)
-	go func() { ended <- Options{Socket: path, Timeout: timeout, Log: io.Discard}.Run(near, nil) }()
+	go func() { ended <- Options{Socket: path, Timeout: timeout, Log: io.Discard}.Run(near) }()
 
 	session, err := listener.Accept()
 	if err != nil {
@@ -122,7 +125,7 @@ func TestASessionThatDoesNotEnd(t *testing.T) {
 	}
 	near, ws := socketPair(t)
 	began := time.Now()
-	status := Options{Program: program, Timeout: 100 * time.Millisecond, Log: io.Discard}.Run(near, nil)
+	status := Options{Program: program, Timeout: 100 * time.Millisecond, Signals: none, Log: io.Discard}.Run(near)
 	if status != (Status{Code: 5}) {
 		t.Errorf("ended with %+v, want exit status 5", status)
 	}
@@ -158,7 +161,7 @@ func TestAListenerThatAcceptsNobody(t *testing.T) {
 	near, ws := socketPair(t)
 	ended := make(chan Status, 1)
 	go func() {
-		ended <- Options{Socket: path, Timeout: 100 * time.Millisecond, Log: io.Discard}.Run(near, nil)
+		ended <- Options{Socket: path, Timeout: 100 * time.Millisecond, Log: io.Discard}.Run(near)
 	}()
 	select {
 	case status := <-ended:
