@@ -7,6 +7,7 @@
 #   LIBDIR      where this system keeps libraries; PAMDIR is its security folder
 #   PAMDIR      PAM's module folder
 #   LIBEXECDIR  cockpit-cert-session goes into its folder pam_cockpit_cert
+#   UNITDIR     where packages have systemd's units
 #   PAMMODE     the module's mode: 644 as Debian has it, 755 as Fedora does
 #   SBINDIR, MANDIR, DATADIR, DOCDIR
 #   GO, CC      the compilers; GOFLAGS, CGO_CFLAGS, CGO_LDFLAGS are honoured
@@ -20,6 +21,7 @@ LIBDIR     ?= $(PREFIX)/lib$(if $(MULTIARCH),/$(MULTIARCH))
 PAMDIR     ?= $(LIBDIR)/security
 PAMMODE    ?= 644
 LIBEXECDIR ?= $(PREFIX)/libexec
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
 SBINDIR    ?= $(PREFIX)/sbin
 DATADIR    ?= $(PREFIX)/share
 MANDIR     ?= $(DATADIR)/man
@@ -63,7 +65,7 @@ INSTALL ?= install
 install: all
 	$(INSTALL) -d $(DESTDIR)$(PAMDIR) $(DESTDIR)$(LIBEXECDIR)/pam_cockpit_cert $(DESTDIR)$(SBINDIR) \
 		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DATADIR)/pam_cockpit_cert/pam.d $(DESTDIR)$(DOCDIR) \
-		$(DESTDIR)$(DATADIR)/pam_cockpit_cert/selinux \
+		$(DESTDIR)$(DATADIR)/pam_cockpit_cert/selinux $(DESTDIR)$(UNITDIR)/system-cockpithttps.slice.d \
 		$(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/zsh/site-functions \
 		$(DESTDIR)$(DATADIR)/fish/vendor_completions.d
 	$(INSTALL) -m $(PAMMODE) $(MODULE) $(DESTDIR)$(PAMDIR)/
@@ -72,6 +74,7 @@ install: all
 	$(INSTALL) -m 644 man/*.8 $(DESTDIR)$(MANDIR)/man8/
 	$(INSTALL) -m 644 pam.d/* $(DESTDIR)$(DATADIR)/pam_cockpit_cert/pam.d/
 	$(INSTALL) -m 644 selinux/* $(DESTDIR)$(DATADIR)/pam_cockpit_cert/selinux/
+	$(INSTALL) -m 644 systemd/system-cockpithttps.slice.d/* $(DESTDIR)$(UNITDIR)/system-cockpithttps.slice.d/
 	$(INSTALL) -m 644 README.md LICENSE $(DESTDIR)$(DOCDIR)/
 	$(BUILD)/pam-cockpit-cert completion bash >$(DESTDIR)$(DATADIR)/bash-completion/completions/pam-cockpit-cert
 	$(BUILD)/pam-cockpit-cert completion zsh >$(DESTDIR)$(DATADIR)/zsh/site-functions/_pam-cockpit-cert

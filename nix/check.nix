@@ -213,6 +213,7 @@ let
     '')
     (expect "SSSD's InfoPipe runs" plain.services.sssd.settings.sssd.services "nss, pam, ifp")
     (expect "SSSD's bus policy is installed" (lib.elem pkgs.sssd plain.services.dbus.packages) true)
+    (expect "Cockpit's slice has room for our sessions" (lib.elem package plain.systemd.packages) true)
     (expect "the commands are on the PATH" (lib.elem package plain.environment.systemPackages) true)
     (expect "no CA file unless asked for" (
       plain.environment.etc ? "sssd/pki/sssd_auth_ca_db.pem"

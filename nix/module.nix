@@ -240,6 +240,9 @@ in
       source = cfg.caFile;
     };
 
+    # Cockpit's limits leave too little room for cockpit-cert-session.
+    systemd.packages = [ cfg.package ];
+
     # `pam-cockpit-cert status`, and the manual pages.
     environment.systemPackages = [ cfg.package ];
   };

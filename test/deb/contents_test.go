@@ -63,6 +63,7 @@ func TestContents(t *testing.T) {
 				"-rw-r--r-- " + folder(suite) + "pam_cockpit_cert.so",
 				"-rwxr-xr-x " + command,
 				"-rwxr-xr-x " + session,
+				"-rw-r--r-- /usr/lib/systemd/system/system-cockpithttps.slice.d/10-pam_cockpit_cert.conf",
 				"-rw-r--r-- /usr/share/man/man8/pam_cockpit_cert.8.gz",
 				"-rw-r--r-- /usr/share/man/man8/pam-cockpit-cert.8.gz",
 				"-rw-r--r-- /usr/share/man/man8/cockpit-cert-session.8.gz",

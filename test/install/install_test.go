@@ -50,15 +50,16 @@ func installed(t *testing.T, dir string) map[string]bool {
 func TestVariables(t *testing.T) {
 	build, dir := "BUILD="+t.TempDir(), t.TempDir()
 	command(t, build, "all")
-	command(t, build, "install", "DESTDIR="+dir, "PREFIX=/opt/p", "PAMDIR=/opt/pam", "MANDIR=/opt/man", "LIBEXECDIR=/opt/libexec")
+	command(t, build, "install", "DESTDIR="+dir, "PREFIX=/opt/p", "PAMDIR=/opt/pam", "MANDIR=/opt/man", "LIBEXECDIR=/opt/libexec", "UNITDIR=/opt/units")
 	files := installed(t, dir)
 	for path, executable := range map[string]bool{
-		"/opt/pam/pam_cockpit_cert.so":                       false,
-		"/opt/libexec/pam_cockpit_cert/cockpit-cert-session": true,
-		"/opt/p/sbin/pam-cockpit-cert":                       true,
-		"/opt/man/man8/pam_cockpit_cert.8":                   false,
-		"/opt/p/share/doc/pam_cockpit_cert/README.md":        false,
-		"/opt/p/share/pam_cockpit_cert/pam.d/rule":           false,
+		"/opt/pam/pam_cockpit_cert.so":                                    false,
+		"/opt/libexec/pam_cockpit_cert/cockpit-cert-session":              true,
+		"/opt/p/sbin/pam-cockpit-cert":                                    true,
+		"/opt/units/system-cockpithttps.slice.d/10-pam_cockpit_cert.conf": false,
+		"/opt/man/man8/pam_cockpit_cert.8":                                false,
+		"/opt/p/share/doc/pam_cockpit_cert/README.md":                     false,
+		"/opt/p/share/pam_cockpit_cert/pam.d/rule":                        false,
 	} {
 		if got, there := files[path]; !there || got != executable {
 			t.Errorf("%s: there %v, executable %v, want %v; of %v", path, there, got, executable, files)

@@ -90,6 +90,7 @@ func TestThePackagesPhasesInstallEverything(t *testing.T) {
 	for _, want := range []string{
 		"bin/pam-cockpit-cert",
 		"lib/security/pam_cockpit_cert.so",
+		"lib/systemd/system/system-cockpithttps.slice.d/10-pam_cockpit_cert.conf",
 		"libexec/pam_cockpit_cert/cockpit-cert-session",
 		"share/bash-completion/completions/pam-cockpit-cert",
 		"share/doc/pam_cockpit_cert/LICENSE",

@@ -11,20 +11,19 @@ import (
 	"testing"
 )
 
-// A crowd logs in: how many times in all, and how many of these at a time.
-type crowd struct{ logins, atOnce int }
-
-// Each session has to be of the certificate's user. Cockpit's own time limits
-// may end a login on a busy machine, which is then tried again.
+// A crowd logs in at once, some with the same certificate, and each session has
+// to be of the certificate's user. Cockpit's own time limits may end a login on
+// a busy machine, which is then tried again.
 func (l *lab) crowded(t *testing.T) {
+	const logins = 50
 	names := users()
 	script := `
 		dir=$(mktemp -d); cd "$dir"; n=0
-		while [ $n -lt ` + fmt.Sprint(l.crowd.logins) + ` ]; do
+		while [ $n -lt ` + fmt.Sprint(logins) + ` ]; do
 			for name; do
-				n=$((n+1)); [ $n -gt ` + fmt.Sprint(l.crowd.logins) + ` ] || echo $n.$name
+				n=$((n+1)); [ $n -gt ` + fmt.Sprint(logins) + ` ] || echo $n.$name
 			done
-		done | xargs -P ` + fmt.Sprint(l.crowd.atOnce) + ` -I {} sh -c '
+		done | xargs -P ` + fmt.Sprint(logins) + ` -I {} sh -c '
 			for try in 1 2 3; do
 				! echo id -un | browser -cert ` + clients + `${1#*.}.pem >$1 2>>errors || break
 			done' sh {}
@@ -60,8 +59,8 @@ func (l *lab) crowded(t *testing.T) {
 			t.Log(strings.TrimSpace(line))
 		}
 	}
-	if count != l.crowd.logins || len(right) != len(names) {
-		t.Errorf("%d logins of %d users instead of %d of %d", count, len(right), l.crowd.logins, len(names))
+	if count != logins || len(right) != len(names) {
+		t.Errorf("%d logins of %d users instead of %d of %d", count, len(right), logins, len(names))
 	}
 	for _, name := range names {
 		l.ended(t, name)

@@ -34,7 +34,6 @@ type lab struct {
 	*machine.Machine
 	suite
 	certificates map[string]pki.Certificate
-	crowd        crowd
 	timeout      string // a line of [tls-cert], for who needs another than Cockpit's
 }
 
@@ -55,7 +54,7 @@ func prepare(t *testing.T, s suite, o *machine.Overlay) *lab {
 	}
 	install(t, s, o)
 	installBrowser(t, o)
-	l := &lab{suite: s, certificates: map[string]pki.Certificate{}, crowd: crowd{logins: 50, atOnce: 50}}
+	l := &lab{suite: s, certificates: map[string]pki.Certificate{}}
 
 	ca, stranger := pki.NewAuthority("Lab CA"), pki.NewAuthority("Another CA")
 	for _, name := range users() {

@@ -6,6 +6,7 @@
 package systems
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -22,6 +23,7 @@ func (l *lab) packaged(t *testing.T) {
 	l.restart(t)
 	l.enter(t, "alice").logout(t)
 	l.login(t, "", "--user", "alice:"+password).expect(t, "200")
+	l.mayHave(t, 600)
 	if out, err := l.Try(t, "pam-cockpit-cert", "status"); err != nil {
 		t.Errorf("a login works, but status says:\n%s", out)
 	}
@@ -42,5 +44,15 @@ func (l *lab) packaged(t *testing.T) {
 	l.login(t, "alice").expect(t, "401")
 	if out := l.Run(t, "dpkg", "--verify", "cockpit-ws"); strings.Contains(out, pamService) {
 		t.Errorf("purged, but dpkg sees:\n%s", out)
+	}
+	l.mayHave(t, 200)
+}
+
+// mayHave expects a limit of what Cockpit's web service and cockpit-cert-session
+// may have together.
+func (l *lab) mayHave(t *testing.T, tasks int) {
+	t.Helper()
+	if got := l.Run(t, "systemctl", "show", "--value", "--property=TasksMax", "system-cockpithttps.slice"); got != fmt.Sprintln(tasks) {
+		t.Errorf("Cockpit's slice may have %s tasks, not %d", got, tasks)
 	}
 }
