@@ -56,8 +56,11 @@ func handshake(ws, session duplex.End, deadline time.Time) (rest []byte, err err
 	// speak, or end.
 	aside := make(chan error, 1)
 	go func() {
-		aside <- forward(said, ws.W)
+		err := forward(said, ws.W)
+		// Before anybody hears of it: once the handshake is over, the deadlines
+		// are the session's.
 		_ = ws.R.SetReadDeadline(past)
+		aside <- err
 	}()
 	reply, replyErr := frame.NewReader(ws.R, maxFrame).Next()
 	_ = session.R.SetReadDeadline(past)
