@@ -54,9 +54,15 @@ func (l *lab) crowded(t *testing.T) {
 		right[name] = true
 	}
 	if len(retries) > 0 {
-		t.Logf("why logins had to be tried again, and how often: %v; the module said:", retries)
-		for line := range strings.Lines(journal.Since(t, "--priority=err", "--grep=pam_cockpit_cert")) {
-			t.Log(strings.TrimSpace(line))
+		t.Logf("why logins had to be tried again, and how often: %v; our programs said:", retries)
+	}
+	for line := range strings.Lines(journal.Since(t)) {
+		switch line = strings.TrimSpace(line); {
+		case strings.Contains(line, "SSSD did not answer in time"), strings.Contains(line, "i/o timeout"):
+			t.Errorf("an answer was lost: %s", line)
+		case len(retries) > 0 && (strings.Contains(line, "pam_cockpit_cert(") || strings.Contains(line, "cockpit-cert-session: ")) &&
+			!strings.Contains(line, " is user ") && !strings.Contains(line, "SSSD maps") && !strings.Contains(line, "asking SSSD"):
+			t.Log(line)
 		}
 	}
 	if count != logins || len(right) != len(names) {
