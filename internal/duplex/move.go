@@ -11,10 +11,12 @@ import (
 	"time"
 )
 
-// Flags of splice(2), which package syscall lacks.
+// Flags of splice(2) and a command of fcntl(2), which package syscall lacks.
 const (
 	spliceMove     = 1
 	spliceNonblock = 2
+
+	setPipeSize = 1031 // F_SETPIPE_SZ
 )
 
 // linger is how long a thread waits for a socket in the kernel before it leaves
@@ -25,15 +27,20 @@ const (
 // It waits in the scheduler's name, too: see runtime.GOMAXPROCS in the command.
 const linger = time.Millisecond
 
-// chunk bounds one splice(2). What one really moves is up to the pipe between:
-// its 16 slots of a page each.
+// chunk bounds one splice(2). What one really moves is up to the pipe between.
 const chunk = 1 << 20
+
+// pipeSize is in bytes, a slot for each page of them. Cockpit's bridge sends
+// 64 KiB and a header at a time, for which the 64 KiB that a pipe usually has
+// are a slot too few: its remainder would cost as much as the rest.
+const pipeSize = 128 << 10
 
 // A mover is one direction of a Pipe. While it moves, it allocates nothing.
 //
 // The standard library's io.Copy splices too, over pipes that it enlarges to
 // a megabyte; the kernel's allowance for a user's pipes (pipe-user-pages-soft)
 // would be spent by a few dozen sessions, all of which have cockpit-ws's user.
+// Ours are enough for 256.
 type mover struct {
 	dst, src *os.File
 	to, from syscall.RawConn
@@ -60,6 +67,8 @@ func newMover(dst, src *os.File) (*mover, error) {
 		return nil, fmt.Errorf("making a pipe: %w", err)
 	}
 	m.out, m.in = pipe[0], pipe[1]
+	// The kernel may have no more for this user: then it is slower.
+	_, _, _ = syscall.Syscall(syscall.SYS_FCNTL, uintptr(m.in), setPipeSize, pipeSize)
 	m.fromFlags = lingering(m.from, syscall.SO_RCVTIMEO)
 	m.toFlags = lingering(m.to, syscall.SO_SNDTIMEO)
 	return m, nil
