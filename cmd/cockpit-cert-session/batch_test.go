@@ -16,6 +16,9 @@ import (
 // the user's session is scheduled like any other.
 func TestTheProgramStandsBack(t *testing.T) {
 	const other, batch = 0, 3 // SCHED_OTHER and SCHED_BATCH, see sched(7)
+	if policy, _, _ := syscall.RawSyscall(syscall.SYS_SCHED_GETSCHEDULER, 0, 0, 0); policy != other {
+		t.Skip("whoever started the tests has chosen another policy, which stands")
+	}
 	t.Run("behind a socket", func(t *testing.T) {
 		ws, session := login(t)
 		say(t, session, "data")

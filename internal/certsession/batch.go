@@ -11,18 +11,24 @@ import (
 	"unsafe"
 )
 
-// schedBatch is SCHED_BATCH of sched(7), which package syscall lacks.
-const schedBatch = 3
+// Policies of sched(7), which package syscall lacks.
+const (
+	schedOther = 0
+	schedBatch = 3
+)
 
 // standBack has this process's threads wait until a processor is free, instead
 // of interrupting whoever just wrote, at every chunk of data: that would only
 // be one of the two parties that all this is for, and more of its data soon
 // comes along at once. Their share of the time is as before, see SCHED_BATCH in
-// sched(7).
+// sched(7). Where an administrator has chosen another policy, that stands.
 //
 // A child would inherit it, the user's whole session with it, so there must not
 // be one to come.
 func standBack() error {
+	if policy, _, _ := syscall.RawSyscall(syscall.SYS_SCHED_GETSCHEDULER, 0, 0, 0); policy != schedOther {
+		return nil
+	}
 	// New threads do inherit it. One that started before its parent had it is
 	// found in another look.
 	seen := map[int]bool{}
