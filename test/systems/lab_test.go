@@ -34,6 +34,7 @@ type lab struct {
 	*machine.Machine
 	suite
 	certificates map[string]pki.Certificate
+	atOnce       int    // so many of a crowd log in at a time
 	timeout      string // a line of [tls-cert], for who needs another than Cockpit's
 }
 
@@ -54,7 +55,7 @@ func prepare(t *testing.T, s suite, o *machine.Overlay) *lab {
 	}
 	install(t, s, o)
 	installBrowser(t, o)
-	l := &lab{suite: s, certificates: map[string]pki.Certificate{}}
+	l := &lab{suite: s, certificates: map[string]pki.Certificate{}, atOnce: 50}
 
 	ca, stranger := pki.NewAuthority("Lab CA"), pki.NewAuthority("Another CA")
 	for _, name := range users() {
