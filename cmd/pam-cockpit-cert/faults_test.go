@@ -295,11 +295,40 @@ func TestAFaultAtEverySystemCall(t *testing.T) {
 func (s scenario) durable(t *testing.T, trace string) {
 	t.Helper()
 	var order []string
-	for _, step := range regexp.MustCompile(`(?m)^\d+ +(?:(fsync|renameat)\(|(unlinkat)\(.*/etc/pam\.d/cockpit").*= 0$`).FindAllStringSubmatch(trace, -1) {
+	for _, step := range regexp.MustCompile(`(?m)^\d+ +(?:(fsync|renameat)\(|(unlinkat)\(.*/etc/pam\.d/cockpit").*= 0$`).FindAllStringSubmatch(whole(trace), -1) {
 		order = append(order, step[1]+step[2])
 	}
 	if got := strings.Join(order, " "); got != s.order {
 		t.Errorf("the order is %q, not %q", got, s.order)
+	}
+}
+
+// whole joins the two lines of strace for a system call during which it has
+// something to tell of another thread.
+func whole(trace string) string {
+	resumed := regexp.MustCompile(`^(\d+) +<\.\.\. \w+ resumed>(.*)$`)
+	begun, lines := map[string]string{}, []string{}
+	for _, line := range strings.Split(trace, "\n") {
+		if begin, ok := strings.CutSuffix(line, " <unfinished ...>"); ok {
+			thread, _, _ := strings.Cut(line, " ")
+			begun[thread] = begin
+			continue
+		}
+		if match := resumed.FindStringSubmatch(line); match != nil {
+			line = begun[match[1]] + match[2]
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Under load, strace may write any call so.
+func TestWholeSystemCalls(t *testing.T) {
+	const trace = "12 fsync(7 <unfinished ...>\n34  read(3, <unfinished ...>\n12 <... fsync resumed>)  = 0\n" +
+		"12 renameat(5, \"a\", 5, \"b\") = 0\n34  <... read resumed>\"x\", 1) = 1\n"
+	const want = "12 fsync(7)  = 0\n12 renameat(5, \"a\", 5, \"b\") = 0\n34  read(3,\"x\", 1) = 1\n"
+	if got := whole(trace); got != want {
+		t.Errorf("joined %q, want %q", got, want)
 	}
 }
 
