@@ -4,6 +4,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -32,15 +33,7 @@ func TestTheProgramStandsBack(t *testing.T) {
 		hear(t, ws, "data")
 		pid := ws.command.Process.Pid
 		policies(t, pid, batch)
-		children := read(t, filepath.Join("/proc", strconv.Itoa(pid), "task/*/children"))
-		if len(children) != 1 {
-			t.Fatalf("the program's children: %v", children)
-		}
-		child, err := strconv.Atoi(children[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		policies(t, child, other)
+		policies(t, child(t, pid), other)
 	})
 }
 
@@ -63,19 +56,27 @@ func policies(t *testing.T, pid, want int) {
 	}
 }
 
-// read returns the words of all files that match.
-func read(t *testing.T, pattern string) (words []string) {
+// child returns the one child of a process, whichever of its threads started it.
+func child(t *testing.T, pid int) int {
 	t.Helper()
-	files, err := filepath.Glob(pattern)
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
+	var children []string
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		words = append(words, strings.Fields(string(content))...)
+		children = append(children, strings.Fields(string(content))...)
 	}
-	return words
+	if len(children) != 1 {
+		t.Fatalf("the program's children: %v", children)
+	}
+	child, err := strconv.Atoi(children[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return child
 }

@@ -80,6 +80,17 @@ func (l *lab) logged(t testing.TB, journal machine.Journal, expression string) {
 	}
 }
 
+// containing returns the lines of a journal that contain a text.
+func containing(journal, text string) string {
+	var lines strings.Builder
+	for line := range strings.Lines(journal) {
+		if strings.Contains(line, text) {
+			lines.WriteString(line)
+		}
+	}
+	return lines.String()
+}
+
 // relevant leaves what a reader of a failed test wants to see.
 func relevant(journal string) string {
 	var lines []string

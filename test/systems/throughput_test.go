@@ -34,10 +34,8 @@ func (l *lab) transfer(t *testing.T) {
 	slices.Sort(ratios)
 	t.Logf("of %d pairs of transfers, half have at least %.2f of the speed without cockpit-cert-session: %.2f",
 		len(ratios), ratios[len(ratios)/2], ratios)
-	for line := range strings.Lines(journal.Since(t)) {
-		if strings.Contains(line, "cockpit-cert-session: ") {
-			t.Errorf("cockpit-cert-session complains: %s", line)
-		}
+	if complaints := containing(journal.Since(t), "cockpit-cert-session: "); complaints != "" {
+		t.Errorf("cockpit-cert-session complains:\n%s", complaints)
 	}
 }
 
