@@ -27,7 +27,7 @@ import (
 // switch.
 //
 //export cockpitCertWorker
-func cockpitCertWorker(host, timeout C.int, debug, allowUnvalidated C.bool) {
+func cockpitCertWorker(holder, timeout C.int, debug, allowUnvalidated C.bool) {
 	out := answers{fd: 1}
 	defer out.recovered()
 	fault, err := os.ReadFile("/run/cockpit/tls/fault")

@@ -9,6 +9,7 @@
 //	options.c      the options of the rule
 //	relocations.c  gives memory back
 //	worker.c       starts and ends the worker's process
+//	peer.c         who is at the other end of standard input
 //	sandbox.c      what that process may not do
 //	worker.go      the worker: decides one login
 //	answer.*       what the worker tells the gate

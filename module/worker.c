@@ -5,6 +5,7 @@
 #include "worker.h"
 
 #include "_cgo_export.h"
+#include "peer.h"
 #include "sandbox.h"
 
 #include <dirent.h>
@@ -82,6 +83,8 @@ static void reset_signals(void)
  */
 static void __attribute__((noreturn)) worker_main(int answers, pid_t host, const struct options *options)
 {
+    int holder;
+
     /* Twofold: the gate's deadline, and the kernel's should the gate be stopped. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != host)
         _exit(EXIT_FAILURE);
@@ -91,6 +94,7 @@ static void __attribute__((noreturn)) worker_main(int answers, pid_t host, const
     if (dup2(answers, STDOUT_FILENO) < 0 || dup2(answers, STDERR_FILENO) < 0)
         _exit(EXIT_FAILURE);
     close_other_descriptors();
+    holder = peer_holder();
     if (chdir("/") != 0 || sandbox_enter() != 0) {
         dprintf(STDERR_FILENO, "sandbox: %s", strerror(errno));
         _exit(EXIT_FAILURE);
@@ -103,7 +107,7 @@ static void __attribute__((noreturn)) worker_main(int answers, pid_t host, const
     }
     for (const init_function *init = go_runtime_init_start; init < go_runtime_init_end; init++)
         (*init)(1, runtime_vector, runtime_vector + 2);
-    cockpitCertWorker((int)host, (int)options->timeout, options->debug, options->allow_unvalidated);
+    cockpitCertWorker(holder, (int)options->timeout, options->debug, options->allow_unvalidated);
     _exit(EXIT_SUCCESS);
 }
 

@@ -24,10 +24,10 @@ import (
 const margin = 200 * time.Millisecond
 
 // cockpitCertWorker decides one login, and writes its answer to standard
-// output. host is the PAM host's process, timeout counts seconds.
+// output. holder is what peer_holder returned, timeout counts seconds.
 //
 //export cockpitCertWorker
-func cockpitCertWorker(host, timeout C.int, debug, allowUnvalidated C.bool) {
+func cockpitCertWorker(holder, timeout C.int, debug, allowUnvalidated C.bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(timeout)*time.Second-margin)
 	defer cancel()
 	out := answers{fd: 1}
@@ -36,10 +36,10 @@ func cockpitCertWorker(host, timeout C.int, debug, allowUnvalidated C.bool) {
 	log := newLog(out, bool(debug))
 	answer := login.Decide(ctx,
 		clientcert.Source{
-			Proc:    "/proc",
-			TLSDir:  "/run/cockpit/tls",
-			Stdin:   0,
-			HostPID: int(host),
+			Proc:   clientcert.Proc,
+			TLSDir: clientcert.TLSDir,
+			Stdin:  0,
+			Holder: int(holder),
 		},
 		announced{
 			Mapper: &infopipe.Client{

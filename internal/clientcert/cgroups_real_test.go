@@ -110,7 +110,7 @@ func insideContainer(t *testing.T, inside string) {
 		}
 	}
 	alice, bob := certificateAlice.Fingerprint(), certificateBob.Fingerprint()
-	source := Source{Proc: proc, TLSDir: export(t), HostPID: 1}
+	source := Source{Proc: proc, TLSDir: export(t)}
 
 	for name, test := range map[string]struct {
 		group, want string
@@ -133,7 +133,7 @@ func insideContainer(t *testing.T, inside string) {
 			peer, stdin := connected(t)
 			place(t, peer.Process.Pid, test.group, test.kinds...)
 			s := source
-			s.Stdin, s.HostPID = stdin, peer.Process.Pid
+			s.Stdin, s.Holder = stdin, procDir(proc).hold(t, peer.Process.Pid)
 			if got := find(t, s); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
@@ -160,7 +160,7 @@ func insideContainer(t *testing.T, inside string) {
 			place(t, peer.Process.Pid, unit(alice), "unified")
 			place(t, peer.Process.Pid, unit(bob), "named")
 			s := source
-			s.Stdin, s.HostPID = stdin, peer.Process.Pid
+			s.Stdin, s.Holder = stdin, procDir(proc).hold(t, peer.Process.Pid)
 			if got := find(t, s); got != "rejected" {
 				t.Errorf("got %s", got)
 			}
@@ -187,7 +187,7 @@ func insideContainer(t *testing.T, inside string) {
 			peer, stdin := connected(t)
 			place(t, peer.Process.Pid, unit(alice))
 			s := source
-			s.Proc, s.Stdin, s.HostPID = hiding, stdin, peer.Process.Pid
+			s.Proc, s.Stdin, s.Holder = hiding, stdin, procDir(proc).hold(t, peer.Process.Pid)
 			withCapabilities(t, test.capabilities, func() {
 				if got := find(t, s); got != test.want {
 					t.Errorf("got %s, want %s", got, test.want)
@@ -204,13 +204,13 @@ func insideContainer(t *testing.T, inside string) {
 				t.Skipf("numbers cannot be chosen here: %v", err)
 			}
 			victim := startChild(t, "sleep")
-			if victim.Process.Pid != pid || startedIn(t, proc, pid) == startedIn(t, proc, 1) {
+			if victim.Process.Pid != pid {
 				victim.end()
 				continue
 			}
 			place(t, pid, unit(bob))
 			s := source
-			s.Stdin = stdin
+			s.Stdin, s.Holder = stdin, -int(unix.ESRCH)
 			if got := find(t, s); got != "rejected" {
 				t.Errorf("got %s", got)
 			}

@@ -22,7 +22,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 )
 
 // Where the kernel and cockpit-tls put what a Source reads.
@@ -31,13 +30,19 @@ const (
 	TLSDir = "/run/cockpit/tls"
 )
 
-// Source says where to look. The zero value looks at this system, at standard
-// input, and takes this process for the PAM host.
+// Source says where to look. The zero value looks at this system, and at
+// standard input.
 type Source struct {
-	Proc    string // proc(5); empty means Proc
-	TLSDir  string // where cockpit-tls exports certificates; empty means TLSDir
-	Stdin   int    // the descriptor whose peer may be a cockpit-ws
-	HostPID int    // the process that serves this one login; 0 means this process
+	Proc   string // proc(5); empty means Proc
+	TLSDir string // where cockpit-tls exports certificates; empty means TLSDir
+	Stdin  int    // the descriptor whose peer may be a cockpit-ws
+
+	// Holder matters only where the kernel cannot pin a socket's peer, before
+	// Linux 6.5. Above 0 it is a descriptor of the peer's directory in proc(5),
+	// opened when that process was seen to hold the other end of Stdin. A
+	// negative number is the error why not, unix.ESRCH if the process does not
+	// hold it; 0 says that nobody looked. See peer.c of the module.
+	Holder int
 }
 
 // ErrNone says that no client certificate is in play: this is not a login from
@@ -94,9 +99,6 @@ func (s Source) withDefaults() Source {
 	}
 	if s.TLSDir == "" {
 		s.TLSDir = TLSDir
-	}
-	if s.HostPID == 0 {
-		s.HostPID = os.Getpid()
 	}
 	return s
 }

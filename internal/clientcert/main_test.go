@@ -6,7 +6,6 @@ package clientcert
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,15 +13,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"pam_cockpit_cert/internal/testutil/oldkernel"
 )
 
 // The test program is also the processes that the tests look at, and can run
@@ -44,7 +43,7 @@ func TestMain(m *testing.M) {
 	if number := os.Getenv(envWithoutPidfd); number != "" {
 		answer, err := strconv.ParseUint(number, 10, 12)
 		if err == nil {
-			err = refusePeerPidfd(uint32(answer))
+			err = oldkernel.RefusePeerPidfd(syscall.Errno(answer))
 		}
 		if err != nil {
 			fmt.Println(err)
@@ -240,11 +239,18 @@ func (p procDir) write(process, cgroup string) {
 
 // place gives a real process a control group.
 func (p procDir) place(pid int, cgroup string) {
-	process := strconv.Itoa(pid)
-	p.write(process, "0::"+cgroup+"\n")
-	stat := filepath.Join(string(p), process, "stat")
-	must(os.RemoveAll(stat))
-	must(os.Symlink("/proc/"+process+"/stat", stat))
+	p.write(strconv.Itoa(pid), "0::"+cgroup+"\n")
+}
+
+// hold returns a Holder: this process, proven to hold the connection.
+func (p procDir) hold(t *testing.T, pid int) int {
+	t.Helper()
+	held, err := openProcess(string(p), strconv.Itoa(pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(held.close)
+	return held.fd
 }
 
 // export returns a folder with the certificates of alice and bob in it, as
@@ -265,55 +271,6 @@ func must(err error) {
 	if err != nil {
 		panic(err)
 	}
-}
-
-// havePeerPidfd asks this kernel.
-func havePeerPidfd() bool {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	must(err)
-	defer unix.Close(pair[0])
-	defer unix.Close(pair[1])
-	pidfd, err := unix.GetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_PEERPIDFD)
-	if err == nil {
-		unix.Close(pidfd)
-	}
-	return err == nil
-}
-
-// refusePeerPidfd makes the kernel answer this process and its children with an
-// error.
-func refusePeerPidfd(answer uint32) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	name := uint32(unsafe.Offsetof(seccompData{}.args)) + 2*8
-	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
-		name += 4
-	}
-	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_GETSOCKOPT, Jf: 3},
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: name},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SO_PEERPIDFD, Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | answer},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-	}
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
-	}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
-	if errno != 0 {
-		return fmt.Errorf("seccomp: %w", errno)
-	}
-	return nil
-}
-
-// seccompData is what a filter sees, see seccomp(2).
-type seccompData struct {
-	_    int32
-	_    uint32
-	_    uint64
-	args [6]uint64
 }
 
 // againWithoutPidfd runs a test once more, as on a kernel that answers so.

@@ -45,7 +45,7 @@ func (s Source) peerInstance() (string, error) {
 	if who.pidfd >= 0 || who.exited {
 		err = who.stillThere()
 	} else {
-		err = s.connectedBefore(p)
+		err = s.heldBy(who, instance)
 	}
 	return instance, err
 }
@@ -121,28 +121,35 @@ func (p peer) stillThere() error {
 
 var errExited = &RejectedError{Reason: "the cockpit-ws that connected has exited, and its number can be another's by now"}
 
-// connectedBefore proves, where the kernel has no pidfd for a peer, that the
-// process is the one that connected: the PAM host was started for this
-// connection, so what is older than the host was there before it.
-func (s Source) connectedBefore(p process) error {
-	peerStart, err := p.startTime()
+// heldBy proves, where the kernel has no pidfd for a peer, that the instance is
+// that of the process which holds the other end of standard input. An attacker
+// who lets the process that connected exit, and waits for another person's
+// cockpit-ws to be given its number, has a number of which this is not true.
+func (s Source) heldBy(who peer, instance string) error {
+	switch {
+	case s.Holder == -int(unix.ESRCH):
+		return &RejectedError{Reason: fmt.Sprintf("process %d, which has the number of the one that connected, "+
+			"does not hold this connection", who.pid)}
+	case s.Holder < 0:
+		return fmt.Errorf("asking the kernel who holds the other end of standard input "+
+			"(it needs its module unix_diag): %w", unix.Errno(-s.Holder))
+	case s.Holder == 0:
+		return errors.New("this kernel cannot pin standard input's peer, and no process was seen to hold the connection")
+	}
+	holder := process{s.Holder, fmt.Sprintf("%s/%d", s.Proc, who.pid)}
+	groups, err := holder.cgroups()
 	if gone(err) {
 		return errExited
 	}
 	if err != nil {
-		return fmt.Errorf("dating standard input's peer: %w", err)
+		return fmt.Errorf("reading the control group of standard input's peer: %w", err)
 	}
-	host, err := openProcess(s.Proc, strconv.Itoa(s.HostPID))
+	held, err := s.instanceOf(groups)
 	if err != nil {
-		return fmt.Errorf("dating this login: %w", err)
+		return err
 	}
-	defer host.close()
-	hostStart, err := host.startTime()
-	if err != nil {
-		return fmt.Errorf("dating this login: %w", err)
-	}
-	if peerStart > hostStart {
-		return &RejectedError{Reason: "the cockpit-ws with the number of the one that connected was started after this login"}
+	if held != instance {
+		return errExited
 	}
 	return nil
 }

@@ -13,69 +13,45 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"pam_cockpit_cert/internal/testutil/oldkernel"
 )
 
 func TestPeer(t *testing.T) {
-	pinned := havePeerPidfd()
+	pinned := oldkernel.HasPeerPidfd()
 	if os.Getenv(envWithoutPidfd) != "" && pinned {
 		t.Skip("this architecture's socket calls cannot be filtered")
 	}
 	alice, bob := certificateAlice.Fingerprint(), certificateBob.Fingerprint()
 	unexported := strings.Repeat("5", 64)
 	proc := newProc(t)
-	source := Source{Proc: string(proc), TLSDir: export(t), HostPID: os.Getpid()}
+	source := Source{Proc: string(proc), TLSDir: export(t)}
 	proc.place(os.Getpid(), "/system.slice/cockpit-session@1.service")
 
-	// younger returns a process that started after this one.
-	younger := func(t *testing.T) int {
-		t.Helper()
-		for waiting := patience(t); waiting(); {
-			child := startChild(t, "sleep")
-			if started(t, child.Process.Pid) > started(t, os.Getpid()) {
-				return child.Process.Pid
-			}
-			child.end()
-		}
-		return 0
-	}
-
-	t.Run("a cockpit-ws that was there before us", func(t *testing.T) {
+	t.Run("a cockpit-ws that holds its connection", func(t *testing.T) {
 		peer, stdin := connected(t)
 		proc.place(peer.Process.Pid, unit(alice))
 		s := source
-		s.Stdin, s.HostPID = stdin, younger(t)
-		proc.place(s.HostPID, "/system.slice/cockpit-session@2.service")
+		s.Stdin, s.Holder = stdin, proc.hold(t, peer.Process.Pid)
 		if got := find(t, s); got != alice {
 			t.Errorf("got %s", got)
 		}
 	})
-	t.Run("one that started in the same clock tick", func(t *testing.T) {
+	t.Run("one of which that is not known", func(t *testing.T) {
 		peer, stdin := connected(t)
-		proc.place(peer.Process.Pid, unit(alice))
-		s := source
-		s.Stdin, s.HostPID = stdin, peer.Process.Pid
-		if got := find(t, s); got != alice {
-			t.Errorf("got %s", got)
-		}
-	})
-	t.Run("one that is younger than we are", func(t *testing.T) {
-		host := startChild(t, "sleep")
-		proc.place(host.Process.Pid, "/system.slice/cockpit-session@2.service")
-		for waiting := patience(t); waiting(); {
-			peer, stdin := connected(t)
-			if started(t, peer.Process.Pid) == started(t, host.Process.Pid) {
-				peer.end()
-				continue
-			}
-			proc.place(peer.Process.Pid, unit(alice))
-			s := source
-			s.Stdin, s.HostPID = stdin, host.Process.Pid
-			want := "rejected"
+		for holder, want := range map[int]string{
+			0:                 "failed",
+			-int(unix.ESRCH):  "rejected",
+			-int(unix.EACCES): "failed",
+		} {
 			if pinned {
 				want = alice // its identity is beyond doubt
 			}
+			s := source
+			s.Stdin, s.Holder = stdin, holder
+			proc.place(peer.Process.Pid, unit(alice))
 			if got := find(t, s); got != want {
-				t.Errorf("got %s, want %s", got, want)
+				t.Errorf("holder %d: got %s, want %s", holder, got, want)
 			}
 			// It matters only where there is something to prove.
 			for _, group := range []string{unit(withoutCertificate), "/user.slice/session-1.scope"} {
@@ -84,22 +60,36 @@ func TestPeer(t *testing.T) {
 					t.Errorf("%s: got %s, want none", group, got)
 				}
 			}
-			return
 		}
 	})
-	t.Run("no host to date it by", func(t *testing.T) {
-		gone := startChild(t, "sleep")
-		gone.end()
+	t.Run("one whose number is another's than the holder's", func(t *testing.T) {
+		if pinned {
+			t.Skip("the kernel pins the peer")
+		}
+		peer, stdin := connected(t)
+		holder := startChild(t, "sleep")
+		proc.place(peer.Process.Pid, unit(alice))
+		for group, want := range map[string]string{unit(bob): "rejected", "/user.slice/session-1.scope": "rejected", "garbage\nin it": "failed"} {
+			proc.place(holder.Process.Pid, group)
+			s := source
+			s.Stdin, s.Holder = stdin, proc.hold(t, holder.Process.Pid)
+			if got := find(t, s); got != want {
+				t.Errorf("a holder in %s: got %s, want %s", group, got, want)
+			}
+		}
+	})
+	t.Run("a holder that has exited", func(t *testing.T) {
+		if pinned {
+			t.Skip("the kernel pins the peer")
+		}
 		peer, stdin := connected(t)
 		proc.place(peer.Process.Pid, unit(alice))
+		holder := startChild(t, "sleep")
 		s := source
-		s.Stdin, s.HostPID = stdin, gone.Process.Pid
-		want := "failed"
-		if pinned {
-			want = alice
-		}
-		if got := find(t, s); got != want {
-			t.Errorf("got %s, want %s", got, want)
+		s.Stdin, s.Holder = stdin, procDir(Proc).hold(t, holder.Process.Pid)
+		holder.end()
+		if got := find(t, s); got != "rejected" {
+			t.Errorf("got %s", got)
 		}
 	})
 	for name, test := range map[string]struct{ group, want string }{
@@ -115,7 +105,7 @@ func TestPeer(t *testing.T) {
 			peer, stdin := connected(t)
 			proc.place(peer.Process.Pid, test.group)
 			s := source
-			s.Stdin, s.HostPID = stdin, peer.Process.Pid
+			s.Stdin, s.Holder = stdin, proc.hold(t, peer.Process.Pid)
 			if got := find(t, s); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
@@ -127,7 +117,7 @@ func TestPeer(t *testing.T) {
 		peer.end()
 		proc.write(fmt.Sprint(peer.Process.Pid), "0::"+unit(alice)+"\n")
 		s := source
-		s.Stdin = stdin
+		s.Stdin, s.Holder = stdin, -int(unix.ESRCH)
 		if got := find(t, s); got != "rejected" {
 			t.Errorf("got %s", got)
 		}
@@ -149,13 +139,9 @@ func TestPeer(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := source
-		s.Stdin, s.HostPID = stdin, peer.Process.Pid
-		want := "rejected"
-		if !pinned {
-			want = alice // a zombie keeps its number
-		}
-		if got := find(t, s); got != want {
-			t.Errorf("got %s, want %s", got, want)
+		s.Stdin, s.Holder = stdin, -int(unix.ESRCH) // a zombie holds nothing
+		if got := find(t, s); got != "rejected" {
+			t.Errorf("got %s", got)
 		}
 	})
 	t.Run("one that is hidden from us", func(t *testing.T) {
@@ -171,7 +157,7 @@ func TestPeer(t *testing.T) {
 		peer, stdin := connected(t)
 		proc.place(peer.Process.Pid, unit(alice))
 		s := source
-		s.Stdin, s.HostPID = stdin, peer.Process.Pid
+		s.Stdin, s.Holder = stdin, proc.hold(t, peer.Process.Pid)
 		for own, want := range map[string]string{unit(bob): bob, unit(withoutCertificate): "none", unit(unexported): "none"} {
 			proc.write("self", "0::"+own+"\n")
 			if got := find(t, s); got != want {
@@ -224,12 +210,12 @@ func TestPeerWithoutAPidfd(t *testing.T) {
 	if os.Getenv(envWithoutPidfd) == "" {
 		return
 	}
-	if havePeerPidfd() {
+	if oldkernel.HasPeerPidfd() {
 		t.Skip("this architecture's socket calls cannot be filtered")
 	}
 	proc := newProc(t)
 	peer, stdin := connected(t)
-	source := Source{Proc: string(proc), TLSDir: export(t), Stdin: stdin, HostPID: peer.Process.Pid}
+	source := Source{Proc: string(proc), TLSDir: export(t), Stdin: stdin}
 	for group, want := range map[string]string{
 		unit(certificateAlice.Fingerprint()): "rejected",
 		unit(withoutCertificate):             "none",
@@ -343,28 +329,9 @@ func TestStandardInputsWithoutAPeer(t *testing.T) {
 		defer unix.Close(pair[0])
 		defer unix.Close(pair[1])
 		s := source
-		s.Stdin = pair[0]
+		s.Stdin, s.Holder = pair[0], proc.hold(t, os.Getpid())
 		if got := find(t, s); got != certificateAlice.Fingerprint() {
 			t.Errorf("got %s", got)
 		}
 	})
-}
-
-func started(t *testing.T, pid int) uint64 {
-	t.Helper()
-	return startedIn(t, Proc, pid)
-}
-
-func startedIn(t *testing.T, proc string, pid int) uint64 {
-	t.Helper()
-	p, err := openProcess(proc, fmt.Sprint(pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
-	ticks, err := p.startTime()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ticks
 }

@@ -6,8 +6,6 @@ package clientcert
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,39 +61,6 @@ func (p process) cgroups() (cgroups, error) {
 		return cgroups{}, fmt.Errorf("%s/cgroup: %w", p.path, err)
 	}
 	return groups, nil
-}
-
-// startTime returns when the process started, in clock ticks since boot.
-func (p process) startTime() (uint64, error) {
-	text, err := p.text("stat")
-	if err != nil {
-		return 0, err
-	}
-	ticks, err := parseStartTime(text)
-	if err != nil {
-		return 0, fmt.Errorf("%s/stat: %w", p.path, err)
-	}
-	return ticks, nil
-}
-
-// parseStartTime reads field 22 of proc_pid_stat(5). A process chooses its
-// name, field 2, and may put blanks and parentheses into it: the last
-// parenthesis is the one that ends it.
-func parseStartTime(stat string) (uint64, error) {
-	const after = 22 - 3 // the fields after the name start with the third
-	end := strings.LastIndexByte(stat, ')')
-	if end < 0 {
-		return 0, errors.New("there is no name in it")
-	}
-	fields := strings.Fields(stat[end+1:])
-	if len(fields) <= after {
-		return 0, errors.New("there is no start time in it")
-	}
-	ticks, err := strconv.ParseUint(fields[after], 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("start time: %w", err)
-	}
-	return ticks, nil
 }
 
 // gone tells whether the error says that a process does not exist.

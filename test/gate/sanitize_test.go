@@ -43,7 +43,7 @@ func TestGateUnderSanitizers(t *testing.T) {
 	build("-shared", "-fPIC", "-Istub", "-I../../module", "-o", module,
 		"-DEXPORTED=\""+exported+"\"", "-DANSWERS=\""+answers+"\"", "stub/worker.c",
 		"../../module/gate.c", "../../module/answer.c", "../../module/options.c",
-		"../../module/relocations.c", "../../module/sandbox.c", "../../module/worker.c", "-lpam")
+		"../../module/peer.c", "../../module/relocations.c", "../../module/sandbox.c", "../../module/worker.c", "-lpam")
 	build("-o", host, "../pamhost/host/pamhost.c", "-lpam")
 	rule := "auth required " + module + " timeout=1 unknown_option\n"
 	pamhost.Service(t, dir, "cockpit", rule)

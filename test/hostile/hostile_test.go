@@ -9,6 +9,8 @@ package hostile_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"pam_cockpit_cert/internal/testutil/oldkernel"
 	"pam_cockpit_cert/test/cockpit"
 	"pam_cockpit_cert/test/pamhost"
 	"pam_cockpit_cert/test/pki"
@@ -33,6 +38,9 @@ const (
 
 	// clientVariable makes this binary a client.
 	clientVariable = "PAM_COCKPIT_CERT_HOSTILE_CLIENT"
+	// oldKernelVariable makes it the program of its arguments, for which the
+	// kernel is one of before 6.5.
+	oldKernelVariable = "PAM_COCKPIT_CERT_OLD_KERNEL"
 
 	// The instance for browsers without a certificate: the SHA-256 of nothing.
 	none = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -42,9 +50,15 @@ func TestMain(m *testing.M) {
 	if argument := os.Getenv(clientVariable); argument != "" {
 		clientMain(argument)
 	}
+	if os.Getenv(oldKernelVariable) != "" {
+		fmt.Fprintln(os.Stderr, onOldKernel(os.Args[1:]))
+		os.Exit(1)
+	}
 	private.Main(m, "/var/log", bin)
 }
 
+// TestOnlyTheControlGroupDecides asks the kernel of this machine, and one that
+// cannot pin a socket's peer.
 func TestOnlyTheControlGroupDecides(t *testing.T) {
 	private.Need(t)
 	for _, program := range []string{cockpitSession, "systemd-socket-activate"} {
@@ -69,8 +83,6 @@ func TestOnlyTheControlGroupDecides(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(bin, "cockpit-bridge"), []byte("#!/bin/sh\necho in as $(id -un)\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	socket := listen(t)
-
 	// Both have their sessions: their certificates are there for the taking.
 	token := filepath.Base(cockpit.Export(t, cockpit.From257, alice))
 	cockpit.Export(t, cockpit.From257, bob)
@@ -96,11 +108,7 @@ func TestOnlyTheControlGroupDecides(t *testing.T) {
 		"no user name, by a connection whose maker is gone": {Response: nobodys, Deserted: true},
 	}
 	const nested = ".service/system.slice/system-cockpithttps.slice/cockpit-wsinstance-https@"
-	for _, place := range []struct {
-		name  string
-		group string            // the instance; empty for where the tests run
-		in    map[string]string // attempts that succeed, and whose session it is
-	}{
+	places := []place{
 		{"outside of any instance", "", nil},
 		{"in the instance for no certificate", none, nil},
 		{"in the instance of a certificate that nobody presents", absent.Fingerprint(), nil},
@@ -113,48 +121,81 @@ func TestOnlyTheControlGroupDecides(t *testing.T) {
 			"no user name": "alice", "no user name at all, then hers": "alice", "her token as the answer": "alice",
 			"no user name, by way of cockpit-cert-session": "alice",
 		}},
-	} {
-		t.Run(place.name, func(t *testing.T) {
-			enter := func(*exec.Cmd) {}
-			if place.group != "" {
-				enter = cockpit.NewInstance(t, place.group).Enter
-			}
-			for name, attempt := range attempts {
-				t.Run(name, func(t *testing.T) {
-					attempt.Socket = socket
-					outcome := run(t, attempt, enter)
-					user, in := strings.CutPrefix(outcome, "ended: in as ")
-					switch want := place.in[name]; {
-					case in && user != want:
-						t.Errorf("the client is in, as %s", user)
-					case !in && want != "":
-						t.Errorf("the client is not in as %s: %s", want, outcome)
-					case !in && outcome != "ended:" && !strings.HasPrefix(outcome, "problem: "):
-						t.Errorf("not an outcome: %s", outcome)
+	}
+	for _, kernel := range []struct {
+		name string
+		old  bool
+	}{{"this kernel", false}, {"a kernel without SO_PEERPIDFD", true}} {
+		t.Run(kernel.name, func(t *testing.T) {
+			listener := listen(t, kernel.old)
+			for _, place := range places {
+				t.Run(place.name, func(t *testing.T) {
+					enter := func(*exec.Cmd) {}
+					if place.group != "" {
+						enter = cockpit.NewInstance(t, place.group).Enter
+					}
+					for name, attempt := range attempts {
+						t.Run(name, func(t *testing.T) {
+							attempt.Socket = listener.socket
+							place.judge(t, name, run(t, attempt, enter))
+						})
 					}
 				})
 			}
+			t.Run("the number of bob's process, once alice's has it", func(t *testing.T) {
+				listener.recycled(t, cockpit.NewInstance(t, bob.Fingerprint()), cockpit.NewInstance(t, alice.Fingerprint()))
+			})
 		})
 	}
 }
 
-// listen has cockpit-session at a socket: one process for each connection,
+// place is where a client is, and what it may get there.
+type place struct {
+	name  string
+	group string            // the instance; empty for where the tests run
+	in    map[string]string // attempts that succeed, and whose session it is
+}
+
+func (p place) judge(t *testing.T, attempt, outcome string) {
+	t.Helper()
+	user, in := strings.CutPrefix(outcome, "ended: in as ")
+	switch want := p.in[attempt]; {
+	case in && user != want:
+		t.Errorf("the client is in, as %s", user)
+	case !in && want != "":
+		t.Errorf("the client is not in as %s: %s", want, outcome)
+	case !in && outcome != "ended:" && !strings.HasPrefix(outcome, "problem: "):
+		t.Errorf("not an outcome: %s", outcome)
+	}
+}
+
+// listener has cockpit-session at a socket: one process for each connection,
 // which is its standard input and output, as systemd would.
-func listen(t *testing.T) string {
+type listener struct {
+	socket  string
+	process *os.Process
+}
+
+func listen(t *testing.T, oldKernel bool) listener {
 	t.Helper()
 	const socket = "/run/cockpit/session"
 	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	listener := exec.Command("systemd-socket-activate", "--accept", "--inetd", "--listen="+socket, cockpitSession, "localhost")
-	listener.Stderr = &log
-	if err := listener.Start(); err != nil {
+	command := exec.Command("systemd-socket-activate", "--accept", "--inetd", "--listen="+socket, cockpitSession, "localhost")
+	if oldKernel {
+		command = exec.Command("/proc/self/exe", command.Args...)
+		command.Env = append(os.Environ(), oldKernelVariable+"=1")
+	}
+	command.Stderr = &log
+	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		listener.Process.Kill()
-		listener.Wait()
+		command.Process.Kill()
+		command.Wait()
+		os.Remove(socket)
 		if t.Failed() {
 			t.Logf("cockpit-session:\n%s", &log)
 		}
@@ -164,11 +205,84 @@ func listen(t *testing.T) string {
 			t.Fatal("nobody listens")
 		}
 	}
-	return socket
+	return listener{socket, command.Process}
+}
+
+// onOldKernel executes a program for which the kernel is one of before 6.5.
+func onOldKernel(args []string) error {
+	if err := oldkernel.RefusePeerPidfd(unix.ENOPROTOOPT); err != nil {
+		return err
+	}
+	program, err := exec.LookPath(args[0])
+	if err != nil {
+		return err
+	}
+	return unix.Exec(program, args, os.Environ())
+}
+
+// recycled has a process of one instance connect, leave the connection to a
+// child, and exit; once a process of another instance has its number, the child
+// goes on. The PAM host starts last of all.
+func (l listener) recycled(t *testing.T, attacker, victim cockpit.Instance) {
+	if err := l.process.Signal(unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer l.process.Signal(unix.SIGCONT)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		client := command(t, attempt{Socket: l.socket, Response: "Basic Og==", Deserted: true}, attacker.Enter)
+		said, theirs, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer said.Close()
+		client.Stdout = theirs
+		err = client.Run()
+		theirs.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		number := client.Process.Pid
+		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", fmt.Append(nil, number-1), 0); err != nil {
+			t.Skipf("numbers cannot be chosen here: %v", err)
+		}
+		other := exec.Command("sleep", "60")
+		victim.Enter(other)
+		if err := other.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer other.Wait()
+		defer other.Process.Kill()
+		if other.Process.Pid != number {
+			continue
+		}
+		if err := l.process.Signal(unix.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		outcome, err := io.ReadAll(said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.TrimSpace(string(outcome)); !strings.HasPrefix(text, "deserted\nproblem: ") {
+			t.Errorf("the client got %q", text)
+		}
+		return
+	}
+	t.Fatal("no process got the number again")
 }
 
 // run has a process make the attempt, and returns what came of it.
 func run(t *testing.T, a attempt, enter func(*exec.Cmd)) string {
+	t.Helper()
+	output, err := command(t, a, enter).Output()
+	outcome := strings.TrimSpace(strings.TrimPrefix(string(output), "deserted\n"))
+	if err != nil {
+		t.Fatalf("%v: %s", err, outcome)
+	}
+	return outcome
+}
+
+// command is the process that makes the attempt.
+func command(t *testing.T, a attempt, enter func(*exec.Cmd)) *exec.Cmd {
 	t.Helper()
 	argument, err := json.Marshal(a)
 	if err != nil {
@@ -182,10 +296,5 @@ func run(t *testing.T, a attempt, enter func(*exec.Cmd)) string {
 	client.Env = append(os.Environ(), clientVariable+"="+string(argument))
 	client.Stderr = os.Stderr
 	enter(client)
-	output, err := client.Output()
-	outcome := strings.TrimSpace(strings.TrimPrefix(string(output), "deserted\n"))
-	if err != nil {
-		t.Fatalf("%v: %s", err, outcome)
-	}
-	return outcome
+	return client
 }

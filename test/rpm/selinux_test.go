@@ -27,6 +27,11 @@ var needs = []struct {
 	// The control group of whoever connected.
 	{"cockpit_session_t", "cockpit_ws_t", "dir", []string{"search", "open", "read"}},
 	{"cockpit_session_t", "cockpit_ws_t", "file", []string{"open", "read"}},
+	// Whether that process still holds the connection, before Linux 6.5.
+	{"cockpit_session_t", "cockpit_session_t", "capability", []string{"sys_ptrace"}},
+	{"cockpit_session_t", "cockpit_session_t", "netlink_tcpdiag_socket", []string{"create", "read", "write", "nlmsg_read"}},
+	{"cockpit_session_t", "cockpit_ws_t", "lnk_file", []string{"read", "getattr"}},
+	{"cockpit_session_t", "cockpit_ws_t", "unix_stream_socket", []string{"getattr"}},
 	// The certificate.
 	{"cockpit_session_t", "cockpit_runtime_t", "dir", []string{"search", "open", "read"}},
 	{"cockpit_session_t", "cockpit_runtime_t", "file", []string{"open", "read", "getattr"}},
@@ -67,6 +72,11 @@ func TestSELinux(t *testing.T) {
 	stock := []string{
 		"cockpit_session_t cockpit_session_t process getcap",
 		"cockpit_session_t cockpit_session_t process setcap",
+		"cockpit_session_t cockpit_session_t capability sys_ptrace",
+		"cockpit_session_t cockpit_session_t netlink_tcpdiag_socket create",
+		"cockpit_session_t cockpit_session_t netlink_tcpdiag_socket read",
+		"cockpit_session_t cockpit_session_t netlink_tcpdiag_socket write",
+		"cockpit_session_t cockpit_session_t netlink_tcpdiag_socket nlmsg_read",
 	}
 	if missing := h.refused(); !slices.Equal(missing, stock) {
 		t.Errorf("the stock policy refuses %q, and was thought to refuse %q", missing, stock)

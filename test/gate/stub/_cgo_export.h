@@ -5,4 +5,4 @@
 
 #include <stdbool.h>
 
-void cockpitCertWorker(int host, int timeout, bool debug, bool allow_unvalidated);
+void cockpitCertWorker(int holder, int timeout, bool debug, bool allow_unvalidated);

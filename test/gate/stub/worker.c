@@ -26,13 +26,13 @@ static void __attribute__((used)) start_nothing(int argc, char **argv, char **en
     (void)argc, (void)argv, (void)envp;
 }
 
-void cockpitCertWorker(int host, int timeout, bool debug, bool allow_unvalidated)
+void cockpitCertWorker(int holder, int timeout, bool debug, bool allow_unvalidated)
 {
     char buffer[100]; /* less than a record, so that the gate has to put it together */
     ssize_t n;
     int fd = open(ANSWERS, O_RDONLY | O_CLOEXEC);
 
-    (void)host, (void)timeout, (void)debug, (void)allow_unvalidated;
+    (void)holder, (void)timeout, (void)debug, (void)allow_unvalidated;
     if (fd < 0)
         abort();
     while ((n = read(fd, buffer, sizeof buffer)) > 0)
