@@ -4,7 +4,9 @@
 package pamd
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"math/rand"
 	"os"
 	"os/exec"
@@ -18,66 +20,103 @@ import (
 // verdict is what the real libpam says about a service file.
 type verdict struct {
 	complaints []string // what is wrong with the file
-	modules    []string // those that it tried to load, and which do not exist
+	modules    []string // those that it could not load, each followed by "): " and the reason
 }
 
 var included = regexp.MustCompile(`((?:include|substack)[ \t]+)([a-z])`)
 
-// libpam asks the real one about files, by name.
-func libpam(t *testing.T, files map[string]string) map[string]verdict {
+// libpam has the real one read service files, in a process of its own: some
+// releases do not survive every file that they refuse.
+type libpam struct {
+	program, confdir string
+
+	process   *exec.Cmd
+	questions io.WriteCloser
+	answers   *bufio.Reader
+}
+
+func newLibpam(t testing.TB) *libpam {
 	t.Helper()
 	dir := t.TempDir()
-	program := filepath.Join(dir, "verdict")
-	if out, err := exec.Command("cc", "-Wall", "-Wextra", "-Werror", "-o", program, "testdata/verdict.c", "-lpam").CombinedOutput(); err != nil {
+	l := &libpam{program: filepath.Join(dir, "verdict"), confdir: filepath.Join(dir, "pam.d")}
+	if out, err := exec.Command("cc", "-Wall", "-Wextra", "-Werror", "-o", l.program, "testdata/verdict.c", "-lpam").CombinedOutput(); err != nil {
 		t.Skipf("needs a C compiler and libpam0g-dev: %s", out)
 	}
-	confdir := filepath.Join(dir, "pam.d")
-	if err := os.Mkdir(confdir, 0o755); err != nil {
+	if err := os.Mkdir(l.confdir, 0o755); err != nil {
 		t.Fatal(err)
-	}
-	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(confdir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
 	}
 	for _, name := range []string{"other", "common", "common-auth", "common-account", "common-password", "common-session",
 		"password-auth", "postlogin", "system-remote-login"} {
-		write(name, "auth required pam_permit.so\naccount required pam_permit.so\npassword required pam_permit.so\nsession required pam_permit.so\n")
+		l.write(t, name, "auth required pam_permit.so\naccount required pam_permit.so\npassword required pam_permit.so\nsession required pam_permit.so\n")
 	}
-	args := []string{confdir}
-	for name, text := range files {
-		// libpam looks for included files in /etc/pam.d, whatever the folder.
-		write(name, included.ReplaceAllString(text, "${1}"+confdir+"/${2}"))
-		args = append(args, name)
-	}
-	out, err := exec.Command(program, args...).Output()
+	l.start(t)
+	t.Cleanup(func() { _ = l.end() })
+	return l
+}
+
+func (l *libpam) start(t testing.TB) {
+	t.Helper()
+	l.process = exec.Command(l.program, l.confdir)
+	l.process.Stderr = os.Stderr
+	questions, err := l.process.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	verdicts := map[string]verdict{}
-	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
-		fields := strings.Split(line, "\t")
-		var v verdict
-		for _, said := range fields[1 : len(fields)-1] {
-			_, module, missing := strings.Cut(said, "unable to dlopen(")
-			switch {
-			case missing:
-				module, _, _ = strings.Cut(module, "):")
-				v.modules = append(v.modules, module)
-			case !strings.Contains(said, "adding faulty module"):
-				v.complaints = append(v.complaints, said)
-			}
-		}
-		if result := fields[len(fields)-1]; result != "0" {
-			v.complaints = append(v.complaints, "pam_start returned "+result)
-		}
-		verdicts[fields[0]] = v
+	answers, err := l.process.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return verdicts
+	if err := l.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l.questions, l.answers = questions, bufio.NewReader(answers)
+}
+
+func (l *libpam) end() error {
+	l.questions.Close()
+	return l.process.Wait()
+}
+
+func (l *libpam) write(t testing.TB, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(l.confdir, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read returns what libpam says about a service file.
+func (l *libpam) read(t testing.TB, name, text string) verdict {
+	t.Helper()
+	// libpam looks for included files in /etc/pam.d, whatever the directory.
+	l.write(t, name, included.ReplaceAllString(text, "${1}"+l.confdir+"/${2}"))
+	if _, err := fmt.Fprintln(l.questions, name); err != nil {
+		t.Fatal(err)
+	}
+	line, err := l.answers.ReadString('\n')
+	if err != nil {
+		err := l.end()
+		l.start(t)
+		return verdict{complaints: []string{fmt.Sprintf("its process ends with %v", err)}}
+	}
+	fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+	var v verdict
+	for _, said := range fields[1 : len(fields)-1] {
+		_, module, missing := strings.Cut(said, "unable to dlopen(")
+		switch {
+		case missing:
+			v.modules = append(v.modules, module)
+		case !strings.Contains(said, "adding faulty module"):
+			v.complaints = append(v.complaints, said)
+		}
+	}
+	if result := fields[len(fields)-1]; result != "0" {
+		v.complaints = append(v.complaints, "pam_start returned "+result)
+	}
+	return v
 }
 
 func TestLibpamReadsEveryServiceFileBeforeAndAfter(t *testing.T) {
-	files := map[string]string{}
+	libpam := newLibpam(t)
 	for name, text := range services(t) {
 		if name == "debian-includes" {
 			if _, err := os.Stat("/etc/debian_version"); err != nil {
@@ -88,46 +127,62 @@ func TestLibpamReadsEveryServiceFileBeforeAndAfter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		files[name], files["edited-"+name] = string(text), string(in.Bytes())
-	}
-	for name, verdict := range libpam(t, files) {
-		if len(verdict.complaints) > 0 {
-			t.Errorf("%s: %s", name, verdict.complaints)
+		for name, text := range map[string]string{name: string(text), "edited-" + name: string(in.Bytes())} {
+			if verdict := libpam.read(t, name, text); len(verdict.complaints) > 0 {
+				t.Errorf("%s: %s", name, verdict.complaints)
+			}
 		}
 	}
 }
 
 func TestWeRefuseWhatLibpamRefuses(t *testing.T) {
+	libpam := newLibpam(t)
 	r := rand.New(rand.NewSource(2))
-	files, refused := map[string]string{}, 0
-	for i := range 3000 {
-		text := random(r)
-		file, err := Parse([]byte(text))
-		if err == nil && slices.ContainsFunc(file.Rules(), Rule.Includes) {
-			continue // whether the other file is there is not the parser's business
-		}
-		if err != nil {
+	accepted, refused := 0, 0
+	for range 3000 {
+		switch libpam.compare(t, random(r)) {
+		case nil:
+			accepted++
+		default:
 			refused++
 		}
-		files[fmt.Sprintf("f%d", i)] = text
 	}
-	if accepted := len(files) - refused; accepted < 300 || refused < 300 {
+	if accepted < 300 || refused < 300 {
 		t.Fatalf("%d files are accepted and %d refused: not a test of both", accepted, refused)
 	}
-	for name, verdict := range libpam(t, files) {
-		text := files[name]
-		file, err := Parse([]byte(text))
-		switch {
-		case err == nil && len(verdict.complaints) > 0:
-			t.Errorf("accepted, but libpam says %s: %q", verdict.complaints, text)
-		case err == nil:
-			if got, want := verdict.modules, missing(file); !sameModules(got, want) {
-				t.Errorf("libpam would load %q, not %q, for %q", got, want, text)
-			}
-		case len(verdict.complaints) == 0 && !stricter(err):
-			t.Errorf("refused, but libpam accepts: %v: %q", err, text)
-		}
+}
+
+func FuzzWeRefuseWhatLibpamRefuses(f *testing.F) {
+	for _, text := range services(f) {
+		f.Add(string(text))
 	}
+	for _, module := range []string{"none/", ".so", "?", "a/?.b", ".", "..", "[]", "[ ]", "none$ISA.so", "/none/.x"} {
+		f.Add("auth required " + module + "\n")
+	}
+	libpam := newLibpam(f)
+	f.Fuzz(func(t *testing.T, text string) { libpam.compare(t, text) })
+}
+
+// compare fails where we and libpam read a file differently, and returns why
+// we refuse it.
+func (l *libpam) compare(t testing.TB, text string) error {
+	t.Helper()
+	file, err := Parse([]byte(text))
+	if err == nil && slices.ContainsFunc(file.Rules(), Rule.Includes) {
+		return nil // whether the other file is there is not the parser's business
+	}
+	verdict := l.read(t, "compared", text)
+	switch {
+	case err == nil && len(verdict.complaints) > 0:
+		t.Errorf("accepted, but libpam says %s: %q", verdict.complaints, text)
+	case err == nil:
+		if got, want := verdict.modules, missing(file); !sameModules(got, want) {
+			t.Errorf("libpam would load %q, not %q, for %q", got, want, text)
+		}
+	case len(verdict.complaints) == 0 && !stricter(err):
+		t.Errorf("refused, but libpam accepts: %v: %q", err, text)
+	}
+	return err
 }
 
 // missing are the modules that libpam complains about once for each, unless
@@ -139,24 +194,40 @@ func missing(file *File) []string {
 			continue
 		}
 		seen = append(seen, rule.Module)
-		if !rule.Silent {
+		if !rule.Silent && !installed(rule.Module) {
 			names = append(names, rule.Module)
 		}
 	}
 	return names
 }
 
-func sameModules(paths, names []string) bool {
-	return slices.EqualFunc(paths, names, func(path, name string) bool {
-		name = strings.ReplaceAll(name, "\t", "?") // as verdict prints it
-		return path == name || strings.HasSuffix(path, "/security/"+name)
+// installed reports whether a module is one of this machine's own.
+func installed(module string) bool {
+	for _, dir := range []string{"/lib/security", "/lib64/security", "/lib/*-linux-*/security"} {
+		dirs, _ := filepath.Glob(dir)
+		for _, dir := range dirs {
+			if strings.HasPrefix(module, "/") {
+				dir = ""
+			}
+			if info, err := os.Stat(dir + "/" + module); err == nil && info.Mode().IsRegular() && strings.HasSuffix(module, ".so") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func sameModules(said, names []string) bool {
+	return slices.EqualFunc(said, names, func(said, name string) bool {
+		name = strings.ReplaceAll(name, "\t", "?") + "): " // as verdict prints it
+		return strings.HasPrefix(said, name) || strings.Contains(said, "/security/"+name)
 	})
 }
 
 // stricter are the refusals of what some releases of libpam, or none in truth,
 // can work with.
 func stricter(err error) bool {
-	for _, reason := range []string{"releases of Linux-PAM differ", "carriage return", "@include takes", "no number of rules", "there is no ]"} {
+	for _, reason := range []string{"releases of Linux-PAM differ", "carriage return", "@include takes", "no number of rules", "there is no ]", "a NUL byte"} {
 		if strings.Contains(err.Error(), reason) {
 			return true
 		}

@@ -14,9 +14,10 @@ var (
 	types    = []string{"auth", "-auth", "AUTH", "account", "password", "session", "-session", "[auth]"}
 	controls = []string{"required", "requisite", "sufficient", "optional", "Required", "[success=done default=ignore]",
 		"[success=1 default=bad]", "[default=die]", "[]", "[success = okdefault=bad]", "[user_unknown=die\tignore=ignore]"}
-	modules = []string{"none_a.so", "none_b.so", "/none/c.so", "d/none.so", "[none e.so]", "none/pam_cockpit_cert.so"}
-	words   = []string{"debug", "key=value", "[a b]", "[x\\]y]", "a[b", "# auth required f.so"}
-	wrong   = []string{"@include", "bogus", "-", "\r", "include", "[success=ok", "[success=0]", "[nonsense=ok]", "[success=ok\\] x]",
+	modules  = []string{"none_a.so", "none_b.so", "/none/c.so", "d/none.so", "[none e.so]", "none/pam_cockpit_cert.so"}
+	nameless = []string{"none/", ".so", "?", "?.so", "none/.x", ".", "[]", "/"}
+	words    = []string{"debug", "key=value", "[a b]", "[x\\]y]", "a[b", "# auth required f.so"}
+	wrong    = []string{"@include", "bogus", "-", "\r", "include", "[success=ok", "[success=0]", "[nonsense=ok]", "[success=ok\\] x]",
 		"[", "]", "\\", "#", "#\\", "\n", "\n\n", "\\\n", " \\\n", "\\ \n", "auth", "required", "none_g.so"}
 )
 
@@ -34,6 +35,8 @@ func random(r *rand.Rand) string {
 			parts[r.Intn(len(parts))] = pick(wrong)
 		case 1:
 			parts = parts[:r.Intn(len(parts))]
+		case 2:
+			parts[2] = pick(nameless)
 		}
 		for _, part := range parts {
 			b.WriteString(part)

@@ -101,7 +101,24 @@ func parseRule(text string) (Rule, error) {
 	}
 	rule.Module = words[2]
 	rule.Args = words[3:]
-	return rule, carriageReturn(rule.Module)
+	if err := carriageReturn(rule.Module); err != nil {
+		return rule, err
+	}
+	if !rule.Includes() && !loadable(rule.Module) {
+		return rule, fmt.Errorf("%.60q names no module: libpam would refuse the whole file", rule.Module)
+	}
+	return rule, nil
+}
+
+// loadable reports whether libpam finds a module's name in a path: what is left
+// of its last element without an extension. libpam keeps "?" for modules whose
+// name it does not know (extract_modulename in libpam/pam_handlers.c).
+func loadable(module string) bool {
+	name := module[strings.LastIndexByte(module, '/')+1:]
+	if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
+		name = name[:dot]
+	}
+	return name != "" && name != "?"
 }
 
 // carriageReturn refuses a line that ends as Windows ends lines where the

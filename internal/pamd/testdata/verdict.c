@@ -2,10 +2,11 @@
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
 /*
- * verdict FOLDER SERVICE...: what the real libpam says about service files.
+ * verdict DIRECTORY: what the real libpam says about the service files there,
+ * whose names come from standard input, a line each.
  *
- * One line for each service: its name, pam_start's return value, and whatever
- * libpam logs at LOG_ERR or worse while it reads the file, each after a tab.
+ * One line for each service: its name, whatever libpam logs at LOG_ERR or worse
+ * while it reads the file, and pam_start's return value, each after a tab.
  */
 
 #define _GNU_SOURCE
@@ -61,13 +62,21 @@ int main(int argc, char **argv)
 {
     const struct pam_conv conversation = {converse, NULL};
 
-    for (int i = 2; i < argc; i++) {
+    char service[256];
+
+    if (argc != 2)
+        return 1;
+    while (fgets(service, sizeof service, stdin) != NULL) {
         pam_handle_t *pamh = NULL;
-        printf("%s", argv[i]);
-        int result = pam_start_confdir(argv[i], "nobody", &conversation, argv[1], &pamh);
-        printf("\t%d\n", result);
+        int result;
+
+        service[strcspn(service, "\n")] = '\0';
+        printf("%s", service);
+        result = pam_start_confdir(service, "nobody", &conversation, argv[1], &pamh);
         if (result == PAM_SUCCESS)
             pam_end(pamh, result);
+        printf("\t%d\n", result);
+        fflush(stdout);
     }
     return 0;
 }
