@@ -15,7 +15,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"pam_cockpit_cert/internal/infopipe"
-	"pam_cockpit_cert/internal/inroot"
+	"pam_cockpit_cert/internal/safefile"
 	"pam_cockpit_cert/internal/sssdconf"
 )
 
@@ -34,7 +34,7 @@ func (r *Report) explain(ctx context.Context, certificate *x509.Certificate, err
 	}
 	var remote dbus.Error
 	refused := errors.As(err, &remote) && remote.Name == "sbus.Error.Errno"
-	switch text, caErr := inroot.ReadFile("/", ca, 16<<20); {
+	switch text, caErr := safefile.ReadFile("/", ca, 16<<20); {
 	case r.invalidToday(certificate, now):
 	case caErr != nil:
 		r.Reasons = append(r.Reasons, fmt.Sprintf("whether its issuer is trusted cannot be seen: %v", caErr))

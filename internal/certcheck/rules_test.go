@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/internal/inroot/inroottest"
 	"pam_cockpit_cert/internal/sssdconf"
+	"pam_cockpit_cert/internal/testutil/rootfs"
 )
 
 // What sssctl of SSSD 2.8.2 prints.
@@ -34,7 +34,7 @@ func TestTheToolsWordsAreUnderstood(t *testing.T) {
 func TestTheReasonsSayWhatTheRulesDid(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()) // without the tool
 	text := "[sssd]\ndomains = d\n[domain/d]\nid_provider = ldap\n[certmap/d/one]\nmaprule = 1\n[certmap/d/two]\nmaprule = 2\n"
-	config, err := sssdconf.Read(inroottest.Root(t, map[string]string{"/etc/sssd/sssd.conf": text}))
+	config, err := sssdconf.Read(rootfs.New(t, map[string]string{"/etc/sssd/sssd.conf": text}))
 	if err != nil {
 		t.Fatal(err)
 	}

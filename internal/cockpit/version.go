@@ -17,7 +17,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pam_cockpit_cert/internal/inroot"
+	"pam_cockpit_cert/internal/safefile"
 )
 
 // First releases of Cockpit that do something, all of them in pam_cockpit_cert(8).
@@ -57,7 +57,7 @@ func Find(ctx context.Context, root string) (Version, error) {
 		}
 	}
 	for _, program := range programs {
-		if inroot.Exists(root, program) {
+		if safefile.Exists(root, program) {
 			return 0, nil
 		}
 	}
@@ -80,7 +80,7 @@ func leading(version string) Version {
 }
 
 func fromDpkg(_ context.Context, root string) string {
-	path, err := inroot.Resolve(root, "/var/lib/dpkg/status")
+	path, err := safefile.Resolve(root, "/var/lib/dpkg/status")
 	if err != nil {
 		return ""
 	}
@@ -108,7 +108,7 @@ func fromDpkg(_ context.Context, root string) string {
 }
 
 func fromPacman(_ context.Context, root string) string {
-	dir, err := inroot.Resolve(root, "/var/lib/pacman/local")
+	dir, err := safefile.Resolve(root, "/var/lib/pacman/local")
 	if err != nil {
 		return ""
 	}
@@ -124,7 +124,7 @@ func fromPacman(_ context.Context, root string) string {
 func fromRPM(ctx context.Context, root string) string {
 	for _, dir := range []string{"/usr/lib/sysimage/rpm", "/var/lib/rpm"} {
 		for _, database := range []string{"rpmdb.sqlite", "Packages.db", "Packages"} {
-			if _, err := inroot.Resolve(root, filepath.Join(dir, database)); err != nil {
+			if _, err := safefile.Resolve(root, filepath.Join(dir, database)); err != nil {
 				continue
 			}
 			out, err := exec.CommandContext(ctx, "rpm", "--root", root, "--dbpath", dir, "-q", "--queryformat", "%{VERSION}\n", "cockpit-ws").Output()
@@ -141,7 +141,7 @@ var inStore = regexp.MustCompile(`(?m)^ExecStart=/nix/store/[0-9a-z]{32}-cockpit
 
 // fromNix reads the unit that NixOS takes from the package.
 func fromNix(_ context.Context, root string) string {
-	unit, err := inroot.ReadFile(root, "/etc/systemd/system/cockpit.service", 1<<16)
+	unit, err := safefile.ReadFile(root, "/etc/systemd/system/cockpit.service", 1<<16)
 	if err != nil {
 		return ""
 	}

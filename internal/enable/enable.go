@@ -17,8 +17,7 @@ import (
 	"strings"
 
 	"pam_cockpit_cert/internal/cockpitconf"
-	"pam_cockpit_cert/internal/inroot"
-	"pam_cockpit_cert/internal/replace"
+	"pam_cockpit_cert/internal/safefile"
 )
 
 // ConfigFile is Cockpit's configuration.
@@ -69,7 +68,7 @@ func On(root string, wanted []cockpitconf.Change) (Report, error) {
 		return Report{}, err
 	}
 	report := Report{File: path}
-	report.Changed, err = replace.Edit(path, func(old []byte) ([]byte, error) {
+	report.Changed, err = safefile.Edit(path, func(old []byte) ([]byte, error) {
 		file, err := cockpitconf.Parse(old)
 		if err != nil {
 			return nil, refused(path, err)
@@ -134,7 +133,7 @@ func Off(root string) (Report, error) {
 		return report, forget(root)
 	}
 	// The memory changes with the file, or On could run between the two.
-	report.Changed, err = replace.EditThen(path, func(old []byte) ([]byte, error) {
+	report.Changed, err = safefile.EditThen(path, func(old []byte) ([]byte, error) {
 		done, err := recall(root)
 		if err != nil || old == nil {
 			return nil, err
@@ -174,7 +173,7 @@ func left(file *cockpitconf.File) []string {
 
 // Read returns the configuration that counts; one that is not there is empty.
 func Read(root string) (*cockpitconf.File, error) {
-	text, err := inroot.ReadFile(root, ConfigFile, replace.MaxSize)
+	text, err := safefile.ReadFile(root, ConfigFile, safefile.MaxSize)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -187,7 +186,7 @@ func Read(root string) (*cockpitconf.File, error) {
 
 // where returns a file's real path; with fs.ErrNotExist, the path that it would have.
 func where(root, name string) (string, error) {
-	path, err := inroot.Resolve(root, name)
+	path, err := safefile.Resolve(root, name)
 	if strings.HasPrefix(path, filepath.Join(root, "/nix/store")+"/") {
 		return "", fmt.Errorf("%s is made by NixOS: set services.pam-cockpit-cert.enable in configuration.nix instead", filepath.Join(root, name))
 	}
@@ -198,14 +197,14 @@ func where(root, name string) (string, error) {
 func resolve(root, name string) (string, error) {
 	path, err := where(root, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = replace.Folder(filepath.Dir(path))
+		err = safefile.MakeDirectory(filepath.Dir(path))
 	}
 	return path, err
 }
 
 func recall(root string) (record, error) {
 	var done record
-	text, err := inroot.ReadFile(root, recordFile, replace.MaxSize)
+	text, err := safefile.ReadFile(root, recordFile, safefile.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return done, nil
 	}
@@ -239,12 +238,12 @@ func remember(root string, old []byte, changes []cockpitconf.Change) error {
 	if err != nil {
 		return err
 	}
-	_, err = replace.Edit(path, func([]byte) ([]byte, error) { return append(text, '\n'), nil })
+	_, err = safefile.Edit(path, func([]byte) ([]byte, error) { return append(text, '\n'), nil })
 	return err
 }
 
 func forget(root string) error {
-	path, err := inroot.Resolve(root, recordFile)
+	path, err := safefile.Resolve(root, recordFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

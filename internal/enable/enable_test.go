@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pam_cockpit_cert/internal/inroot/inroottest"
+	"pam_cockpit_cert/internal/testutil/rootfs"
 )
 
 const command = "/usr/libexec/pam_cockpit_cert/cockpit-cert-session"
@@ -22,7 +22,7 @@ const command = "/usr/libexec/pam_cockpit_cert/cockpit-cert-session"
 // system makes a root with a cockpit.conf.
 func system(t *testing.T, text string) (root, config string) {
 	t.Helper()
-	root = inroottest.Root(t, map[string]string{ConfigFile: text})
+	root = rootfs.New(t, map[string]string{ConfigFile: text})
 	return root, filepath.Join(root, ConfigFile)
 }
 

@@ -11,9 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"pam_cockpit_cert/internal/inroot"
 	"pam_cockpit_cert/internal/pamd"
-	"pam_cockpit_cert/internal/replace"
+	"pam_cockpit_cert/internal/safefile"
 )
 
 // Report says what was done.
@@ -70,12 +69,12 @@ func (s System) Install(options Options) (Report, error) {
 
 	report := Report{Service: s.Service, File: place.Path}
 	if place.Vendor != "" && !done {
-		if err := replace.Folder(filepath.Dir(place.Path)); err != nil {
+		if err := safefile.MakeDirectory(filepath.Dir(place.Path)); err != nil {
 			return report, err
 		}
 	}
 	if place.Vendor == "" || !done {
-		report.Changed, err = replace.Edit(place.Path, func(old []byte) ([]byte, error) {
+		report.Changed, err = safefile.Edit(place.Path, func(old []byte) ([]byte, error) {
 			return s.install(old, place, options, done, &report)
 		})
 	} else {
@@ -101,7 +100,7 @@ func (s System) install(old []byte, place Place, options Options, done bool, rep
 		if place.Vendor == "" {
 			return nil, &NoServiceError{s}
 		}
-		vendor, err := inroot.ReadFile(s.Root, place.Vendor, pamd.MaxSize)
+		vendor, err := safefile.ReadFile(s.Root, place.Vendor, pamd.MaxSize)
 		if err != nil {
 			return nil, err
 		}

@@ -11,12 +11,12 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/internal/inroot/inroottest"
 	"pam_cockpit_cert/internal/pamd"
+	"pam_cockpit_cert/internal/testutil/rootfs"
 )
 
 func system(t *testing.T, files map[string]string) System {
-	return System{Root: inroottest.Root(t, files), Service: "cockpit"}
+	return System{Root: rootfs.New(t, files), Service: "cockpit"}
 }
 
 const service = ConfigDir + "/cockpit"

@@ -11,8 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"pam_cockpit_cert/internal/inroot"
-	"pam_cockpit_cert/internal/replace"
+	"pam_cockpit_cert/internal/safefile"
 )
 
 // recordDir has a file for each service that an install script put the rule
@@ -20,7 +19,7 @@ import (
 const recordDir = "/var/lib/pam_cockpit_cert"
 
 func (s System) recorded() (version string, ok bool, err error) {
-	text, err := inroot.ReadFile(s.Root, filepath.Join(recordDir, s.Service), 4096)
+	text, err := safefile.ReadFile(s.Root, filepath.Join(recordDir, s.Service), 4096)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", false, nil
 	}
@@ -33,21 +32,21 @@ func (s System) recorded() (version string, ok bool, err error) {
 // record is called after the rule is in its place: a crash between the two
 // makes the next run find the rule and record it then.
 func (s System) record(version string) error {
-	dir, err := inroot.Resolve(s.Root, recordDir)
+	dir, err := safefile.Resolve(s.Root, recordDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = replace.Folder(dir)
+		err = safefile.MakeDirectory(dir)
 	}
 	if err != nil {
 		return fmt.Errorf("recording that the rule was put in: %w", err)
 	}
-	_, err = replace.Edit(filepath.Join(dir, s.Service), func([]byte) ([]byte, error) {
+	_, err = safefile.Edit(filepath.Join(dir, s.Service), func([]byte) ([]byte, error) {
 		return []byte(version + "\n"), nil
 	})
 	return err
 }
 
 func (s System) forget() error {
-	path, err := inroot.Resolve(s.Root, filepath.Join(recordDir, s.Service))
+	path, err := safefile.Resolve(s.Root, filepath.Join(recordDir, s.Service))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

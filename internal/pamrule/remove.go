@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"pam_cockpit_cert/internal/pamd"
-	"pam_cockpit_cert/internal/replace"
+	"pam_cockpit_cert/internal/safefile"
 )
 
 // Remove takes the rule out, everywhere in the file. With forget, which is an
@@ -40,7 +40,7 @@ func (s System) remove(forget bool, report *Report) error {
 		return err
 	}
 	report.File = place.Path
-	report.Changed, err = replace.Edit(place.Path, func(old []byte) ([]byte, error) {
+	report.Changed, err = safefile.Edit(place.Path, func(old []byte) ([]byte, error) {
 		if old == nil {
 			return nil, nil
 		}

@@ -13,8 +13,8 @@ import (
 	"slices"
 	"strings"
 
-	"pam_cockpit_cert/internal/inroot"
 	"pam_cockpit_cert/internal/pamd"
+	"pam_cockpit_cert/internal/safefile"
 )
 
 // ConfigDir is where the administrator's service files are.
@@ -69,7 +69,7 @@ func (s System) Find() (Place, error) {
 // locate returns where the service's file is, whoever writes it.
 func (s System) locate() (Place, error) {
 	name := filepath.Join(ConfigDir, s.Service)
-	path, err := inroot.Resolve(s.Root, name)
+	path, err := safefile.Resolve(s.Root, name)
 	if err == nil {
 		return Place{Path: path}, nil
 	}
@@ -78,12 +78,12 @@ func (s System) locate() (Place, error) {
 	}
 	vendor := ""
 	for _, dir := range VendorDirs {
-		if inroot.Exists(s.Root, filepath.Join(dir, s.Service)) {
+		if safefile.Exists(s.Root, filepath.Join(dir, s.Service)) {
 			vendor = filepath.Join(dir, s.Service)
 			break
 		}
 	}
-	dir, dirErr := inroot.Resolve(s.Root, ConfigDir)
+	dir, dirErr := safefile.Resolve(s.Root, ConfigDir)
 	if dirErr == nil && path != filepath.Join(dir, s.Service) {
 		return Place{}, fmt.Errorf("%s is a link to %s, which does not exist: mend or remove it", filepath.Join(s.Root, name), path)
 	}
@@ -96,7 +96,7 @@ func (s System) locate() (Place, error) {
 // owned refuses files that a package manager writes without asking.
 func (s System) owned(path string) error {
 	for _, dir := range VendorDirs {
-		vendor, err := inroot.Resolve(s.Root, dir)
+		vendor, err := safefile.Resolve(s.Root, dir)
 		if err == nil && filepath.Dir(path) == vendor {
 			link := filepath.Join(s.Root, ConfigDir, s.Service)
 			return fmt.Errorf("%s leads to the vendor's %s, which updates overwrite: remove the link, and try again", link, path)
@@ -118,7 +118,7 @@ func (s System) Parsed() (Place, *pamd.File, error) {
 	if name == "" {
 		name = filepath.Join(ConfigDir, s.Service)
 	}
-	text, err := inroot.ReadFile(s.Root, name, pamd.MaxSize)
+	text, err := safefile.ReadFile(s.Root, name, pamd.MaxSize)
 	if err != nil {
 		return place, nil, err
 	}

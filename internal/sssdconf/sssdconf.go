@@ -15,7 +15,7 @@ import (
 	"slices"
 	"strings"
 
-	"pam_cockpit_cert/internal/inroot"
+	"pam_cockpit_cert/internal/safefile"
 )
 
 // DefaultCA is where SSSD's InfoPipe has its certificate authorities, if ca_db
@@ -38,7 +38,7 @@ type Config struct {
 // they say, for the file is for root and SSSD only. Snippets alone will do.
 func Read(root string) (*Config, error) {
 	c := &Config{sections: map[string]map[string]string{}}
-	text, missing := inroot.ReadFile(root, mainFile, maxSize)
+	text, missing := safefile.ReadFile(root, mainFile, maxSize)
 	if missing != nil && !errors.Is(missing, fs.ErrNotExist) {
 		return nil, missing
 	}
@@ -48,7 +48,7 @@ func Read(root string) (*Config, error) {
 		return nil, err
 	}
 	for _, name := range snippets {
-		text, err := inroot.ReadFile(root, name, maxSize)
+		text, err := safefile.ReadFile(root, name, maxSize)
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +62,7 @@ func Read(root string) (*Config, error) {
 
 // snippets are in the order of their names, as SSSD reads them.
 func snippets(root string) ([]string, error) {
-	dir, err := inroot.Resolve(root, snippetsDir)
+	dir, err := safefile.Resolve(root, snippetsDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -14,12 +14,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pam_cockpit_cert/internal/inroot/inroottest"
+	"pam_cockpit_cert/internal/testutil/rootfs"
 )
 
 func config(t *testing.T, files map[string]string) *Config {
 	t.Helper()
-	c, err := Read(inroottest.Root(t, files))
+	c, err := Read(rootfs.New(t, files))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestLaterSnippetsCountMore(t *testing.T) {
 
 func TestNoConfigurationIsNone(t *testing.T) {
 	for _, files := range []map[string]string{nil, {snippetsDir + "/README": "x"}} {
-		if _, err := Read(inroottest.Root(t, files)); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := Read(rootfs.New(t, files)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -71,7 +71,7 @@ func TestWhatCannotBeReadIsNotGuessed(t *testing.T) {
 		}, "not a directory"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			root := inroottest.Root(t, map[string]string{snippetsDir + "/README": ""})
+			root := rootfs.New(t, map[string]string{snippetsDir + "/README": ""})
 			if err := test.make(root); err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +84,7 @@ func TestWhatCannotBeReadIsNotGuessed(t *testing.T) {
 
 // Links of the root lead nowhere else.
 func TestALinkOfTheRootStaysInIt(t *testing.T) {
-	root := inroottest.Root(t, map[string]string{"/data/sssd.conf": "[ifp]\nca_db = /inside.pem\n", "/etc/sssd/x": ""})
+	root := rootfs.New(t, map[string]string{"/data/sssd.conf": "[ifp]\nca_db = /inside.pem\n", "/etc/sssd/x": ""})
 	if err := os.Symlink("../../../../../../../../data/sssd.conf", filepath.Join(root, mainFile)); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 
 	"pam_cockpit_cert/internal/cockpit"
 	"pam_cockpit_cert/internal/enable"
-	"pam_cockpit_cert/internal/inroot"
+	"pam_cockpit_cert/internal/safefile"
 )
 
 func (s System) cockpit(ctx context.Context) (cockpit.Version, Link) {
@@ -85,7 +85,7 @@ func (s System) command(release cockpit.Version) Link {
 	case options != "" && release.NoOptions():
 		return broken(name, fmt.Sprintf("has options in %s, which Cockpit %d takes for a part of the program's name", where, release), "remove them: "+options)
 	}
-	path, err := inroot.Resolve(s.Root, program)
+	path, err := safefile.Resolve(s.Root, program)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return unseen(name, err.Error(), asRoot())

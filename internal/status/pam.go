@@ -18,9 +18,9 @@ import (
 
 	"pam_cockpit_cert/internal/cockpit"
 	"pam_cockpit_cert/internal/cockpitconf"
-	"pam_cockpit_cert/internal/inroot"
 	"pam_cockpit_cert/internal/pamd"
 	"pam_cockpit_cert/internal/pamrule"
+	"pam_cockpit_cert/internal/safefile"
 )
 
 func isTrue(value string) bool { return cockpitconf.Bool(value) }
@@ -107,7 +107,7 @@ func (s System) modulePath(module string) string {
 	machine, known := s.machine()
 	first := ""
 	for _, name := range names {
-		path, err := inroot.Resolve(s.Root, name)
+		path, err := safefile.Resolve(s.Root, name)
 		if err != nil {
 			continue
 		}
@@ -157,7 +157,7 @@ func (s System) module(ctx context.Context, release cockpit.Version, module stri
 // machine is the architecture of the programs that load the module.
 func (s System) machine() (elf.Machine, bool) {
 	for _, name := range []string{"/usr/libexec/cockpit-session", "/usr/lib/cockpit/cockpit-session", "/usr/bin/env", "/bin/sh"} {
-		path, err := inroot.Resolve(s.Root, name)
+		path, err := safefile.Resolve(s.Root, name)
 		if err != nil {
 			continue
 		}

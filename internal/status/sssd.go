@@ -16,7 +16,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"pam_cockpit_cert/internal/infopipe"
-	"pam_cockpit_cert/internal/inroot"
+	"pam_cockpit_cert/internal/safefile"
 	"pam_cockpit_cert/internal/sssdconf"
 )
 
@@ -80,7 +80,7 @@ func (s System) authorities() Link {
 	}
 	path := filepath.Join(s.Root, ca)
 	fix := "put the certificates of the authorities that issue your users' certificates into " + path + ", PEM, readable by SSSD"
-	text, err := inroot.ReadFile(s.Root, ca, 16<<20)
+	text, err := safefile.ReadFile(s.Root, ca, 16<<20)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return unseen(name, err.Error(), asRoot())
@@ -123,7 +123,7 @@ func (s System) authorities() Link {
 // unreadable is the link where we can read the authorities, and SSSD cannot,
 // which refuses every certificate then.
 func (s System) unreadable(name, ca string) (Link, bool) {
-	path, err := inroot.Resolve(s.Root, ca)
+	path, err := safefile.Resolve(s.Root, ca)
 	if err != nil || !s.here() {
 		return Link{}, false
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package replace
+package safefile
 
 import (
 	"bytes"
@@ -52,7 +52,7 @@ func copyExtended(path string, to *os.File) error {
 			return &fs.PathError{Op: "copying the extended attribute " + name, Path: path, Err: err}
 		}
 	}
-	// A folder's default access control list is its files' from birth on.
+	// A directory's default access control list is its files' from birth on.
 	has, err := list(func(buffer []byte) (int, error) { return unix.Flistxattr(int(to.Fd()), buffer) })
 	if err != nil {
 		return &fs.PathError{Op: "listxattr", Path: to.Name(), Err: err}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package replace
+package safefile
 
 import (
 	"errors"
@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// prefix begins the name of the folder that holds a temporary file. What a
+// prefix begins the name of the directory that holds a temporary file. What a
 // killed process leaves in it goes the next time that a file of the same
-// folder is edited: the lock says that nobody else is using it.
+// directory is edited: the lock says that nobody else is using it.
 const prefix = ".pam_cockpit_cert."
 
-// stagings returns where the temporary file may be, best first: in a folder
+// stagings returns where the temporary file may be, best first: in a directory
 // beside the file's own, which is on the same file system unless somebody
-// mounts just that. Then it has to be below it; a folder there is no file that
+// mounts just that. Then it has to be below it; a directory there is no file that
 // libpam could take for a service.
 //
 // An unnamed file, O_TMPFILE, would not do: linkat(2) cannot replace a file,
@@ -32,7 +32,7 @@ func stagings(path string) []string {
 }
 
 // sweep removes what a killed process left behind. Trouble with that is
-// reported when the folder is needed.
+// reported when the directory is needed.
 func sweep(path string) {
 	for _, dir := range stagings(path) {
 		var stat unix.Stat_t
@@ -42,7 +42,7 @@ func sweep(path string) {
 	}
 }
 
-// openStaging makes the folder.
+// openStaging makes the directory.
 func openStaging(dir string) error {
 	err := os.Mkdir(dir, 0o700)
 	if errors.Is(err, fs.ErrExist) {

@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package inroot finds files of another root: of an image, or of a container's
-// host. A symbolic link there means what it means to the programs of that
-// root: an absolute one starts at that root, and none leads out of it.
-//
-// Linux has openat2(2) with RESOLVE_IN_ROOT for this, since 5.6: too late for
-// the kernels of Enterprise Linux 8. A root whose owner moves things about
-// meanwhile is not defended against; whoever runs us trusts the image.
-package inroot
+package safefile
 
 import (
 	"errors"
@@ -27,6 +20,12 @@ const maxLinks = 40
 // Resolve returns where name, an absolute path in the root, really is, with
 // every symbolic link followed. Where something on the way does not exist, the
 // error is fs.ErrNotExist; the path is then where the last link led.
+//
+// The root may be an image, or a container's host. A link there means what it
+// means to the programs of that root: an absolute one starts at that root, and
+// none leads out of it. Linux has openat2(2) with RESOLVE_IN_ROOT for this, since
+// 5.6: too late for the kernels of Enterprise Linux 8. A root whose owner moves
+// things about meanwhile is not defended against; whoever runs us trusts the image.
 func Resolve(root, name string) (string, error) {
 	resolved, rest := "/", strings.Split(name, "/")
 	links := 0

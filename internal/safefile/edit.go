@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package replace changes a file as a whole: at every moment, through every
-// failure and after a crash, the file is the old one or the new one, complete.
+// Package safefile edits configuration files as root, and finds and reads those
+// of another root.
 //
-// It is renameio's way: write a temporary file, fsync(2) it, rename(2) it over
+// An edit changes a file as a whole: at every moment, through every failure and
+// after a crash, the file is the old one or the new one, complete. It is
+// renameio's way: write a temporary file, fsync(2) it, rename(2) it over
 // the old one. What renameio leaves to its callers is here: owner, access
 // control lists and other extended attributes (SELinux's label is one); fsync
 // of the directory, without which the rename may be lost in a crash; two
 // editors at once; and where the temporary file is. That must never be the
-// folder of the file, for in /etc/pam.d every file is a service, whatever its
+// directory of the file, for in /etc/pam.d every file is a service, whatever its
 // name, and a killed process cleans nothing up. See staging.go.
-package replace
+package safefile
 
 import (
 	"bytes"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package replace
+package safefile
 
 import (
 	"bytes"
@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	private.Main(m)
 }
 
-// folder makes <dir>/etc/pam.d with a file, old, in it.
-func folder(t *testing.T) (path string) {
+// directory makes <dir>/etc/pam.d with a file, old, in it.
+func directory(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "etc/pam.d/cockpit")
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -74,7 +74,7 @@ func refuses(t *testing.T, path string, reason string) {
 }
 
 func TestEditorsAtOnceLoseNothing(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	const editors, edits = 8, 25
 	var all sync.WaitGroup
 	for range editors {
@@ -93,7 +93,7 @@ func TestEditorsAtOnceLoseNothing(t *testing.T) {
 }
 
 func TestNothingHappensWhereNothingIsToChange(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	before, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestNothingHappensWhereNothingIsToChange(t *testing.T) {
 }
 
 func TestTheEditorsOwnErrorComesBack(t *testing.T) {
-	path, refusal := folder(t), errors.New("no")
+	path, refusal := directory(t), errors.New("no")
 	if _, err := Edit(path, func([]byte) ([]byte, error) { return nil, refusal }); !errors.Is(err, refusal) {
 		t.Errorf("got %v", err)
 	}
@@ -120,7 +120,7 @@ func TestTheEditorsOwnErrorComesBack(t *testing.T) {
 }
 
 func TestAnEditorThatTakesNoLockIsNotOverwritten(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	_, err := Edit(path, func([]byte) ([]byte, error) {
 		other := path + "~"
 		write(t, other, "theirs\n")
@@ -133,7 +133,7 @@ func TestAnEditorThatTakesNoLockIsNotOverwritten(t *testing.T) {
 }
 
 func TestWhatAKilledProcessLeftGoes(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	stale := stagings(path)[0]
 	if err := os.Mkdir(stale, 0o700); err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestWhatAKilledProcessLeftGoes(t *testing.T) {
 }
 
 func TestSomethingElseOfTheFoldersNameIsInTheWay(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	write(t, stagings(path)[0], "precious")
 	if _, err := Edit(path, to("new\n")); !errors.Is(err, os.ErrExist) {
 		t.Errorf("got %v", err)
@@ -157,7 +157,7 @@ func TestSomethingElseOfTheFoldersNameIsInTheWay(t *testing.T) {
 }
 
 func TestOnlyRegularFilesOfReasonableSizeAreEdited(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestOnlyRegularFilesOfReasonableSizeAreEdited(t *testing.T) {
 }
 
 func TestAccessControlListsAreKept(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	if out, err := exec.Command("setfacl", "-m", "u:1234:rw,g:4321:r", path).CombinedOutput(); err != nil {
 		t.Skipf("needs setfacl, and a file system with lists: %v: %s", err, out)
 	}
@@ -216,7 +216,7 @@ func TestAccessControlListsAreKept(t *testing.T) {
 
 // Labels are attributes like others where no security module interprets them.
 func TestLabelsAreKept(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	const label = "system_u:object_r:etc_t:s0\x00"
 	if err := unix.Setxattr(path, "security.selinux", []byte(label), 0); err != nil {
 		t.Skipf("needs root, and a file system with labels: %v", err)
@@ -232,9 +232,9 @@ func TestLabelsAreKept(t *testing.T) {
 	alone(t, path, "new\n")
 }
 
-// What the folder above gives its files is not what this one has.
+// What the directory above gives its files is not what this one has.
 func TestADefaultAccessControlListOfTheFolderAboveLetsNobodyIn(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	above := filepath.Dir(filepath.Dir(path))
 	if out, err := exec.Command("setfacl", "-d", "-m", "u:1234:rw", above).CombinedOutput(); err != nil {
 		t.Skipf("needs setfacl, and a file system with lists: %v: %s", err, out)
@@ -255,7 +255,7 @@ func TestADefaultAccessControlListOfTheFolderAboveLetsNobodyIn(t *testing.T) {
 }
 
 func TestWhatHasToChangeWithTheFileDoesSoBeforeOthers(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	others := make(chan error, 1)
 	for _, text := range []string{"new\n", "new\n"} { // changed, and unchanged
 		_, err := EditThen(path, to(text), func() error {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package inroottest makes roots for tests.
-package inroottest
+// Package rootfs makes roots for tests.
+package rootfs
 
 import (
 	"os"
@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Root makes a root with files, by their names in it, and returns its path.
-func Root(t testing.TB, files map[string]string) string {
+// New makes a root with files, by their names in it, and returns its path.
+func New(t testing.TB, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range files {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package replace
+package safefile
 
 import (
 	"errors"
@@ -33,11 +33,11 @@ func mount(t *testing.T, source, target, kind string, flags uintptr, data string
 func TestAnImmutableFileIsLeftWithAHint(t *testing.T) {
 	private.Need(t)
 	for _, test := range []struct{ name, flag, want string }{
-		{"the file", "i", "the file is immutable: chattr -i "}, {"the folder", "i", "the folder is immutable: chattr -i "},
-		{"the file", "a", "the file is append-only: chattr -a "}, {"the folder", "a", "the folder is append-only: chattr -a "},
+		{"the file", "i", "the file is immutable: chattr -i "}, {"the folder", "i", "the directory is immutable: chattr -i "},
+		{"the file", "a", "the file is append-only: chattr -a "}, {"the folder", "a", "the directory is append-only: chattr -a "},
 	} {
 		t.Run(test.name+" "+test.flag, func(t *testing.T) {
-			path := folder(t)
+			path := directory(t)
 			target := path
 			if test.name == "the folder" {
 				target = filepath.Dir(path)
@@ -52,7 +52,7 @@ func TestAnImmutableFileIsLeftWithAHint(t *testing.T) {
 }
 
 func TestAReadOnlyFileSystemIsLeftWithAHint(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	top := filepath.Dir(filepath.Dir(path))
 	mount(t, top, top, "", unix.MS_BIND, "")
 	if err := unix.Mount("", top, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
@@ -73,7 +73,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 			write(t, path, "old\n")
 			_, err := Edit(path, to(strings.Repeat("x", 100_000)))
 			if strings.HasPrefix(size, "size=1m,nr_inodes=5") {
-				// Room for the folder and the file: it fits.
+				// Room for the directory and the file: it fits.
 				if err != nil {
 					t.Errorf("got %v", err)
 				}
@@ -87,9 +87,9 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	}
 }
 
-// A folder that is a mount of its own cannot be reached from beside it.
+// A directory that is a mount of its own cannot be reached from beside it.
 func TestAMountedFolderIsEditedFromWithin(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	dir := filepath.Dir(path)
 	for _, kind := range []string{"tmpfs", "bind"} {
 		t.Run(kind, func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestAMountedFolderIsEditedFromWithin(t *testing.T) {
 }
 
 func TestAWritableFolderInAReadOnlySystemIsEdited(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	dir := filepath.Dir(path)
 	top := filepath.Dir(dir)
 	mount(t, top, top, "", unix.MS_BIND, "")
@@ -123,7 +123,7 @@ func TestAWritableFolderInAReadOnlySystemIsEdited(t *testing.T) {
 }
 
 func TestAMountedFileIsLeftWithAHint(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	mount(t, path, path, "", unix.MS_BIND, "")
 	refuses(t, path, "it is a mount point")
 }

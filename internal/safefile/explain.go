@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package replace
+package safefile
 
 import (
 	"errors"
@@ -19,7 +19,7 @@ func explain(path string, err error) error {
 	case flag(path) != "":
 		hint = "the file is " + flag(path) + " " + path
 	case flag(filepath.Dir(path)) != "":
-		hint = "the folder is " + flag(filepath.Dir(path)) + " " + filepath.Dir(path)
+		hint = "the directory is " + flag(filepath.Dir(path)) + " " + filepath.Dir(path)
 	case errors.Is(err, unix.EROFS):
 		hint = "the file system is mounted read-only"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):

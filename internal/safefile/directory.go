@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package replace
+package safefile
 
 import (
 	"errors"
@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 )
 
-// Folder makes a folder, and those above it that are missing. Everybody may
+// MakeDirectory makes a directory, and those above it that are missing. Everybody may
 // enter them, whatever the umask: what reads files in there is not root.
-func Folder(path string) error {
+func MakeDirectory(path string) error {
 	err := os.Mkdir(path, 0o755)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := Folder(filepath.Dir(path)); err != nil {
+		if err := MakeDirectory(filepath.Dir(path)); err != nil {
 			return err
 		}
 		err = os.Mkdir(path, 0o755)

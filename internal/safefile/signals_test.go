@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package replace
+package safefile
 
 import (
 	"errors"
@@ -29,7 +29,7 @@ func interrupted(path string) {
 }
 
 func TestASignalWaitsUntilTheFileIsReplaced(t *testing.T) {
-	path := folder(t)
+	path := directory(t)
 	edit := exec.Command("/proc/self/exe")
 	edit.Env = append(os.Environ(), editMarker+"="+path)
 	out, err := edit.CombinedOutput()
