@@ -16,8 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"pam_cockpit_cert/internal/certsession"
-	"pam_cockpit_cert/internal/duplex"
+	"pam_cockpit_cert/internal/relay"
 )
 
 const usage = `Usage: cockpit-cert-session [--socket PATH | --session PATH] HOST
@@ -32,7 +31,7 @@ Options:
 `
 
 func main() {
-	// Each direction of a session may keep one busy with waiting, package duplex
+	// Each direction of a session may keep one busy with waiting, relay.Pipe
 	// says why, and the other direction and signals need theirs, even on a
 	// machine with a single processor. More than that would cost memory.
 	runtime.GOMAXPROCS(4)
@@ -41,7 +40,7 @@ func main() {
 	// partner has to be told.
 	signal.Ignore(syscall.SIGPIPE)
 
-	options := certsession.Options{Timeout: certsession.Timeout, Signals: signals, Log: os.Stderr}
+	options := relay.Relay{Timeout: relay.Timeout, Signals: signals, Log: os.Stderr}
 	flags := flag.NewFlagSet("cockpit-cert-session", flag.ContinueOnError)
 	flags.StringVar(&options.Socket, "socket", "", "connect to cockpit-session at `PATH` (Cockpit 330 and later)")
 	flags.StringVar(&options.Program, "session", "", "execute the setuid cockpit-session `PATH` (Cockpit up to 329)")
@@ -84,21 +83,21 @@ func signals() <-chan os.Signal {
 	return received
 }
 
-func standardStreams() (duplex.End, error) {
-	in, err := duplex.Open(0, "standard input")
+func standardStreams() (relay.End, error) {
+	in, err := relay.OpenEnd(0, "standard input")
 	if err != nil {
-		return duplex.End{}, err
+		return relay.End{}, err
 	}
-	out, err := duplex.Open(1, "standard output")
+	out, err := relay.OpenEnd(1, "standard output")
 	if err != nil {
-		return duplex.End{}, err
+		return relay.End{}, err
 	}
-	return duplex.End{R: in, W: out}, nil
+	return relay.End{R: in, W: out}, nil
 }
 
 // exit ends the process. cockpit-ws tells an end by signal from one by code,
 // and so the signal is sent again, to do what it does by default.
-func exit(status certsession.Status) {
+func exit(status relay.Status) {
 	switch status.Signal {
 	case 0:
 		os.Exit(status.Code)

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"pam_cockpit_cert/internal/frame"
+	"pam_cockpit_cert/internal/relay"
 )
 
 // The tests run this very binary as separate processes: under the name
@@ -44,7 +44,7 @@ var (
 	rewritten = framed("\n" + `{"command":"authorize","cookie":"session1234","response":"Basic Og==","remote-peer":"::ffff:203.0.113.7"}`)
 )
 
-func framed(payload string) string { return string(frame.Append(nil, []byte(payload))) }
+func framed(payload string) string { return string(relay.AppendFrame(nil, []byte(payload))) }
 
 // session is a cockpit-session whose behaviour follows COCKPIT_SESSION, a list
 // of steps.
@@ -56,7 +56,7 @@ func session() {
 		case "challenge":
 			fmt.Print(challenge)
 		case "reply":
-			if payload, err := frame.NewReader(os.Stdin, 1<<20).Next(); err != nil || string(frame.Append(nil, payload)) != rewritten {
+			if payload, err := relay.NewFrameReader(os.Stdin, 1<<20).Next(); err != nil || string(relay.AppendFrame(nil, payload)) != rewritten {
 				fmt.Fprintf(os.Stderr, "cockpit-session: got %q, %v\n", payload, err)
 				os.Exit(99)
 			}
@@ -210,7 +210,7 @@ func hearEnd(t testing.TB, from io.Reader) {
 // hearProblem expects one message of Cockpit's that ends a login.
 func hearProblem(t testing.TB, from io.Reader, code, text string) {
 	t.Helper()
-	payload, err := frame.NewReader(from, 1<<20).Next()
+	payload, err := relay.NewFrameReader(from, 1<<20).Next()
 	if err != nil || !strings.HasPrefix(string(payload), "\n"+`{"command":"init","version":1,"problem":"`+code+`","message":"`) ||
 		!strings.Contains(string(payload), text) {
 		t.Fatalf("heard %q, %v, want the problem %q about %q", payload, err, code, text)

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"pam_cockpit_cert/internal/frame"
+	"pam_cockpit_cert/internal/relay"
 )
 
 // clientUser is cockpit-ws's: some user whom no file of root's knows.
@@ -117,7 +117,7 @@ func (a attempt) inherit() (string, error) {
 
 // talk is the login.
 func (a attempt) talk(conn io.ReadWriter) (outcome string, err error) {
-	said := frame.NewReader(conn, 1<<20)
+	said := relay.NewFrameReader(conn, 1<<20)
 	response := a.Response
 	for range 8 { // cockpit-session asks less often
 		payload, err := said.Next()
@@ -141,7 +141,7 @@ func (a attempt) talk(conn io.ReadWriter) (outcome string, err error) {
 		if err != nil {
 			return "", err
 		}
-		if _, err := conn.Write(frame.Append(nil, fmt.Appendf(nil,
+		if _, err := conn.Write(relay.AppendFrame(nil, fmt.Appendf(nil,
 			"\n"+`{"command":"authorize","cookie":%q,"response":%s}`, message.Cookie, reply))); err != nil {
 			return "", err
 		}

@@ -21,8 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"pam_cockpit_cert/internal/authorize"
-	"pam_cockpit_cert/internal/frame"
+	"pam_cockpit_cert/internal/relay"
 	"pam_cockpit_cert/test/pamhost"
 	"pam_cockpit_cert/test/private"
 )
@@ -159,7 +158,7 @@ func bridge(t *testing.T, script string) {
 type cockpitWS struct {
 	*net.UnixConn
 	t       *testing.T
-	said    *frame.Reader
+	said    *relay.FrameReader
 	program *exec.Cmd
 }
 
@@ -192,7 +191,7 @@ func login(t *testing.T, auth string) *cockpitWS {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ws := &cockpitWS{UnixConn: conn.(*net.UnixConn), t: t, said: frame.NewReader(conn, 1<<20)}
+	ws := &cockpitWS{UnixConn: conn.(*net.UnixConn), t: t, said: relay.NewFrameReader(conn, 1<<20)}
 	ws.SetDeadline(time.Now().Add(patience))
 	ws.program = exec.Command(pamhost.Anyones(t, "cockpit-cert-session"), "--session", cockpitSession, "localhost")
 	ws.program.Stdin, ws.program.Stdout, ws.program.Stderr = theirs, theirs, os.Stderr
@@ -213,11 +212,11 @@ func login(t *testing.T, auth string) *cockpitWS {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kind, cookie := authorize.Parse(payload)
-	if kind != authorize.Challenge {
+	kind, cookie := relay.ParseMessage(payload)
+	if kind != relay.Challenge {
 		t.Fatalf("cockpit-session begins with %q", payload)
 	}
-	ws.say(string(frame.Append(nil, []byte("\n"+`{"command":"authorize","cookie":"`+cookie+`","response":"tls-cert 0123"}`))))
+	ws.say(string(relay.AppendFrame(nil, []byte("\n"+`{"command":"authorize","cookie":"`+cookie+`","response":"tls-cert 0123"}`))))
 	return ws
 }
 

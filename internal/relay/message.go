@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package authorize knows the control messages of Cockpit's login: the
-// challenge that asks for credentials, the reply to it, and the message that
-// says why there will be no session. They are described in Cockpit's
-// doc/authentication.md and doc/protocol.md.
-//
-// It makes the one change by which cockpit-cert-session lets PAM decide: the
-// reply "tls-cert TOKEN" becomes one with an empty user name and password, which
-// cockpit-session hands to pam_start.
-package authorize
+package relay
 
 import (
 	"bytes"
@@ -19,12 +11,12 @@ import (
 	"strings"
 )
 
-// Kind is what a message from cockpit-session is to its login.
-type Kind int
+// MessageKind is what a message from cockpit-session is to its login.
+type MessageKind int
 
 const (
 	// Other is any message that the login need not know.
-	Other Kind = iota
+	Other MessageKind = iota
 	// Challenge asks for whatever credentials there are ("*").
 	Challenge
 	// Prompt asks for something else.
@@ -40,9 +32,9 @@ var (
 	ErrScheme = errors.New("not a client certificate login")
 )
 
-// Parse tells what the payload of a frame is, and the cookie by which the
+// ParseMessage tells what the payload of a frame is, and the cookie by which the
 // reply to a Challenge must be known.
-func Parse(payload []byte) (kind Kind, cookie string) {
+func ParseMessage(payload []byte) (kind MessageKind, cookie string) {
 	text, ok := control(payload)
 	if !ok {
 		return Other, ""
@@ -73,13 +65,13 @@ const certificate = "tls-cert"
 // 370 at least), with the reason unsaid.
 const nobody = "Basic Og=="
 
-// Rewrite returns the reply to the challenge with the given cookie with its
+// RewriteReply returns the reply to the challenge with the given cookie with its
 // response, "tls-cert" and perhaps a token, replaced by that of nobody. All the
 // rest of payload is kept, in the compact form that cockpit-session's search
 // for `"response":"` needs.
 //
 // The error is ErrMalformed or ErrScheme.
-func Rewrite(payload []byte, cookie string) ([]byte, error) {
+func RewriteReply(payload []byte, cookie string) ([]byte, error) {
 	text, ok := control(payload)
 	if !ok {
 		return nil, fmt.Errorf("%w: not a control message", ErrMalformed)

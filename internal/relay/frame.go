@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package frame reads and writes the frames of Cockpit's protocol: the length
-// of the payload in decimal, a line feed, the payload.
-//
-// The rules for the length are those of Cockpit's own reader
-// (src/common/cockpitframe.c): at most eight digits, no leading zero, not zero.
-package frame
+package relay
 
 import (
 	"errors"
@@ -15,7 +10,9 @@ import (
 	"strconv"
 )
 
-// maxDigits bounds the length's text, as Cockpit does.
+// maxDigits bounds the text of a frame's length. The rules are those of Cockpit's
+// own reader (src/common/cockpitframe.c): at most eight digits, no leading zero,
+// not zero.
 const maxDigits = 8
 
 var (
@@ -25,18 +22,18 @@ var (
 	ErrTooLong = errors.New("frame too long")
 )
 
-// A Reader takes one frame at a time off a stream, and never a byte more: what
+// A FrameReader takes one frame at a time off a stream, and never a byte more: what
 // follows the frame stays there, for whoever takes the stream over.
-type Reader struct {
+type FrameReader struct {
 	src io.Reader
 	max int
 	// raw is the frame as it came, complete or as far as it got.
 	raw []byte
 }
 
-// NewReader reads frames with payloads of at most max bytes.
-func NewReader(src io.Reader, max int) *Reader {
-	return &Reader{src: src, max: max}
+// NewFrameReader reads frames with payloads of at most max bytes.
+func NewFrameReader(src io.Reader, max int) *FrameReader {
+	return &FrameReader{src: src, max: max}
 }
 
 // Next returns the payload of the next frame. It is valid until the next call.
@@ -44,7 +41,7 @@ func NewReader(src io.Reader, max int) *Reader {
 // The error is io.EOF where the stream ends between frames,
 // io.ErrUnexpectedEOF where it ends inside one, ErrLength, ErrTooLong, or that
 // of the stream. After any error but the first, the stream has no more frames.
-func (r *Reader) Next() ([]byte, error) {
+func (r *FrameReader) Next() ([]byte, error) {
 	r.raw = r.raw[:0]
 	length, err := r.length()
 	if err != nil {
@@ -65,11 +62,11 @@ func (r *Reader) Next() ([]byte, error) {
 
 // Raw returns the bytes that the last Next took off the stream: the whole
 // frame, or, after an error, the part of it that had come.
-func (r *Reader) Raw() []byte { return r.raw }
+func (r *FrameReader) Raw() []byte { return r.raw }
 
 // length reads up to the line feed, byte by byte: any larger step could reach
 // into what follows.
-func (r *Reader) length() (int, error) {
+func (r *FrameReader) length() (int, error) {
 	length := 0
 	for {
 		var b [1]byte
@@ -94,8 +91,8 @@ func (r *Reader) length() (int, error) {
 	}
 }
 
-// Append appends the frame of payload, which must not be empty, to dst.
-func Append(dst, payload []byte) []byte {
+// AppendFrame appends the frame of payload, which must not be empty, to dst.
+func AppendFrame(dst, payload []byte) []byte {
 	dst = strconv.AppendInt(dst, int64(len(payload)), 10)
 	dst = append(dst, '\n')
 	return append(dst, payload...)

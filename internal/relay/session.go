@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package certsession
+package relay
 
 import (
 	"errors"
@@ -11,8 +11,6 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
-
-	"pam_cockpit_cert/internal/duplex"
 )
 
 // Socket is where Cockpit 330 and later offers cockpit-session.
@@ -29,7 +27,7 @@ var Programs = []string{
 
 // A session is Cockpit's own cockpit-session, and our connection to it.
 type session struct {
-	end duplex.End
+	end End
 	// process is nil where systemd started cockpit-session for us, and so is
 	// signals, which has what the process shall get.
 	process *os.Process
@@ -41,19 +39,19 @@ type session struct {
 
 // open starts the session that the options ask for, or else whichever of the
 // two ways is there, the newer one first.
-func (o Options) open() (*session, error) {
-	if o.Socket != "" {
-		return connect(o.Socket, o.Timeout)
+func (r Relay) open() (*session, error) {
+	if r.Socket != "" {
+		return connect(r.Socket, r.Timeout)
 	}
-	if o.Program != "" {
-		return o.start(o.Program)
+	if r.Program != "" {
+		return r.start(r.Program)
 	}
 	if _, err := os.Stat(Socket); !errors.Is(err, fs.ErrNotExist) {
-		return connect(Socket, o.Timeout)
+		return connect(Socket, r.Timeout)
 	}
 	for _, program := range Programs {
 		if _, err := os.Stat(program); err == nil {
-			return o.start(program)
+			return r.start(program)
 		}
 	}
 	return nil, fmt.Errorf("found neither %s nor %s: is Cockpit's web service installed, and cockpit-session.socket active?", Socket, Programs)
@@ -88,7 +86,7 @@ func connect(path string, timeout time.Duration) (*session, error) {
 
 // start executes the setuid cockpit-session, with its standard input and
 // output as cockpit-ws would give it: one socket.
-func (o Options) start(program string) (*session, error) {
+func (r Relay) start(program string) (*session, error) {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("making a socket pair: %w", err)
@@ -99,11 +97,11 @@ func (o Options) start(program string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := exec.Command(program, o.Host)
+	command := exec.Command(program, r.Host)
 	command.Stdin = theirs
 	command.Stdout = theirs
 	command.Stderr = os.Stderr
-	signals := o.Signals()
+	signals := r.Signals()
 	if err := command.Start(); err != nil {
 		_ = end.R.Close()
 		return nil, fmt.Errorf("starting %s: %w", program, err)
@@ -118,13 +116,13 @@ func (o Options) start(program string) (*session, error) {
 	return s, nil
 }
 
-func sessionEnd(fd int) (duplex.End, error) {
-	file, err := duplex.Open(fd, "cockpit-session")
+func sessionEnd(fd int) (End, error) {
+	file, err := OpenEnd(fd, "cockpit-session")
 	if err != nil {
 		_ = syscall.Close(fd)
-		return duplex.End{}, err
+		return End{}, err
 	}
-	return duplex.End{R: file, W: file}, nil
+	return End{R: file, W: file}, nil
 }
 
 // wait returns how the process ended; success, if it is not ours.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package duplex
+package relay
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ func socket(t *testing.T, name string) (End, *net.UnixConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := Open(pair[0], name)
+	file, err := OpenEnd(pair[0], name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,11 +321,11 @@ func TestOpenTakesStreamsOnly(t *testing.T) {
 	}
 	defer syscall.Close(datagrams)
 	for name, fd := range map[string]int{"a file": int(file.Fd()), "a device": int(null.Fd()), "a datagram socket": datagrams} {
-		if _, err := Open(fd, "it"); !errors.Is(err, ErrNotAStream) {
+		if _, err := OpenEnd(fd, "it"); !errors.Is(err, ErrNotAStream) {
 			t.Errorf("%s: %v, want %v", name, err, ErrNotAStream)
 		}
 	}
-	if _, err := Open(-1, "it"); !errors.Is(err, syscall.EBADF) || !strings.Contains(err.Error(), "it:") {
+	if _, err := OpenEnd(-1, "it"); !errors.Is(err, syscall.EBADF) || !strings.Contains(err.Error(), "it:") {
 		t.Errorf("a closed descriptor: %v", err)
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package frame
+package relay
 
 import (
 	"bytes"
@@ -51,7 +51,7 @@ func TestNext(t *testing.T) {
 		} {
 			t.Run(test.name+", "+how, func(t *testing.T) {
 				stream := strings.NewReader(test.stream)
-				reader := NewReader(wrap(stream), 16)
+				reader := NewFrameReader(wrap(stream), 16)
 				payload, err := reader.Next()
 				if !errors.Is(err, test.err) {
 					t.Errorf("error %v, want %v", err, test.err)
@@ -76,7 +76,7 @@ func TestNext(t *testing.T) {
 func TestNextPassesTheErrorOfTheStreamOn(t *testing.T) {
 	broken := errors.New("broken")
 	for _, begin := range []string{"", "1", "12\n", "12\nabc"} {
-		reader := NewReader(io.MultiReader(strings.NewReader(begin), iotest.ErrReader(broken)), 16)
+		reader := NewFrameReader(io.MultiReader(strings.NewReader(begin), iotest.ErrReader(broken)), 16)
 		if _, err := reader.Next(); !errors.Is(err, broken) {
 			t.Errorf("after %q: error %v, want that of the stream", begin, err)
 		}
@@ -87,7 +87,7 @@ func TestNextPassesTheErrorOfTheStreamOn(t *testing.T) {
 }
 
 func TestNextReadsFrameAfterFrame(t *testing.T) {
-	reader := NewReader(strings.NewReader("1\na11\nhello world2\n\n\n"), 16)
+	reader := NewFrameReader(strings.NewReader("1\na11\nhello world2\n\n\n"), 16)
 	for _, want := range []string{"a", "hello world", "\n\n"} {
 		if payload, err := reader.Next(); err != nil || string(payload) != want {
 			t.Fatalf("got %q, %v, want %q", payload, err, want)
@@ -99,7 +99,7 @@ func TestNextReadsFrameAfterFrame(t *testing.T) {
 }
 
 // FuzzNext: whatever comes, the reader takes a prefix off the stream, stays
-// within its bound, and what it accepts is what Append makes.
+// within its bound, and what it accepts is what AppendFrame makes.
 func FuzzNext(f *testing.F) {
 	for _, seed := range []string{"3\n\n{}", "0\n", "007\nx", "12345678\n", "123456789\n", "1\nx1\ny", "\n", "9"} {
 		f.Add([]byte(seed))
@@ -107,7 +107,7 @@ func FuzzNext(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		const bound = 64
 		left := bytes.NewReader(stream)
-		reader := NewReader(left, bound)
+		reader := NewFrameReader(left, bound)
 		for {
 			before := len(stream) - left.Len()
 			payload, err := reader.Next()
@@ -124,7 +124,7 @@ func FuzzNext(f *testing.F) {
 			if len(payload) == 0 || len(payload) > bound {
 				t.Fatalf("a payload of %d bytes", len(payload))
 			}
-			if made := Append(nil, payload); !bytes.Equal(made, took) {
+			if made := AppendFrame(nil, payload); !bytes.Equal(made, took) {
 				t.Fatalf("%q was taken for the frame of %q, which is %q", took, payload, made)
 			}
 		}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package certsession is cockpit-cert-session: it stands between cockpit-ws
-// and cockpit-session, changes one reply of the login so that PAM decides
-// (package authorize), and then joins the two (package duplex).
+// Package relay is cockpit-cert-session: it stands between cockpit-ws and
+// cockpit-session, changes one reply of the login so that PAM decides
+// (message.go), and then joins the two (pipe.go).
 //
 // Nothing depends on its honesty. It runs as cockpit-ws's user, in the control
 // group of the certificate's own cockpit-ws, and asks cockpit-session for what
@@ -12,9 +12,11 @@
 //
 // cockpit-ws hands its command one end of a socket pair, and has no way to
 // accept another, and cockpit-session reads its one socket from beginning to
-// end. So the data of a session has to pass through here; package duplex
-// leaves that to the kernel.
-package certsession
+// end. So the data of a session has to pass through here.
+//
+// The messages of the login are described in Cockpit's doc/authentication.md
+// and doc/protocol.md.
+package relay
 
 import (
 	"errors"
@@ -23,10 +25,6 @@ import (
 	"os"
 	"syscall"
 	"time"
-
-	"pam_cockpit_cert/internal/authorize"
-	"pam_cockpit_cert/internal/duplex"
-	"pam_cockpit_cert/internal/frame"
 )
 
 // Timeout bounds the login up to the reply that is changed; how long PAM then
@@ -34,8 +32,8 @@ import (
 // the reply; cockpit-ws by default loses patience earlier.
 const Timeout = 60 * time.Second
 
-// Options say what to do.
-type Options struct {
+// Relay is one session's, with what it needs to know.
+type Relay struct {
 	// Socket or Program is the cockpit-session to use; empty to look for it.
 	Socket, Program string
 	// Host is what cockpit-ws gave for the host, for the program.
@@ -63,13 +61,13 @@ const grace = 2 * time.Second
 
 // Run runs a session for ws until it ends, and returns how the process should
 // end in turn: like cockpit-session, as far as that can be known.
-func (o Options) Run(ws duplex.End) Status {
-	session, err := o.open()
+func (r Relay) Run(ws End) Status {
+	session, err := r.open()
 	if err != nil {
-		return o.refuse(ws, &problem{"internal-error", err})
+		return r.refuse(ws, &problem{"internal-error", err})
 	}
 	ended := make(chan Status, 1)
-	go func() { ended <- o.serve(ws, session) }()
+	go func() { ended <- r.serve(ws, session) }()
 	for {
 		select {
 		case status := <-ended:
@@ -84,17 +82,17 @@ func (o Options) Run(ws duplex.End) Status {
 	}
 }
 
-func (o Options) serve(ws duplex.End, session *session) Status {
-	rest, err := handshake(ws, session.end, time.Now().Add(o.Timeout))
+func (r Relay) serve(ws End, session *session) Status {
+	rest, err := handshake(ws, session.end, time.Now().Add(r.Timeout))
 	if err == nil {
-		return o.join(ws, session, rest)
+		return r.join(ws, session, rest)
 	}
 	session.end.HangUp()
 	var told *problem
 	switch {
 	case errors.As(err, &told):
 		defer session.waitFor(grace)
-		return o.refuse(ws, told)
+		return r.refuse(ws, told)
 	case errors.Is(err, errDecided):
 		session.waitFor(grace)
 		return Status{Code: refused}
@@ -105,7 +103,7 @@ func (o Options) serve(ws duplex.End, session *session) Status {
 }
 
 // join leaves the session to its two parties until it ends.
-func (o Options) join(ws duplex.End, session *session, rest []byte) Status {
+func (r Relay) join(ws End, session *session, rest []byte) Status {
 	if _, err := ws.W.Write(rest); err != nil {
 		session.end.HangUp()
 		return session.wait()
@@ -123,16 +121,16 @@ func (o Options) join(ws duplex.End, session *session, rest []byte) Status {
 		}()
 	}
 	if err := standBack(); err != nil {
-		fmt.Fprintf(o.Log, "cockpit-cert-session: large transfers will be slower: %v\n", err)
+		fmt.Fprintf(r.Log, "cockpit-cert-session: large transfers will be slower: %v\n", err)
 	}
-	err := duplex.Pipe{Near: ws, Far: session.end, FarEnded: func(n int64) {
+	err := Pipe{Near: ws, Far: session.end, FarEnded: func(n int64) {
 		if n == 0 && len(rest) == 0 {
-			o.explain(ws, session)
+			r.explain(ws, session)
 		}
 	}}.Run()
 	close(over)
 	if err != nil {
-		fmt.Fprintf(o.Log, "cockpit-cert-session: %v\n", err)
+		fmt.Fprintf(r.Log, "cockpit-cert-session: %v\n", err)
 		session.end.HangUp()
 	}
 	return session.wait()
@@ -141,18 +139,18 @@ func (o Options) join(ws duplex.End, session *session, rest []byte) Status {
 // explain tells cockpit-ws what it would have known from the exit code of a
 // program called cockpit-session that ended without a word (on_pipe_close in
 // src/ws/cockpitpipetransport.c). Of others it knows no such thing.
-func (o Options) explain(ws duplex.End, session *session) {
+func (r Relay) explain(ws End, session *session) {
 	switch session.wait() {
 	case Status{Code: 127}:
-		o.tell(ws, &problem{"no-cockpit", errors.New("cockpit-bridge not found")})
+		r.tell(ws, &problem{"no-cockpit", errors.New("cockpit-bridge not found")})
 	case Status{Code: 1}:
-		o.tell(ws, &problem{"access-denied", errors.New("cockpit-session could not open the session; the journal has its reason")})
+		r.tell(ws, &problem{"access-denied", errors.New("cockpit-session could not open the session; the journal has its reason")})
 	}
 }
 
 // refuse ends a login.
-func (o Options) refuse(ws duplex.End, p *problem) Status {
-	o.tell(ws, p)
+func (r Relay) refuse(ws End, p *problem) Status {
+	r.tell(ws, p)
 	// A socket that is closed with data unread resets the connection, and its
 	// party might see that before the problem.
 	ws.HangUp()
@@ -161,10 +159,10 @@ func (o Options) refuse(ws duplex.End, p *problem) Status {
 	return Status{Code: refused}
 }
 
-func (o Options) tell(ws duplex.End, p *problem) {
-	fmt.Fprintf(o.Log, "cockpit-cert-session: %s: %v\n", p.code, p)
+func (r Relay) tell(ws End, p *problem) {
+	fmt.Fprintf(r.Log, "cockpit-cert-session: %s: %v\n", p.code, p)
 	// A cockpit-ws that does not read has had its chance; and one that is gone
 	// needs no telling.
 	_ = ws.W.SetWriteDeadline(time.Now().Add(grace))
-	_, _ = ws.W.Write(frame.Append(nil, authorize.Problem(p.code, p.Error())))
+	_, _ = ws.W.Write(AppendFrame(nil, Problem(p.code, p.Error())))
 }

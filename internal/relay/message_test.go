@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package authorize
+package relay
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ const token = "69cb2a18e6a0b1d3a3ff0e6f0a6d9c0b6a7f0b3bd6a1a31c3ea40a1d6be01da7"
 func TestParse(t *testing.T) {
 	for _, test := range []struct {
 		name, payload string
-		kind          Kind
+		kind          MessageKind
 		cookie        string
 	}{
 		{"the challenge of cockpit-session, which ends in a line feed",
@@ -34,7 +34,7 @@ func TestParse(t *testing.T) {
 		{"nothing", "", Other, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			kind, cookie := Parse([]byte(test.payload))
+			kind, cookie := ParseMessage([]byte(test.payload))
 			if kind != test.kind || cookie != test.cookie {
 				t.Errorf("kind %d with cookie %q, want %d with %q", kind, cookie, test.kind, test.cookie)
 			}
@@ -73,7 +73,7 @@ func TestRewrite(t *testing.T) {
 			`{"command":"authorize","cookie":"x\u0031","response":"Basic Og=="}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := Rewrite([]byte("\n"+test.payload), "x1")
+			got, err := RewriteReply([]byte("\n"+test.payload), "x1")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +129,7 @@ func TestRewriteRefuses(t *testing.T) {
 		{"nesting without end", "\n" + strings.Repeat("[", 60000), ErrMalformed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := Rewrite([]byte(test.payload), "x1")
+			got, err := RewriteReply([]byte(test.payload), "x1")
 			if !errors.Is(err, test.err) {
 				t.Errorf("got %q, %v, want %v", got, err, test.err)
 			}
@@ -152,7 +152,7 @@ func TestProblem(t *testing.T) {
 	if !reflect.DeepEqual(message, want) {
 		t.Errorf("got  %v\nwant %v", message, want)
 	}
-	if kind, _ := Parse(got); kind != Init {
+	if kind, _ := ParseMessage(got); kind != Init {
 		t.Errorf("taken for kind %d", kind)
 	}
 }
@@ -170,7 +170,7 @@ func FuzzRewrite(f *testing.F) {
 		f.Add([]byte("\n" + seed))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		got, err := Rewrite(payload, "x1")
+		got, err := RewriteReply(payload, "x1")
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrScheme) {
 				t.Fatalf("an error of no kind: %v", err)

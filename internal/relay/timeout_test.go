@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package certsession
+package relay
 
 import (
 	"bytes"
@@ -13,13 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"pam_cockpit_cert/internal/duplex"
-	"pam_cockpit_cert/internal/frame"
 )
-
-// patience bounds what must happen soon.
-const patience = 20 * time.Second
 
 // none of the signals that a test's process may get is for a session.
 func none() <-chan os.Signal { return nil }
@@ -28,7 +22,7 @@ const question = "\n" + `{"command":"authorize","cookie":"c","challenge":"*"}` +
 
 // A party that stops in the middle, or never begins, ends the login in time.
 func TestTimeout(t *testing.T) {
-	framed := func(payload string) string { return string(frame.Append(nil, []byte(payload))) }
+	framed := func(payload string) string { return string(AppendFrame(nil, []byte(payload))) }
 	for _, test := range []struct {
 		name               string
 		session, cockpitWS string
@@ -65,7 +59,7 @@ func TestTimeout(t *testing.T) {
 			near, ws := socketPair(t)
 			io.WriteString(ws, test.cockpitWS)
 			var log bytes.Buffer
-			status := Options{Socket: path, Timeout: 100 * time.Millisecond, Log: &log}.Run(near)
+			status := Relay{Socket: path, Timeout: 100 * time.Millisecond, Log: &log}.Run(near)
 			if status != (Status{Code: 5}) {
 				t.Errorf("ended with %+v, want exit status 5", status)
 			}
@@ -94,16 +88,16 @@ func TestNoTimeoutAfterTheLogin(t *testing.T) {
 	near, ws := socketPair(t)
 	const timeout = 100 * time.Millisecond
 	ended := make(chan Status, 1)
-	go func() { ended <- Options{Socket: path, Timeout: timeout, Log: io.Discard}.Run(near) }()
+	go func() { ended <- Relay{Socket: path, Timeout: timeout, Log: io.Discard}.Run(near) }()
 
 	session, err := listener.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	session.SetDeadline(time.Now().Add(patience))
-	session.Write(frame.Append(nil, []byte(question)))
-	ws.Write(frame.Append(nil, []byte("\n"+`{"command":"authorize","cookie":"c","response":"tls-cert"}`)))
-	if _, err := frame.NewReader(session, 1000).Next(); err != nil {
+	session.Write(AppendFrame(nil, []byte(question)))
+	ws.Write(AppendFrame(nil, []byte("\n"+`{"command":"authorize","cookie":"c","response":"tls-cert"}`)))
+	if _, err := NewFrameReader(session, 1000).Next(); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -125,7 +119,7 @@ func TestASessionThatDoesNotEnd(t *testing.T) {
 	}
 	near, ws := socketPair(t)
 	began := time.Now()
-	status := Options{Program: program, Timeout: 100 * time.Millisecond, Signals: none, Log: io.Discard}.Run(near)
+	status := Relay{Program: program, Timeout: 100 * time.Millisecond, Signals: none, Log: io.Discard}.Run(near)
 	if status != (Status{Code: 5}) {
 		t.Errorf("ended with %+v, want exit status 5", status)
 	}
@@ -161,7 +155,7 @@ func TestAListenerThatAcceptsNobody(t *testing.T) {
 	near, ws := socketPair(t)
 	ended := make(chan Status, 1)
 	go func() {
-		ended <- Options{Socket: path, Timeout: 100 * time.Millisecond, Log: io.Discard}.Run(near)
+		ended <- Relay{Socket: path, Timeout: 100 * time.Millisecond, Log: io.Discard}.Run(near)
 	}()
 	select {
 	case status := <-ended:
@@ -177,13 +171,13 @@ func TestAListenerThatAcceptsNobody(t *testing.T) {
 }
 
 // socketPair is what cockpit-ws makes for its command, and its own side of it.
-func socketPair(t *testing.T) (duplex.End, net.Conn) {
+func socketPair(t *testing.T) (End, net.Conn) {
 	t.Helper()
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := duplex.Open(pair[0], "near")
+	file, err := OpenEnd(pair[0], "near")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,5 +192,5 @@ func socketPair(t *testing.T) (duplex.End, net.Conn) {
 		conn.Close()
 	})
 	conn.SetDeadline(time.Now().Add(patience))
-	return duplex.End{R: file, W: file}, conn
+	return End{R: file, W: file}, conn
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package duplex
+package relay
 
 import (
 	"errors"
@@ -16,10 +16,10 @@ type End struct {
 	R, W *os.File
 }
 
-// Open prepares a descriptor for use in an End: a stream socket or a pipe.
+// OpenEnd prepares a descriptor for use in an End: a stream socket or a pipe.
 // Its file description becomes non-blocking, so that reads and writes know
 // deadlines, and that Pipe waits without a thread for each direction.
-func Open(fd int, name string) (*os.File, error) {
+func OpenEnd(fd int, name string) (*os.File, error) {
 	var stat syscall.Stat_t
 	if err := syscall.Fstat(fd, &stat); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -39,7 +39,7 @@ func Open(fd int, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// ErrNotAStream is Open's answer to a file, a terminal or a datagram socket.
+// ErrNotAStream is OpenEnd's answer to a file, a terminal or a datagram socket.
 var ErrNotAStream = errors.New("neither a stream socket nor a pipe")
 
 // HangUp tells the party that the conversation is over, in both directions.

@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package duplex joins two streams as if they were one: every byte goes
-// through unchanged, a slow reader slows the writer, and the end of either
-// direction arrives as just that, while the other goes on.
-//
-// The kernel moves the data from socket to socket by reference (splice(2)), so
-// neither memory nor much time is spent on what passes.
-package duplex
+package relay
 
 import (
 	"errors"
 	"os"
 )
 
-// A Pipe joins two ends.
+// A Pipe joins two ends as if they were one: every byte goes through unchanged, a
+// slow reader slows the writer, and the end of either direction arrives as just
+// that, while the other goes on. The kernel moves the data from socket to socket
+// by reference (splice(2)).
 type Pipe struct {
 	Near, Far End
 	// FarEnded, if not nil, is called where the far end will say no more and

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package certsession
+package relay
 
 import (
 	"errors"
@@ -10,10 +10,6 @@ import (
 	"os"
 	"syscall"
 	"time"
-
-	"pam_cockpit_cert/internal/authorize"
-	"pam_cockpit_cert/internal/duplex"
-	"pam_cockpit_cert/internal/frame"
 )
 
 // maxFrame bounds a frame of the login, in bytes. Real ones have some hundred.
@@ -42,11 +38,11 @@ var (
 //
 // The error is a *problem that cockpit-ws has yet to be told, errGone, or
 // errDecided.
-func handshake(ws, session duplex.End, deadline time.Time) (rest []byte, err error) {
+func handshake(ws, session End, deadline time.Time) (rest []byte, err error) {
 	setDeadline(deadline, ws, session)
 	defer setDeadline(time.Time{}, ws, session)
 
-	said := frame.NewReader(session.R, maxFrame)
+	said := NewFrameReader(session.R, maxFrame)
 	cookie, err := challenge(said, ws.W)
 	if err != nil {
 		return nil, err
@@ -62,7 +58,7 @@ func handshake(ws, session duplex.End, deadline time.Time) (rest []byte, err err
 		_ = ws.R.SetReadDeadline(past)
 		aside <- err
 	}()
-	reply, replyErr := frame.NewReader(ws.R, maxFrame).Next()
+	reply, replyErr := NewFrameReader(ws.R, maxFrame).Next()
 	_ = session.R.SetReadDeadline(past)
 	if err := <-aside; !errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, err
@@ -71,14 +67,14 @@ func handshake(ws, session duplex.End, deadline time.Time) (rest []byte, err err
 		return nil, replyProblem(replyErr)
 	}
 
-	changed, err := authorize.Rewrite(reply, cookie)
+	changed, err := RewriteReply(reply, cookie)
 	switch {
-	case errors.Is(err, authorize.ErrScheme):
+	case errors.Is(err, ErrScheme):
 		return nil, &problem{"authentication-failed", err}
 	case err != nil:
 		return nil, &problem{"protocol-error", err}
 	}
-	if _, err := session.W.Write(frame.Append(nil, changed)); err != nil {
+	if _, err := session.W.Write(AppendFrame(nil, changed)); err != nil {
 		return nil, sessionProblem(err)
 	}
 	return said.Raw(), nil
@@ -87,9 +83,9 @@ func handshake(ws, session duplex.End, deadline time.Time) (rest []byte, err err
 // past is a deadline that makes whoever waits stop at once.
 var past = time.Unix(1, 0)
 
-func setDeadline(t time.Time, ends ...duplex.End) {
+func setDeadline(t time.Time, ends ...End) {
 	for _, end := range ends {
-		// What duplex.Open accepts knows deadlines.
+		// What OpenEnd accepts knows deadlines.
 		_ = end.R.SetDeadline(t)
 		_ = end.W.SetDeadline(t)
 	}
@@ -97,17 +93,17 @@ func setDeadline(t time.Time, ends ...duplex.End) {
 
 // challenge passes on what cockpit-session says up to its challenge, and
 // returns the cookie of that.
-func challenge(said *frame.Reader, ws io.Writer) (cookie string, err error) {
+func challenge(said *FrameReader, ws io.Writer) (cookie string, err error) {
 	for {
 		kind, cookie, err := pass(said, ws)
-		if err != nil || kind == authorize.Challenge {
+		if err != nil || kind == Challenge {
 			return cookie, err
 		}
 	}
 }
 
 // forward passes on whatever cockpit-session says, until it says no more.
-func forward(said *frame.Reader, ws io.Writer) error {
+func forward(said *FrameReader, ws io.Writer) error {
 	for {
 		if _, _, err := pass(said, ws); err != nil {
 			return err
@@ -117,19 +113,19 @@ func forward(said *frame.Reader, ws io.Writer) error {
 
 // pass passes one frame on. Its error may also be os.ErrDeadlineExceeded,
 // while there is no whole frame.
-func pass(said *frame.Reader, ws io.Writer) (authorize.Kind, string, error) {
+func pass(said *FrameReader, ws io.Writer) (MessageKind, string, error) {
 	payload, err := said.Next()
 	if err != nil {
 		return 0, "", sessionProblem(err)
 	}
-	kind, cookie := authorize.Parse(payload)
-	if kind == authorize.Prompt {
+	kind, cookie := ParseMessage(payload)
+	if kind == Prompt {
 		return 0, "", &problem{"internal-error", errors.New("cockpit-session asks for more before it has an answer")}
 	}
 	if _, err := ws.Write(said.Raw()); err != nil {
 		return 0, "", errGone
 	}
-	if kind == authorize.Init {
+	if kind == Init {
 		return 0, "", errDecided
 	}
 	return kind, cookie, nil
