@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"pam_cockpit_cert/internal/cockpit"
-	"pam_cockpit_cert/internal/enable"
 	"pam_cockpit_cert/internal/status"
 )
 
@@ -28,15 +27,15 @@ Cockpit would not by itself. Then say what else is missing.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(c.Context(), patience)
 			defer cancel()
-			release, err := cockpit.Find(ctx, s.root)
-			if err != nil && !errors.Is(err, cockpit.ErrNone) {
+			release, err := cockpit.InstalledVersion(ctx, s.root)
+			if err != nil && !errors.Is(err, cockpit.ErrNotInstalled) {
 				return err
 			}
 			command := ""
 			if release.NeedsCommand() {
 				command = sessionCommand
 			}
-			report, err := enable.On(s.root, enable.Wanted(command))
+			report, err := cockpit.EnableCertificates(s.root, cockpit.CertificateSettings(command))
 			if err != nil {
 				return err
 			}
@@ -63,7 +62,7 @@ Cockpit would not by itself. Then say what else is missing.`,
 
 // enabled is what a program reads.
 type enabled struct {
-	enable.Report
+	cockpit.Report
 	Missing []status.Link `json:"missing"`
 }
 
@@ -74,7 +73,7 @@ func disableCommand(s *settings) *cobra.Command {
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
-			report, err := enable.Off(s.root)
+			report, err := cockpit.DisableCertificates(s.root)
 			if err != nil {
 				return err
 			}
@@ -96,7 +95,7 @@ func disableCommand(s *settings) *cobra.Command {
 	}
 }
 
-func (s *settings) changes(report enable.Report, verb string) {
+func (s *settings) changes(report cockpit.Report, verb string) {
 	s.ui.sayf("%s:", report.File)
 	for _, line := range report.Done {
 		s.ui.sayf("  %s %s", verb, line)

@@ -19,7 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pam_cockpit_cert/internal/enable"
+	"pam_cockpit_cert/internal/cockpit"
 )
 
 // faultMarker makes this test binary the command, all in its first thread, the
@@ -115,7 +115,7 @@ func remembered(t *testing.T, config string) string {
 			t.Fatal(err)
 		}
 	}
-	if _, err := enable.On(root, enable.Wanted(sessionCommand)); err != nil {
+	if _, err := cockpit.EnableCertificates(root, cockpit.CertificateSettings(sessionCommand)); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(root, "var/lib/pam_cockpit_cert/ENABLED.json"))

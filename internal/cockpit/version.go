@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package cockpit finds out which Cockpit a system has, and what it needs for
-// logins with certificates.
+// Package cockpit knows the Cockpit of a system: which release it is, what that
+// needs for logins with certificates, and its configuration, cockpit.conf(5), in
+// which certificates are turned on and off.
 package cockpit
 
 import (
@@ -42,15 +43,15 @@ func (v Version) NeedsCommand() bool { return v == 0 || v >= firstOwnMapping }
 // for a part of the program's name.
 func (v Version) NoOptions() bool { return v > 0 && v < firstOptions }
 
-// ErrNone says that there is no Cockpit.
-var ErrNone = errors.New("cockpit-ws is not installed")
+// ErrNotInstalled says that there is no Cockpit.
+var ErrNotInstalled = errors.New("cockpit-ws is not installed")
 
 // programs are where distributions have cockpit-ws.
 var programs = []string{"/usr/lib/cockpit/cockpit-ws", "/usr/libexec/cockpit-ws"}
 
-// Find returns the release that is installed, by the word of the package
+// InstalledVersion returns the release that is installed, by the word of the package
 // manager, for a foreign root's programs may not run here.
-func Find(ctx context.Context, root string) (Version, error) {
+func InstalledVersion(ctx context.Context, root string) (Version, error) {
 	for _, ask := range []func(context.Context, string) string{fromDpkg, fromPacman, fromRPM, fromNix, fromProgram} {
 		if version := leading(ask(ctx, root)); version > 0 {
 			return version, nil
@@ -61,7 +62,7 @@ func Find(ctx context.Context, root string) (Version, error) {
 			return 0, nil
 		}
 	}
-	return 0, ErrNone
+	return 0, ErrNotInstalled
 }
 
 var leadingNumber = regexp.MustCompile(`^(?:\d+:)?(\d+)`)

@@ -21,13 +21,13 @@ func TestThePackageManagerIsAsked(t *testing.T) {
 	}{
 		{"Debian", dpkg, "Package: cockpit\nStatus: install ok installed\nVersion: 1\n\nPackage: cockpit-ws\nStatus: install ok installed\nMulti-Arch: foreign\nVersion: 287.1-0+deb12u3\n", 287, nil},
 		{"Debian, with an epoch", dpkg, "Package: cockpit-ws\nStatus: hold ok installed\nVersion: 2:337-1~bpo12+1\n", 337, nil},
-		{"Debian, removed", dpkg, "Package: cockpit-ws\nStatus: deinstall ok config-files\nVersion: 287.1\n", 0, ErrNone},
+		{"Debian, removed", dpkg, "Package: cockpit-ws\nStatus: deinstall ok config-files\nVersion: 287.1\n", 0, ErrNotInstalled},
 		{"Arch", "var/lib/pacman/local/cockpit-349-1/desc", "", 349, nil},
 		{"NixOS", "etc/systemd/system/cockpit.service", "[Service]\nExecStartPre=+/nix/store/00000000000000000000000000000000-cockpit-1/libexec/x\n" +
 			"ExecStart=/nix/store/0c5sgxz1dr1fjlfmkcfkq4yvd2dqpb1j-cockpit-364/libexec/cockpit-tls\n", 364, nil},
-		{"a unit of somebody's", "etc/systemd/system/cockpit.service", "[Service]\nExecStart=/opt/cockpit-364/libexec/cockpit-tls\n", 0, ErrNone},
+		{"a unit of somebody's", "etc/systemd/system/cockpit.service", "[Service]\nExecStart=/opt/cockpit-364/libexec/cockpit-tls\n", 0, ErrNotInstalled},
 		{"built by somebody", "usr/libexec/cockpit-ws", "", 0, nil},
-		{"none", "etc/passwd", "", 0, ErrNone},
+		{"none", "etc/passwd", "", 0, ErrNotInstalled},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
@@ -38,7 +38,7 @@ func TestThePackageManagerIsAsked(t *testing.T) {
 			if err := os.WriteFile(path, []byte(test.text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			got, err := Find(context.Background(), root)
+			got, err := InstalledVersion(context.Background(), root)
 			if got != test.want || !errors.Is(err, test.err) {
 				t.Errorf("got %d, %v", got, err)
 			}
@@ -85,7 +85,7 @@ func TestRPMIsAskedAndLeavesNothingBehind(t *testing.T) {
 			t.Fatalf("%s: %v: %s", args, err, out)
 		}
 	}
-	if got, err := Find(context.Background(), root); got != 344 || err != nil {
+	if got, err := InstalledVersion(context.Background(), root); got != 344 || err != nil {
 		t.Errorf("got %d, %v", got, err)
 	}
 
@@ -93,7 +93,7 @@ func TestRPMIsAskedAndLeavesNothingBehind(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(empty, database), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Find(context.Background(), empty); got != 0 || !errors.Is(err, ErrNone) {
+	if got, err := InstalledVersion(context.Background(), empty); got != 0 || !errors.Is(err, ErrNotInstalled) {
 		t.Errorf("without a database: %d, %v", got, err)
 	}
 	if left, err := filepath.Glob(filepath.Join(empty, "*/*/*/*/*")); err != nil || len(left) > 0 {

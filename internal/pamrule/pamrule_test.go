@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"pam_cockpit_cert/internal/pamd"
+	"pam_cockpit_cert/internal/state"
 	"pam_cockpit_cert/internal/testutil/rootfs"
 )
 
@@ -160,7 +161,7 @@ func TestLinksOfARootDoNotLeaveIt(t *testing.T) {
 	// The record of install scripts stays inside as well.
 	s := system(t, map[string]string{service: plain, "/var/lib/x": ""})
 	dir := t.TempDir()
-	if err := os.Symlink(dir, filepath.Join(s.Root, recordDir)); err != nil {
+	if err := os.Symlink(dir, state.Path(s.Root, "")); err != nil {
 		t.Fatal(err)
 	}
 	s.installed(t, Options{OnceFor: "1"})

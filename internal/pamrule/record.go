@@ -7,19 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
-	"pam_cockpit_cert/internal/safefile"
+	"pam_cockpit_cert/internal/state"
 )
 
-// recordDir has a file for each service that an install script put the rule
-// into. It says for which version of the service's file that was.
-const recordDir = "/var/lib/pam_cockpit_cert"
-
+// recorded returns the version of the service's file for which an install script
+// put the rule in.
 func (s System) recorded() (version string, ok bool, err error) {
-	text, err := safefile.ReadFile(s.Root, filepath.Join(recordDir, s.Service), 4096)
+	text, err := state.Read(s.Root, s.Service)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", false, nil
 	}
@@ -32,31 +28,15 @@ func (s System) recorded() (version string, ok bool, err error) {
 // record is called after the rule is in its place: a crash between the two
 // makes the next run find the rule and record it then.
 func (s System) record(version string) error {
-	dir, err := safefile.Resolve(s.Root, recordDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = safefile.MakeDirectory(dir)
-	}
-	if err != nil {
+	if err := state.Write(s.Root, s.Service, []byte(version+"\n")); err != nil {
 		return fmt.Errorf("recording that the rule was put in: %w", err)
 	}
-	_, err = safefile.Edit(filepath.Join(dir, s.Service), func([]byte) ([]byte, error) {
-		return []byte(version + "\n"), nil
-	})
-	return err
+	return nil
 }
 
 func (s System) forget() error {
-	path, err := safefile.Resolve(s.Root, filepath.Join(recordDir, s.Service))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Remove(path); err != nil {
+	if err := state.Forget(s.Root, s.Service); err != nil {
 		return fmt.Errorf("forgetting that the rule was put in: %w", err)
 	}
-	// Others may have records there.
-	_ = os.Remove(filepath.Dir(path))
 	return nil
 }

@@ -32,50 +32,76 @@ import (
 const MaxSize = 1 << 20
 
 // Edit gives the contents of a file to a function, and puts what that returns
-// in their place, if it differs. The path must have no symbolic link at its
-// end. A file that does not exist is nil, and so is one that is to go.
-//
-// Other processes that edit by this package wait. The error is the function's
-// own, or says which step failed; then the file is as it was, but for errors
-// of type *UnsureError.
+// in their place, if it differs. A file that does not exist is nil, and so is one
+// that is to go. The error is the function's own, or one of Begin and Put.
 func Edit(path string, edit func(old []byte) ([]byte, error)) (changed bool, err error) {
-	return EditThen(path, edit, func() error { return nil })
+	editing, err := Begin(path)
+	if err != nil {
+		return false, err
+	}
+	defer editing.End()
+	text, err := edit(editing.Text())
+	if err != nil {
+		return false, err
+	}
+	return editing.Put(text)
 }
 
-// EditThen is Edit, and calls a function when that is done, while others that
-// edit still wait: for what has to change with the file.
-func EditThen(path string, edit func(old []byte) ([]byte, error), then func() error) (changed bool, err error) {
-	defer holdSignals()()
-	dir, err := lock(filepath.Dir(path))
-	if err != nil {
-		return false, err
-	}
-	defer dir.Close()
-	sweep(path)
+// Editing is a file that is being edited: until End, other processes that edit
+// by this package in the same directory wait, and signals are held.
+type Editing struct {
+	path    string
+	dir     *os.File
+	text    []byte
+	info    fs.FileInfo
+	release func()
+}
 
-	old, info, err := read(path)
-	if err != nil {
-		return false, err
+// Begin reads a file to edit it, once nobody else does. The path must have no
+// symbolic link at its end. The file need not exist.
+func Begin(path string) (*Editing, error) {
+	e := &Editing{path: path, release: holdSignals()}
+	var err error
+	if e.dir, err = lock(filepath.Dir(path)); err != nil {
+		e.release()
+		return nil, err
 	}
-	text, err := edit(bytes.Clone(old))
-	if err != nil {
-		return false, err
+	sweep(path)
+	if e.text, e.info, err = read(path); err != nil {
+		e.End()
+		return nil, err
 	}
+	return e, nil
+}
+
+// Text returns the contents as they were at Begin; nil if there was no file.
+func (e *Editing) Text() []byte { return bytes.Clone(e.text) }
+
+// Put gives the file new contents, if they differ; nil removes it. The error
+// says which step failed; then the file is as it was, but for errors of type
+// *UnsureError.
+func (e *Editing) Put(text []byte) (changed bool, err error) {
 	switch {
-	case text == nil && old == nil, text != nil && old != nil && bytes.Equal(text, old):
-		return false, then()
+	case text == nil && e.text == nil, text != nil && e.text != nil && bytes.Equal(text, e.text):
+		return false, nil
 	case text == nil:
-		err = os.Remove(path)
+		err = os.Remove(e.path)
 	default:
-		err = put(path, text, info)
+		err = put(e.path, text, e.info)
 	}
 	if err != nil {
-		return false, explain(path, err)
+		return false, explain(e.path, err)
 	}
-	if err := dir.Sync(); err != nil {
-		return true, &UnsureError{path, err}
+	if err := e.dir.Sync(); err != nil {
+		return true, &UnsureError{e.path, err}
 	}
-	return true, then()
+	return true, nil
+}
+
+// End lets others edit.
+func (e *Editing) End() {
+	e.dir.Close()
+	e.release()
 }
 
 // UnsureError says that the new file is in place, and that a crash of the

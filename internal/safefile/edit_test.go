@@ -254,30 +254,29 @@ func TestADefaultAccessControlListOfTheFolderAboveLetsNobodyIn(t *testing.T) {
 	}
 }
 
-func TestWhatHasToChangeWithTheFileDoesSoBeforeOthers(t *testing.T) {
+func TestOthersWaitUntilAnEditingEnds(t *testing.T) {
 	path := directory(t)
 	others := make(chan error, 1)
 	for _, text := range []string{"new\n", "new\n"} { // changed, and unchanged
-		_, err := EditThen(path, to(text), func() error {
-			go func() { _, err := Edit(path, to("others\n")); others <- err }()
-			select {
-			case err := <-others:
-				t.Errorf("another edit did not wait: %v", err)
-			case <-time.After(50 * time.Millisecond):
-			}
-			return errors.New("after")
-		})
-		if err == nil || err.Error() != "after" {
-			t.Errorf("got %v", err)
+		editing, err := Begin(path)
+		if err != nil {
+			t.Fatal(err)
 		}
+		if _, err := editing.Put([]byte(text)); err != nil {
+			t.Error(err)
+		}
+		go func() { _, err := Edit(path, to("others\n")); others <- err }()
+		select {
+		case err := <-others:
+			t.Errorf("another edit did not wait: %v", err)
+			others <- err
+		case <-time.After(50 * time.Millisecond):
+		}
+		editing.End()
 		if err := <-others; err != nil {
 			t.Error(err)
 		}
 		alone(t, path, "others\n")
 		write(t, path, "new\n")
-	}
-	called := false
-	if _, err := EditThen(path, func([]byte) ([]byte, error) { return nil, errors.New("no") }, func() error { called = true; return nil }); err == nil || called {
-		t.Errorf("called: %v, %v", called, err)
 	}
 }

@@ -15,15 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pam_cockpit_cert/internal/cockpit"
-	"pam_cockpit_cert/internal/enable"
 	"pam_cockpit_cert/internal/safefile"
 )
 
 func (s System) cockpit(ctx context.Context) (cockpit.Version, Link) {
 	const name = "Cockpit"
-	version, err := cockpit.Find(ctx, s.Root)
+	version, err := cockpit.InstalledVersion(ctx, s.Root)
 	switch {
-	case errors.Is(err, cockpit.ErrNone):
+	case errors.Is(err, cockpit.ErrNotInstalled):
 		return 0, broken(name, "is not installed", "install the package cockpit-ws")
 	case err != nil:
 		return 0, unseen(name, err.Error(), asRoot())
@@ -39,16 +38,16 @@ func (s System) cockpit(ctx context.Context) (cockpit.Version, Link) {
 
 func (s System) certificates() Link {
 	const name = "certificates"
-	file, err := enable.Read(s.Root)
+	file, err := cockpit.ReadConfig(s.Root)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return unseen(name, err.Error(), asRoot())
 	case err != nil:
 		return broken(name, err.Error(), "mend it")
 	}
-	path := filepath.Join(s.Root, enable.ConfigFile)
-	value, line := file.Get(enable.WebService, enable.Authentication)
-	action, actionLine := file.Get(enable.TLSCert, enable.Action)
+	path := filepath.Join(s.Root, cockpit.ConfigFile)
+	value, line := file.Get(cockpit.WebService, cockpit.Authentication)
+	action, actionLine := file.Get(cockpit.TLSCert, cockpit.Action)
 	switch {
 	case line == 0:
 		return broken(name, "are off in Cockpit, as they are by default", s.call("enable"))
@@ -70,13 +69,13 @@ func (s System) command(release cockpit.Version) Link {
 	if !release.NeedsCommand() {
 		return unused(name, fmt.Sprintf("Cockpit %d needs none", release))
 	}
-	file, err := enable.Read(s.Root)
+	file, err := cockpit.ReadConfig(s.Root)
 	if err != nil {
 		return unseen(name, "see certificates", "")
 	}
-	value, line := file.Get(enable.TLSCert, enable.Command)
-	program, options := enable.Program(value)
-	where := fmt.Sprintf("line %d of %s", line, filepath.Join(s.Root, enable.ConfigFile))
+	value, line := file.Get(cockpit.TLSCert, cockpit.Command)
+	program, options := cockpit.SplitCommand(value)
+	where := fmt.Sprintf("line %d of %s", line, filepath.Join(s.Root, cockpit.ConfigFile))
 	switch {
 	case line == 0:
 		return broken(name, "is not set: Cockpit maps certificates itself, and asks PAM's auth rules nothing", s.call("enable"))

@@ -17,13 +17,12 @@ import (
 	"strings"
 
 	"pam_cockpit_cert/internal/cockpit"
-	"pam_cockpit_cert/internal/cockpitconf"
 	"pam_cockpit_cert/internal/pamd"
 	"pam_cockpit_cert/internal/pamrule"
 	"pam_cockpit_cert/internal/safefile"
 )
 
-func isTrue(value string) bool { return cockpitconf.Bool(value) }
+func isTrue(value string) bool { return cockpit.IsTrue(value) }
 
 // thePackage has another name where Debian names packages.
 const thePackage = "pam_cockpit_cert (Debian, Ubuntu: libpam-cockpit-cert)"

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/internal/enable"
+	"pam_cockpit_cert/internal/cockpit"
 )
 
 // evaluation is what standin.nix makes of nix/module.nix.
@@ -62,7 +62,7 @@ func TestOneLineTurnsEverythingOn(t *testing.T) {
 	if got, want := e.firstRule(), ruleOf(t, "/package/lib/security/pam_cockpit_cert.so", ""); got != want {
 		t.Errorf("the first rule is\n%s, want\n%s", got, want)
 	}
-	for _, want := range enable.Wanted("/package/libexec/pam_cockpit_cert/cockpit-cert-session") {
+	for _, want := range cockpit.CertificateSettings("/package/libexec/pam_cockpit_cert/cockpit-cert-session") {
 		got := e.Cockpit[want.Section][want.Key]
 		if got != want.Value && !(got == true && want.Value == "true") {
 			t.Errorf("cockpit.conf's [%s] %s is %v, want %s", want.Section, want.Key, got, want.Value)

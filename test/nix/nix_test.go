@@ -20,7 +20,7 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/internal/enable"
+	"pam_cockpit_cert/internal/cockpit"
 )
 
 const top = "../.."
@@ -179,7 +179,7 @@ func TestTheModuleHasTheRuleOfEveryOtherPackage(t *testing.T) {
 // enable` makes elsewhere, with its own package's command.
 func TestTheModuleMakesTheSettingsOfEveryOtherPackage(t *testing.T) {
 	module := read(t, "nix/module.nix")
-	for _, c := range enable.Wanted("/libexec/pam_cockpit_cert/cockpit-cert-session") {
+	for _, c := range cockpit.CertificateSettings("/libexec/pam_cockpit_cert/cockpit-cert-session") {
 		want := regexp.MustCompile(`(?m)^ *"?` + regexp.QuoteMeta(c.Section) + `"?\.` + regexp.QuoteMeta(c.Key) +
 			` = ("\$\{cfg\.package\})?` + regexp.QuoteMeta(c.Value) + `"?;$`)
 		if !want.MatchString(module) {

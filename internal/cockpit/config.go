@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package cockpitconf reads and edits cockpit.conf(5), and changes no byte but
-// those of the settings that it is asked to change.
-//
-// The reading is that of Cockpit's own parser since release 196
-// (src/common/cockpitconf.c): a line that it does not understand makes Cockpit
-// ignore the whole file, names are compared without regard to case, of two
-// settings the later one counts, and a value goes to the end of its line,
-// blanks and comments included.
-package cockpitconf
+package cockpit
 
 import (
 	"fmt"
@@ -24,8 +16,9 @@ var (
 	ignoredForm = regexp.MustCompile(`^[[:space:]]*(#.*)?$`)
 )
 
-// File is a cockpit.conf. Its text can be had back unchanged.
-type File struct {
+// Config is a cockpit.conf(5). Its text can be had back unchanged, and an edit
+// changes no byte but those that it has to.
+type Config struct {
 	lines    []string // with their newlines
 	settings []setting
 	sections []section
@@ -42,19 +35,19 @@ type setting struct {
 	from, to     int // the value within the line
 }
 
-// SyntaxError says which line makes Cockpit ignore the file.
-type SyntaxError struct {
+// ConfigSyntaxError says which line makes Cockpit ignore the file.
+type ConfigSyntaxError struct {
 	Line   int
 	Reason string
 }
 
-func (e *SyntaxError) Error() string {
+func (e *ConfigSyntaxError) Error() string {
 	return fmt.Sprintf("line %d: %s; Cockpit ignores the whole file because of it", e.Line, e.Reason)
 }
 
-// Parse reads a cockpit.conf; errors are of type *SyntaxError.
-func Parse(text []byte) (*File, error) {
-	f := &File{}
+// ParseConfig reads a cockpit.conf; errors are of type *ConfigSyntaxError.
+func ParseConfig(text []byte) (*Config, error) {
+	f := &Config{}
 	if len(text) > 0 {
 		f.lines = strings.SplitAfter(string(text), "\n")
 		if last := len(f.lines) - 1; f.lines[last] == "" {
@@ -64,13 +57,13 @@ func Parse(text []byte) (*File, error) {
 	for i, line := range f.lines {
 		line = strings.TrimSuffix(line, "\n")
 		if strings.IndexByte(line, 0) >= 0 {
-			return nil, &SyntaxError{i + 1, "it has a NUL byte"}
+			return nil, &ConfigSyntaxError{i + 1, "it has a NUL byte"}
 		}
 		if match := sectionForm.FindStringSubmatch(line); match != nil {
 			f.sections = append(f.sections, section{match[1], i})
 		} else if match := settingForm.FindStringSubmatchIndex(line); match != nil {
 			if len(f.sections) == 0 {
-				return nil, &SyntaxError{i + 1, "there is no [section] before the setting"}
+				return nil, &ConfigSyntaxError{i + 1, "there is no [section] before the setting"}
 			}
 			f.settings = append(f.settings, setting{
 				section: f.sections[len(f.sections)-1].name,
@@ -78,17 +71,17 @@ func Parse(text []byte) (*File, error) {
 				line:    i, from: match[4], to: match[5],
 			})
 		} else if !ignoredForm.MatchString(line) {
-			return nil, &SyntaxError{i + 1, "it is no [section], no setting and no comment"}
+			return nil, &ConfigSyntaxError{i + 1, "it is no [section], no setting and no comment"}
 		}
 	}
 	return f, nil
 }
 
 // Bytes returns the text that was parsed, or what an edit made of it.
-func (f *File) Bytes() []byte { return []byte(strings.Join(f.lines, "")) }
+func (f *Config) Bytes() []byte { return []byte(strings.Join(f.lines, "")) }
 
 // Get returns the value that counts, and its line, from 1; line 0 if there is none.
-func (f *File) Get(section, key string) (value string, line int) {
+func (f *Config) Get(section, key string) (value string, line int) {
 	s := f.find(section, key)
 	if s == nil {
 		return "", 0
@@ -96,14 +89,14 @@ func (f *File) Get(section, key string) (value string, line int) {
 	return f.value(s), s.line + 1
 }
 
-func (f *File) value(s *setting) string { return f.lines[s.line][s.from:s.to] }
+func (f *Config) value(s *setting) string { return f.lines[s.line][s.from:s.to] }
 
-// Bool reads a value as Cockpit does: anything that is not a known yes is no.
-func Bool(value string) bool {
+// IsTrue reads a value as Cockpit does: anything that is not a known yes is no.
+func IsTrue(value string) bool {
 	return strings.EqualFold(value, "yes") || strings.EqualFold(value, "true") || value == "1"
 }
 
-func (f *File) find(section, key string) *setting {
+func (f *Config) find(section, key string) *setting {
 	for i := len(f.settings) - 1; i >= 0; i-- {
 		if s := &f.settings[i]; strings.EqualFold(s.section, section) && strings.EqualFold(s.key, key) {
 			return s

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package cockpitconf
+package cockpit
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-func parse(t testing.TB, text string) *File {
+func parse(t testing.TB, text string) *Config {
 	t.Helper()
-	file, err := Parse([]byte(text))
+	file, err := ParseConfig([]byte(text))
 	if err != nil {
 		t.Fatalf("%q is refused: %v", text, err)
 	}
@@ -35,7 +35,7 @@ func TestSettingsAreReadAsCockpitReadsThem(t *testing.T) {
 		}
 	}
 	for value, want := range map[string]bool{"yes": true, "True": true, "1": true, "true ": false, "on": false, "": false, "no": false} {
-		if Bool(value) != want {
+		if IsTrue(value) != want {
 			t.Errorf("%q: %v", value, !want)
 		}
 	}
@@ -54,8 +54,8 @@ func TestWhatCockpitIgnoresIsRefused(t *testing.T) {
 		{"a NUL byte", "[x]\nA = \x00\n", 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Parse([]byte(test.text))
-			var refused *SyntaxError
+			_, err := ParseConfig([]byte(test.text))
+			var refused *ConfigSyntaxError
 			if !errors.As(err, &refused) || refused.Line != test.line {
 				t.Errorf("got %v", err)
 			}
@@ -98,9 +98,9 @@ func TestUndoLeavesWhatSomebodyChanged(t *testing.T) {
 	}
 }
 
-// undo holds every file that is accepted to what Set and Undo promise.
-func undo(t *testing.T, text string) {
-	file, err := Parse([]byte(text))
+// undoneToTheByte holds every file that is accepted to what Set and Undo promise.
+func undoneToTheByte(t *testing.T, text string) {
+	file, err := ParseConfig([]byte(text))
 	if err != nil {
 		return
 	}
@@ -141,10 +141,10 @@ func TestUndoneToTheByte(t *testing.T) {
 				b.WriteByte('\n')
 			}
 		}
-		if _, err := Parse([]byte(b.String())); err == nil {
+		if _, err := ParseConfig([]byte(b.String())); err == nil {
 			accepted++
 		}
-		undo(t, b.String())
+		undoneToTheByte(t, b.String())
 	}
 	if accepted < 1000 {
 		t.Errorf("only %d files were accepted", accepted)
@@ -155,5 +155,5 @@ func FuzzUndo(f *testing.F) {
 	for _, text := range []string{"", "[WebService]", "[tls-cert]\nCommand=/x\n", "# c\n[Log]\nA = b"} {
 		f.Add(text)
 	}
-	f.Fuzz(undo)
+	f.Fuzz(undoneToTheByte)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package enable
+package cockpit
 
 import (
 	"errors"
@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pam_cockpit_cert/internal/state"
 	"pam_cockpit_cert/internal/testutil/rootfs"
 )
 
@@ -44,7 +45,7 @@ func read(t *testing.T, path string) string {
 
 func on(t *testing.T, root, command string) Report {
 	t.Helper()
-	report, err := On(root, Wanted(command))
+	report, err := EnableCertificates(root, CertificateSettings(command))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,7 @@ func on(t *testing.T, root, command string) Report {
 
 func off(t *testing.T, root string) Report {
 	t.Helper()
-	report, err := Off(root)
+	report, err := DisableCertificates(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,13 +144,13 @@ func TestEnableAndDisableAtOnceForgetNothing(t *testing.T) {
 		both.Add(2)
 		go func() {
 			defer both.Done()
-			if _, err := On(root, Wanted(command)); err != nil {
+			if _, err := EnableCertificates(root, CertificateSettings(command)); err != nil {
 				t.Error(err)
 			}
 		}()
 		go func() {
 			defer both.Done()
-			if _, err := Off(root); err != nil {
+			if _, err := DisableCertificates(root); err != nil {
 				t.Error(err)
 			}
 		}()
@@ -183,15 +184,15 @@ func TestHostileFilesAreLeftAlone(t *testing.T) {
 			}
 			test.make(t, config)
 			for name, run := range map[string]func() error{
-				"enable":  func() error { _, err := On(root, Wanted(command)); return err },
-				"disable": func() error { _, err := Off(root); return err },
-				"status":  func() error { _, err := Read(root); return err },
+				"enable":  func() error { _, err := EnableCertificates(root, CertificateSettings(command)); return err },
+				"disable": func() error { _, err := DisableCertificates(root); return err },
+				"status":  func() error { _, err := ReadConfig(root); return err },
 			} {
 				if err := run(); err == nil || name != "status" && !strings.Contains(err.Error(), test.why) {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
-			if _, err := os.Stat(filepath.Join(root, recordFile)); !errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Stat(state.Path(root, subject)); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("something is remembered: %v", err)
 			}
 		})
@@ -209,10 +210,14 @@ func TestAMemoryThatCannotBeReadIsNotActedOn(t *testing.T) {
 	root, config := system(t, "")
 	on(t, root, command)
 	enabled := read(t, config)
-	write(t, filepath.Join(root, recordFile), "{")
+	write(t, state.Path(root, subject), "{")
 	for name, run := range map[string]func() error{
-		"disable": func() error { _, err := Off(root); return err },
-		"enable":  func() error { write(t, config, ""); _, err := On(root, Wanted(command)); return err },
+		"disable": func() error { _, err := DisableCertificates(root); return err },
+		"enable": func() error {
+			write(t, config, "")
+			_, err := EnableCertificates(root, CertificateSettings(command))
+			return err
+		},
 	} {
 		write(t, config, enabled)
 		if err := run(); err == nil || !strings.Contains(err.Error(), "ENABLED.json") || !strings.Contains(err.Error(), "by hand") {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package cockpitconf
+package cockpit
 
 import (
 	"slices"
@@ -20,7 +20,7 @@ type Change struct {
 // Set gives a setting a value, and returns how to undo that; nil if it has the
 // value already. The setting keeps its line if it has one. Otherwise it goes
 // directly below the section's header, or with a new one to the end.
-func (f *File) Set(section, key, value string) (*File, *Change) {
+func (f *Config) Set(section, key, value string) (*Config, *Change) {
 	lines := slices.Clone(f.lines)
 	change := &Change{Section: section, Key: key, Value: value}
 	if s := f.find(section, key); s != nil {
@@ -56,7 +56,7 @@ func (f *File) Set(section, key, value string) (*File, *Change) {
 
 // Undo takes a change back. It returns false, and the file as it is, where
 // somebody changed the setting since.
-func (f *File) Undo(change Change) (*File, bool) {
+func (f *Config) Undo(change Change) (*Config, bool) {
 	s := f.find(change.Section, change.Key)
 	if s == nil || f.value(s) != change.Value {
 		return f, false
@@ -83,7 +83,7 @@ func (f *File) Undo(change Change) (*File, bool) {
 
 // headerOnly reports whether a setting is all that its section has, directly
 // below the header.
-func (f *File) headerOnly(line int) bool {
+func (f *Config) headerOnly(line int) bool {
 	above := slices.ContainsFunc(f.sections, func(s section) bool { return s.line == line-1 })
 	next := line + 1
 	for next < len(f.lines) && strings.TrimSpace(f.lines[next]) == "" {
@@ -94,7 +94,7 @@ func (f *File) headerOnly(line int) bool {
 }
 
 // header returns the index of the section's last header; -1 if there is none.
-func (f *File) header(name string) int {
+func (f *Config) header(name string) int {
 	for i := len(f.sections) - 1; i >= 0; i-- {
 		if strings.EqualFold(f.sections[i].name, name) {
 			return f.sections[i].line
@@ -104,8 +104,8 @@ func (f *File) header(name string) int {
 }
 
 // reparsed never fails: what is put in is a header, or a setting in a section.
-func reparsed(lines []string) *File {
-	f, err := Parse([]byte(strings.Join(lines, "")))
+func reparsed(lines []string) *Config {
+	f, err := ParseConfig([]byte(strings.Join(lines, "")))
 	if err != nil {
 		panic(err)
 	}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package cockpit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"pam_cockpit_cert/internal/safefile"
+	"pam_cockpit_cert/internal/state"
+)
+
+// ConfigFile is Cockpit's configuration.
+const ConfigFile = "/etc/cockpit/cockpit.conf"
+
+// subject names what is remembered of the settings. A PAM service's name, of
+// which the rule is remembered beside it, has no capital letters.
+const subject = "ENABLED.json"
+
+// The two settings, and a third that is in their way.
+const (
+	WebService     = "WebService"
+	Authentication = "ClientCertAuthentication"
+	TLSCert        = "tls-cert"
+	Command        = "Command"
+	Action         = "action"
+)
+
+// CertificateSettings are the settings for a Cockpit that needs command, or none.
+func CertificateSettings(command string) []Change {
+	wanted := []Change{{Section: WebService, Key: Authentication, Value: "true"}}
+	if command != "" {
+		wanted = append(wanted, Change{Section: TLSCert, Key: Command, Value: command})
+	}
+	return wanted
+}
+
+// Report says what was done.
+type Report struct {
+	File    string   `json:"file"`
+	Changed bool     `json:"changed"`
+	Done    []string `json:"done,omitempty"`
+	Left    []string `json:"left,omitempty"` // what is not ours to undo
+}
+
+// record is what undoing needs.
+type record struct {
+	Created bool     `json:"created"` // there was no file
+	Changes []Change `json:"changes"` // in their order
+}
+
+// EnableCertificates makes the wanted settings. What changes is remembered before
+// it does: a crash between the two leaves a memory of what did not happen, which
+// DisableCertificates compares with the file.
+func EnableCertificates(root string, wanted []Change) (Report, error) {
+	path, err := where(root, ConfigFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = safefile.MakeDirectory(filepath.Dir(path))
+	}
+	if err != nil {
+		return Report{}, err
+	}
+	file, err := safefile.Begin(path)
+	if err != nil {
+		return Report{}, err
+	}
+	defer file.End()
+	config, err := ParseConfig(file.Text())
+	if err != nil {
+		return Report{}, refused(path, err)
+	}
+	edited, changes := apply(config, wanted)
+	report := Report{File: path}
+	if len(changes) == 0 {
+		return report, nil
+	}
+	if err := remember(root, file.Text() == nil, changes); err != nil {
+		return Report{}, err
+	}
+	for _, change := range changes {
+		report.Done = append(report.Done, said(change))
+	}
+	report.Changed, err = file.Put(edited.Bytes())
+	return report, err
+}
+
+// apply makes those settings that a configuration lacks.
+func apply(config *Config, wanted []Change) (edited *Config, changes []Change) {
+	for _, want := range wanted {
+		if satisfied(config, want) {
+			continue
+		}
+		edited, change := config.Set(want.Section, want.Key, want.Value)
+		if change != nil {
+			changes = append(changes, *change)
+		}
+		config = edited
+	}
+	return config, changes
+}
+
+// satisfied reports whether a setting does already what is wanted, in whichever
+// words: an administrator may give our command options.
+func satisfied(file *Config, want Change) bool {
+	value, _ := file.Get(want.Section, want.Key)
+	if want.Key == Authentication {
+		return IsTrue(value)
+	}
+	program, _ := SplitCommand(value)
+	return program == want.Value
+}
+
+// SplitCommand is the program that a command runs, and its options.
+func SplitCommand(command string) (program, options string) {
+	program, options, _ = strings.Cut(strings.TrimSpace(command), " ")
+	return program, strings.TrimSpace(options)
+}
+
+// said is a change in words, and undoneAs its undoing.
+func said(change Change) string     { return words(change, "it was %q") }
+func undoneAs(change Change) string { return words(change, "it is %q again") }
+
+func words(change Change, old string) string {
+	text := fmt.Sprintf("[%s] %s = %s", change.Section, change.Key, change.Value)
+	if change.Old != nil {
+		text += " (" + fmt.Sprintf(old, *change.Old) + ")"
+	}
+	return text
+}
+
+// DisableCertificates undoes what EnableCertificates did, and leaves what was
+// changed since. Others that enable or disable wait until it is forgotten as well.
+func DisableCertificates(root string) (Report, error) {
+	path, err := where(root, ConfigFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Report{}, err
+	}
+	report := Report{File: path}
+	if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+		return report, state.Forget(root, subject)
+	}
+	file, err := safefile.Begin(path)
+	if err != nil {
+		return report, err
+	}
+	defer file.End()
+	done, err := recall(root)
+	if err != nil {
+		return report, err
+	}
+	if text := file.Text(); text != nil {
+		config, err := ParseConfig(text)
+		if err != nil {
+			return report, refused(path, err)
+		}
+		edited, undone := undo(config, done)
+		report.Done, report.Left = undone, left(edited)
+		if text = edited.Bytes(); len(text) == 0 && done.Created {
+			text = nil
+		}
+		if report.Changed, err = file.Put(text); err != nil {
+			return report, err
+		}
+	}
+	return report, state.Forget(root, subject)
+}
+
+// undo takes the changes back, the last one first, and says which it could.
+func undo(config *Config, done record) (edited *Config, undone []string) {
+	for _, change := range slices.Backward(done.Changes) {
+		edited, ok := config.Undo(change)
+		if ok {
+			undone = append(undone, undoneAs(change))
+		}
+		config = edited
+	}
+	return config, undone
+}
+
+// left says what still turns certificates on.
+func left(file *Config) []string {
+	var left []string
+	if value, line := file.Get(WebService, Authentication); IsTrue(value) {
+		left = append(left, fmt.Sprintf("line %d: [%s] %s = %s", line, WebService, Authentication, value))
+	}
+	value, line := file.Get(TLSCert, Command)
+	if program, _ := SplitCommand(value); filepath.Base(program) == "cockpit-cert-session" {
+		left = append(left, fmt.Sprintf("line %d: [%s] %s = %s", line, TLSCert, Command, value))
+	}
+	return left
+}
+
+// ReadConfig returns the configuration that counts; one that is not there is empty.
+func ReadConfig(root string) (*Config, error) {
+	text, err := safefile.ReadFile(root, ConfigFile, safefile.MaxSize)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	file, err := ParseConfig(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(root, ConfigFile), err)
+	}
+	return file, nil
+}
+
+// where returns a file's real path; with fs.ErrNotExist, the path that it would have.
+func where(root, name string) (string, error) {
+	path, err := safefile.Resolve(root, name)
+	if strings.HasPrefix(path, filepath.Join(root, "/nix/store")+"/") {
+		return "", fmt.Errorf("%s is made by NixOS: set services.pam-cockpit-cert.enable in configuration.nix instead", filepath.Join(root, name))
+	}
+	return path, err
+}
+
+// recall returns what was changed; nothing if nothing was.
+func recall(root string) (record, error) {
+	var done record
+	text, err := state.Read(root, subject)
+	if errors.Is(err, fs.ErrNotExist) {
+		return done, nil
+	}
+	if err != nil {
+		return done, err
+	}
+	if err := json.Unmarshal(text, &done); err != nil {
+		return done, fmt.Errorf("%s: %w; remove it, and edit %s by hand", state.Path(root, subject), err, ConfigFile)
+	}
+	return done, nil
+}
+
+// remember adds changes to those that are remembered. One that is remembered
+// already was not undone, but taken back by hand.
+func remember(root string, created bool, changes []Change) error {
+	done, err := recall(root)
+	if err != nil {
+		return err
+	}
+	done.Created = created || done.Created
+	done.Changes = slices.DeleteFunc(done.Changes, func(before Change) bool {
+		return slices.ContainsFunc(changes, func(c Change) bool { return reflect.DeepEqual(c, before) })
+	})
+	done.Changes = append(done.Changes, changes...)
+	text, err := json.MarshalIndent(done, "", "  ")
+	if err != nil {
+		return err
+	}
+	return state.Write(root, subject, append(text, '\n'))
+}
+
+func refused(path string, err error) error {
+	return fmt.Errorf("%s is left alone: %w", path, err)
+}

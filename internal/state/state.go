@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package state remembers between two runs of pam-cockpit-cert what it changed
+// on a system, so that it can be undone, and so that an administrator who undid
+// it by hand is not overruled. Each subject has a small file of its own.
+package state
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"pam_cockpit_cert/internal/safefile"
+)
+
+// Dir is where the files are: what hier(7) has for the state of programs.
+const Dir = "/var/lib/pam_cockpit_cert"
+
+// Path returns the file of a subject, for messages.
+func Path(root, subject string) string { return filepath.Join(root, Dir, subject) }
+
+// Read returns what is remembered; fs.ErrNotExist if nothing is.
+func Read(root, subject string) ([]byte, error) {
+	return safefile.ReadFile(root, filepath.Join(Dir, subject), safefile.MaxSize)
+}
+
+// Write remembers a text in place of what was remembered before.
+func Write(root, subject string, text []byte) error {
+	dir, err := safefile.Resolve(root, Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = safefile.MakeDirectory(dir)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = safefile.Edit(filepath.Join(dir, subject), func([]byte) ([]byte, error) { return text, nil })
+	return err
+}
+
+// Forget removes what is remembered, if anything is.
+func Forget(root, subject string) error {
+	path, err := safefile.Resolve(root, filepath.Join(Dir, subject))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	_ = os.Remove(filepath.Dir(path)) // fails while other subjects have files there
+	return nil
+}
