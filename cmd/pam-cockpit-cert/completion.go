@@ -10,13 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pam_cockpit_cert/internal/pamrule"
+	"pam_cockpit_cert/internal/pamconf"
 )
 
 // completeServices completes an option by the names of PAM services.
 func (s *settings) completeServices(c *cobra.Command) {
 	_ = c.RegisterFlagCompletionFunc("service", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		entries, err := os.ReadDir(filepath.Join(s.root, pamrule.ConfigDir))
+		entries, err := os.ReadDir(filepath.Join(s.root, pamconf.ConfigDir))
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}

@@ -67,7 +67,7 @@ func scenarios(t *testing.T) []scenario {
 		}
 		return string(text)
 	}
-	plain, edited := read("../../internal/pamd/testdata/services/fedora"), read("../../pam.d/cockpit.fedora")
+	plain, edited := read("../../internal/pamconf/testdata/services/fedora"), read("../../pam.d/cockpit.fedora")
 	const service, vendor, record = "etc/pam.d/cockpit", "usr/lib/pam.d/cockpit", "var/lib/pam_cockpit_cert/cockpit"
 	const rule = "-auth [success=done new_authtok_reqd=done user_unknown=die default=ignore] pam_cockpit_cert.so\n"
 	include := rule + strings.ReplaceAll("auth include /V\naccount include /V\npassword include /V\nsession include /V\n", "V", vendor)

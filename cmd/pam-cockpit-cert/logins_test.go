@@ -20,7 +20,7 @@ import (
 // of anything else, did not see a whole file.
 func TestEveryLoginSeesAWholeFile(t *testing.T) {
 	verdict := filepath.Join(t.TempDir(), "verdict")
-	if out, err := exec.Command("cc", "-o", verdict, "../../internal/pamd/testdata/verdict.c", "-lpam").CombinedOutput(); err != nil {
+	if out, err := exec.Command("cc", "-o", verdict, "../../internal/pamconf/testdata/verdict.c", "-lpam").CombinedOutput(); err != nil {
 		t.Skipf("needs a C compiler and libpam0g-dev: %s", out)
 	}
 	root := t.TempDir()

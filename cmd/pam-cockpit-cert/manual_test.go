@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pam_cockpit_cert/internal/certcheck"
-	"pam_cockpit_cert/internal/pamrule"
+	"pam_cockpit_cert/internal/pamconf"
 	"pam_cockpit_cert/internal/status"
 )
 
@@ -53,7 +53,7 @@ func TestTheManualPageHasEveryMemberOfTheJSON(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(page), ".Sh JSON\n")
 	section, _, _ = strings.Cut(section, ".Sh ")
-	for _, value := range []any{status.Link{}, certcheck.Report{}, enabled{}, pamrule.Report{}} {
+	for _, value := range []any{status.Link{}, certcheck.Report{}, enabled{}, pamconf.Report{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(value)) {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if !field.Anonymous && (name == "" || !strings.Contains(section, ".Ql "+name)) {

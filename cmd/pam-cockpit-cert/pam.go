@@ -6,7 +6,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"pam_cockpit_cert/internal/pamrule"
+	"pam_cockpit_cert/internal/pamconf"
 )
 
 func pamCommand(s *settings) *cobra.Command {
@@ -26,7 +26,7 @@ func pamCommand(s *settings) *cobra.Command {
 }
 
 func pamInstall(s *settings, service *string) *cobra.Command {
-	var options pamrule.Options
+	var options pamconf.InstallOptions
 	var debug bool
 	c := &cobra.Command{
 		Use:   "install",
@@ -43,7 +43,7 @@ stays as it is. A file that libpam would refuse is refused, and left alone.`,
 			if c.Flags().Changed("debug") {
 				options.Debug = &debug
 			}
-			report, err := pamrule.System{Root: s.root, Service: *service}.Install(options)
+			report, err := pamconf.Service{Root: s.root, Name: *service}.Install(options)
 			return s.reportRule(report, err)
 		},
 	}
@@ -61,7 +61,7 @@ func pamRemove(s *settings, service *string) *cobra.Command {
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
-			report, err := pamrule.System{Root: s.root, Service: *service}.Remove(forget)
+			report, err := pamconf.Service{Root: s.root, Name: *service}.Remove(forget)
 			return s.reportRule(report, err)
 		},
 	}
@@ -69,7 +69,7 @@ func pamRemove(s *settings, service *string) *cobra.Command {
 	return c
 }
 
-func (s *settings) reportRule(report pamrule.Report, err error) error {
+func (s *settings) reportRule(report pamconf.Report, err error) error {
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 
 // Each script in testdata/script is one behaviour, to be read as documentation.
 func TestScript(t *testing.T) {
-	services, err := filepath.Abs("../../internal/pamd/testdata/services")
+	services, err := filepath.Abs("../../internal/pamconf/testdata/services")
 	if err != nil {
 		t.Fatal(err)
 	}

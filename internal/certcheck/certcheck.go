@@ -20,7 +20,7 @@ import (
 	"pam_cockpit_cert/internal/clientcert"
 	"pam_cockpit_cert/internal/infopipe"
 	"pam_cockpit_cert/internal/login"
-	"pam_cockpit_cert/internal/pamrule"
+	"pam_cockpit_cert/internal/pamconf"
 )
 
 // Report is what a login with the certificate would get, and why.
@@ -59,7 +59,7 @@ type Checker struct {
 
 // New returns a checker that asks as the rule of a PAM service says.
 func New(service, bus string) Checker {
-	options := pamrule.ReadArguments(arguments(service))
+	options := pamconf.ReadArguments(arguments(service))
 	return Checker{
 		Mapper:  &infopipe.Client{Address: bus, AllowUnvalidated: options.AllowUnvalidated},
 		Timeout: options.Timeout,
@@ -68,11 +68,11 @@ func New(service, bus string) Checker {
 }
 
 func arguments(service string) []string {
-	_, file, err := pamrule.System{Root: "/", Service: service}.Parsed()
-	if err != nil || len(pamrule.InAuth(file)) == 0 {
+	_, file, err := pamconf.Service{Root: "/", Name: service}.Parsed()
+	if err != nil || len(pamconf.InAuth(file)) == 0 {
 		return nil
 	}
-	return pamrule.InAuth(file)[0].Args
+	return pamconf.InAuth(file)[0].Args
 }
 
 // Check asks, and explains.

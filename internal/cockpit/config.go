@@ -45,7 +45,11 @@ func (e *ConfigSyntaxError) Error() string {
 	return fmt.Sprintf("line %d: %s; Cockpit ignores the whole file because of it", e.Line, e.Reason)
 }
 
-// ParseConfig reads a cockpit.conf; errors are of type *ConfigSyntaxError.
+// ParseConfig reads a cockpit.conf as Cockpit's own parser does since release 196
+// (src/common/cockpitconf.c): a line that it does not understand makes Cockpit
+// ignore the whole file, names are compared without regard to case, of two
+// settings the later one counts, and a value goes to the end of its line, blanks
+// and comments included. Errors are of type *ConfigSyntaxError.
 func ParseConfig(text []byte) (*Config, error) {
 	f := &Config{}
 	if len(text) > 0 {

@@ -17,8 +17,7 @@ import (
 	"strings"
 
 	"pam_cockpit_cert/internal/cockpit"
-	"pam_cockpit_cert/internal/pamd"
-	"pam_cockpit_cert/internal/pamrule"
+	"pam_cockpit_cert/internal/pamconf"
 	"pam_cockpit_cert/internal/safefile"
 )
 
@@ -30,15 +29,15 @@ const thePackage = "pam_cockpit_cert (Debian, Ubuntu: libpam-cockpit-cert)"
 // rule also returns the module that the rule names.
 func (s System) rule() (module string, link Link) {
 	const name = "PAM rule"
-	place, file, err := pamrule.System{Root: s.Root, Service: s.Service}.Parsed()
-	var none *pamrule.NoServiceError
+	place, file, err := pamconf.Service{Root: s.Root, Name: s.Service}.Parsed()
+	var none *pamconf.NoServiceError
 	switch {
 	case errors.As(err, &none):
-		return pamd.Module, broken(name, err.Error(), "")
+		return pamconf.Module, broken(name, err.Error(), "")
 	case errors.Is(err, fs.ErrPermission):
-		return pamd.Module, unseen(name, err.Error(), asRoot())
+		return pamconf.Module, unseen(name, err.Error(), asRoot())
 	case err != nil:
-		return pamd.Module, broken(name, err.Error(), "mend the file: no login by it is safe")
+		return pamconf.Module, broken(name, err.Error(), "mend the file: no login by it is safe")
 	}
 	where := place.Path
 	if place.Vendor != "" {
@@ -47,23 +46,23 @@ func (s System) rule() (module string, link Link) {
 	ours := file.Ours()
 	if len(ours) == 0 {
 		if line := file.CommentedOut(); line > 0 {
-			return pamd.Module, broken(name, fmt.Sprintf("is a comment in line %d of %s", line, where), s.call("pam install"))
+			return pamconf.Module, broken(name, fmt.Sprintf("is a comment in line %d of %s", line, where), s.call("pam install"))
 		}
-		return pamd.Module, broken(name, "is not in "+where, s.call("pam install"))
+		return pamconf.Module, broken(name, "is not in "+where, s.call("pam install"))
 	}
-	rule := append(pamrule.InAuth(file), ours...)[0]
+	rule := append(pamconf.InAuth(file), ours...)[0]
 	what := fmt.Sprintf("is in line %d of %s", rule.Line, where)
-	switch doubts := pamrule.Doubts(file); {
+	switch doubts := pamconf.Warnings(file); {
 	case len(doubts) > 0:
 		return rule.Module, broken(name, what+"; "+strings.Join(doubts, "; "), "edit it by hand, or: "+s.call("pam remove")+", then "+s.call("pam install"))
-	case !sameControl(rule.Control, pamd.Control):
+	case !sameControl(rule.Control, pamconf.Control):
 		return rule.Module, broken(name, fmt.Sprintf("%s, with the control [%s]", what, rule.Control),
-			fmt.Sprintf("unless you know better, make that [%s]", pamd.Control))
+			fmt.Sprintf("unless you know better, make that [%s]", pamconf.Control))
 	// NixOS writes no '-', and names the module by a path that holds.
 	case !rule.Silent && !filepath.IsAbs(rule.Module):
 		return rule.Module, broken(name, what+", without a leading '-'", "write -auth, so that nobody is troubled where the module is missing")
 	}
-	if ignored := pamrule.ReadArguments(rule.Args).Ignored; len(ignored) > 0 {
+	if ignored := pamconf.ReadArguments(rule.Args).Ignored; len(ignored) > 0 {
 		return rule.Module, broken(name, fmt.Sprintf("%s, with what is no option of the module: %s", what, strings.Join(ignored, " ")),
 			"remove that; pam_cockpit_cert(8) has the options")
 	}

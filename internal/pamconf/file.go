@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package pamd reads and edits a service file of pam.d(5), and changes no byte
-// but those that it is asked to change.
+// Package pamconf puts our rule into a service of a system's PAM configuration,
+// and takes it out. Of a service file, see pam.d(5), no byte changes but those
+// that have to.
 //
 // What a file means is libpam's to say, and libpam's reading has surprises:
 // where releases of Linux-PAM differ, or where a file works by accident, the
-// file is refused rather than guessed at. A file that is refused can be
-// mended by hand; a file that is misread locks people out.
-package pamd
+// file is refused rather than guessed at. A file that is refused can be fixed by
+// hand; a file that is misread locks people out.
+package pamconf
 
 import (
 	"bytes"

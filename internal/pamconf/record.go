@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package pamrule
+package pamconf
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 
 // recorded returns the version of the service's file for which an install script
 // put the rule in.
-func (s System) recorded() (version string, ok bool, err error) {
-	text, err := state.Read(s.Root, s.Service)
+func (s Service) recorded() (version string, ok bool, err error) {
+	text, err := state.Read(s.Root, s.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", false, nil
 	}
@@ -27,15 +27,15 @@ func (s System) recorded() (version string, ok bool, err error) {
 
 // record is called after the rule is in its place: a crash between the two
 // makes the next run find the rule and record it then.
-func (s System) record(version string) error {
-	if err := state.Write(s.Root, s.Service, []byte(version+"\n")); err != nil {
+func (s Service) record(version string) error {
+	if err := state.Write(s.Root, s.Name, []byte(version+"\n")); err != nil {
 		return fmt.Errorf("recording that the rule was put in: %w", err)
 	}
 	return nil
 }
 
-func (s System) forget() error {
-	if err := state.Forget(s.Root, s.Service); err != nil {
+func (s Service) forget() error {
+	if err := state.Forget(s.Root, s.Name); err != nil {
 		return fmt.Errorf("forgetting that the rule was put in: %w", err)
 	}
 	return nil

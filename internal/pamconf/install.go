@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package pamrule
+package pamconf
 
 import (
 	"errors"
@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"pam_cockpit_cert/internal/pamd"
 	"pam_cockpit_cert/internal/safefile"
 )
 
@@ -25,10 +24,10 @@ type Report struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Options of Install.
-type Options struct {
+// InstallOptions of Install.
+type InstallOptions struct {
 	// Module is the module's name or path in the rule; empty for what a rule
-	// that is there already says, or pamd.Module.
+	// that is there already says, or Module.
 	Module string
 	// Debug turns the option debug on or off; nil leaves it.
 	Debug *bool
@@ -41,9 +40,9 @@ type Options struct {
 
 var moduleForm = regexp.MustCompile(`^[A-Za-z0-9._+/-]+$`)
 
-func (o Options) check() error {
-	if o.Module != "" && (!strings.HasSuffix("/"+o.Module, "/"+pamd.Module) || !moduleForm.MatchString(o.Module)) {
-		return fmt.Errorf("%.120q is no path of a module named %s", o.Module, pamd.Module)
+func (o InstallOptions) check() error {
+	if o.Module != "" && (!strings.HasSuffix("/"+o.Module, "/"+Module) || !moduleForm.MatchString(o.Module)) {
+		return fmt.Errorf("%.120q is no path of a module named %s", o.Module, Module)
 	}
 	if strings.ContainsAny(o.OnceFor, "\n\x00") || len(o.OnceFor) > 1000 {
 		return errors.New("a version has to be one line of 1000 bytes at the most")
@@ -53,7 +52,7 @@ func (o Options) check() error {
 
 // Install puts the rule before the first one of the auth stack. A rule that is
 // there already stays where it is.
-func (s System) Install(options Options) (Report, error) {
+func (s Service) Install(options InstallOptions) (Report, error) {
 	if err := errors.Join(s.Check(), options.check()); err != nil {
 		return Report{}, err
 	}
@@ -67,7 +66,7 @@ func (s System) Install(options Options) (Report, error) {
 	}
 	done := options.OnceFor != "" && recorded && before == options.OnceFor
 
-	report := Report{Service: s.Service, File: place.Path}
+	report := Report{Service: s.Name, File: place.Path}
 	if place.Vendor != "" && !done {
 		if err := safefile.MakeDirectory(filepath.Dir(place.Path)); err != nil {
 			return report, err
@@ -94,17 +93,17 @@ func leftOut(path string) string {
 }
 
 // install edits one file; old is nil where there is only the vendor's.
-func (s System) install(old []byte, place Place, options Options, done bool, report *Report) ([]byte, error) {
+func (s Service) install(old []byte, place Place, options InstallOptions, done bool, report *Report) ([]byte, error) {
 	text := old
 	if old == nil {
 		if place.Vendor == "" {
 			return nil, &NoServiceError{s}
 		}
-		vendor, err := safefile.ReadFile(s.Root, place.Vendor, pamd.MaxSize)
+		vendor, err := safefile.ReadFile(s.Root, place.Vendor, MaxSize)
 		if err != nil {
 			return nil, err
 		}
-		parsed, err := pamd.Parse(vendor)
+		parsed, err := Parse(vendor)
 		if err != nil {
 			return nil, refused(filepath.Join(s.Root, place.Vendor), err)
 		}
@@ -113,9 +112,9 @@ func (s System) install(old []byte, place Place, options Options, done bool, rep
 			report.Message = "the vendor's " + report.File + " has the rule: nothing to do"
 			return nil, nil
 		}
-		text = pamd.Include(place.Vendor)
+		text = Include(place.Vendor)
 	}
-	file, err := pamd.Parse(text)
+	file, err := Parse(text)
 	if err != nil {
 		return nil, refused(place.Path, err)
 	}
@@ -131,12 +130,12 @@ func (s System) install(old []byte, place Place, options Options, done bool, rep
 		report.Message = fmt.Sprintf("somebody made a comment of the rule in line %d of %s: leaving it so", line, place.Path)
 		return old, nil
 	}
-	spelling := pamd.Spelling{Module: pamd.Module, Debug: options.Debug != nil && *options.Debug}
+	spelling := Spelling{Module: Module, Debug: options.Debug != nil && *options.Debug}
 	if options.Module != "" {
 		spelling.Module = options.Module
 	}
 	edited, err := file.Insert(spelling)
-	if errors.Is(err, pamd.ErrNoAuth) {
+	if errors.Is(err, ErrNoAuth) {
 		return nil, fmt.Errorf("%s: %w: its logins follow %s, where everybody's do; write an auth stack first", place.Path, err,
 			filepath.Join(s.Root, ConfigDir, "other"))
 	}
@@ -144,7 +143,7 @@ func (s System) install(old []byte, place Place, options Options, done bool, rep
 		return nil, refused(place.Path, err)
 	}
 	report.Line = InAuth(edited)[0].Line
-	report.Warnings = Doubts(edited)
+	report.Warnings = Warnings(edited)
 	report.Message = fmt.Sprintf("put the rule into %s, line %d", place.Path, report.Line)
 	if old == nil {
 		report.Message += ", before an include of the vendor's " + place.Vendor
@@ -153,12 +152,12 @@ func (s System) install(old []byte, place Place, options Options, done bool, rep
 }
 
 // InAuth returns the rules of ours where they belong.
-func InAuth(file *pamd.File) []pamd.Rule {
-	return slices.DeleteFunc(file.Ours(), func(rule pamd.Rule) bool { return rule.Type != "auth" })
+func InAuth(file *File) []Rule {
+	return slices.DeleteFunc(file.Ours(), func(rule Rule) bool { return rule.Type != "auth" })
 }
 
 // respell brings a rule that is there up to date: the module may have moved.
-func (s System) respell(file *pamd.File, ours []pamd.Rule, options Options, place Place, report *Report) ([]byte, error) {
+func (s Service) respell(file *File, ours []Rule, options InstallOptions, place Place, report *Report) ([]byte, error) {
 	rule := ours[0]
 	module, debug := rule.Module, slices.Contains(rule.Args, "debug")
 	if options.Module != "" {
@@ -177,12 +176,12 @@ func (s System) respell(file *pamd.File, ours []pamd.Rule, options Options, plac
 	} else {
 		report.Message = fmt.Sprintf("changed the rule in %s, line %d", place.Path, rule.Line)
 	}
-	report.Warnings = Doubts(edited)
+	report.Warnings = Warnings(edited)
 	return edited.Bytes(), nil
 }
 
-// Doubts says what is unusual about the rules of ours that a file has.
-func Doubts(file *pamd.File) []string {
+// Warnings says what is unusual about the rules of ours that a file has.
+func Warnings(file *File) []string {
 	var doubts []string
 	for _, rule := range file.Ours() {
 		if rule.Type != "auth" {
@@ -200,7 +199,7 @@ func Doubts(file *pamd.File) []string {
 }
 
 // lines names the lines of two or more rules.
-func lines(rules []pamd.Rule) string {
+func lines(rules []Rule) string {
 	text := fmt.Sprintf("lines %d", rules[0].Line)
 	last := len(rules) - 1
 	for _, rule := range rules[1:last] {

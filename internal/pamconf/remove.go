@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package pamrule
+package pamconf
 
 import (
 	"errors"
 	"fmt"
 	"path/filepath"
 
-	"pam_cockpit_cert/internal/pamd"
 	"pam_cockpit_cert/internal/safefile"
 )
 
 // Remove takes the rule out, everywhere in the file. With forget, which is an
 // install script's, only one that is spelled as we spell it goes, for Debian 11's
 // cockpit-ws has one of its own; and a later Install obeys as for the first time.
-func (s System) Remove(forget bool) (Report, error) {
-	report := Report{Service: s.Service}
+func (s Service) Remove(forget bool) (Report, error) {
+	report := Report{Service: s.Name}
 	if err := s.Check(); err != nil {
 		return report, err
 	}
@@ -29,11 +28,11 @@ func (s System) Remove(forget bool) (Report, error) {
 	return report, nil
 }
 
-func (s System) remove(forget bool, report *Report) error {
+func (s Service) remove(forget bool, report *Report) error {
 	place, err := s.Find()
 	var none *NoServiceError
 	if errors.As(err, &none) || err == nil && place.Vendor != "" {
-		report.Message = fmt.Sprintf("the rule is not in %s: nothing to do", filepath.Join(s.Root, ConfigDir, s.Service))
+		report.Message = fmt.Sprintf("the rule is not in %s: nothing to do", filepath.Join(s.Root, ConfigDir, s.Name))
 		return nil
 	}
 	if err != nil {
@@ -44,11 +43,11 @@ func (s System) remove(forget bool, report *Report) error {
 		if old == nil {
 			return nil, nil
 		}
-		file, err := pamd.Parse(old)
+		file, err := Parse(old)
 		if err != nil {
 			return nil, refused(place.Path, err)
 		}
-		edited, err := file.Remove(func(rule pamd.Rule) bool { return !forget || file.Spelled(rule) })
+		edited, err := file.Remove(func(rule Rule) bool { return !forget || file.Spelled(rule) })
 		if err != nil {
 			return nil, refused(place.Path, err)
 		}

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package pamrule puts our rule into a service of a system's PAM
-// configuration, and takes it out.
-package pamrule
+package pamconf
 
 import (
 	"errors"
@@ -13,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"pam_cockpit_cert/internal/pamd"
 	"pam_cockpit_cert/internal/safefile"
 )
 
@@ -24,10 +21,10 @@ const ConfigDir = "/etc/pam.d"
 // ships its service files there.
 var VendorDirs = []string{"/usr/lib/pam.d", "/usr/etc/pam.d"}
 
-// System is one service of one system.
-type System struct {
-	Root    string // usually "/"
-	Service string // usually "cockpit"
+// Service is one service of one system's PAM configuration.
+type Service struct {
+	Root string // usually "/"
+	Name string // usually "cockpit"
 }
 
 // Place is where a service's file is.
@@ -37,28 +34,28 @@ type Place struct {
 }
 
 // Check refuses names that are not a service's.
-func (s System) Check() error {
+func (s Service) Check() error {
 	// libpam itself makes lower case of what a program asks for.
 	ok := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@", r)
 	}
-	if s.Service == "" || s.Service[0] == '.' || strings.ContainsFunc(s.Service, func(r rune) bool { return !ok(r) }) {
-		return fmt.Errorf("%.60q is no name of a PAM service", s.Service)
+	if s.Name == "" || s.Name[0] == '.' || strings.ContainsFunc(s.Name, func(r rune) bool { return !ok(r) }) {
+		return fmt.Errorf("%.60q is no name of a PAM service", s.Name)
 	}
 	return nil
 }
 
 // NoServiceError says that there is no such service.
-type NoServiceError struct{ System }
+type NoServiceError struct{ Service }
 
 func (e *NoServiceError) Error() string {
 	return fmt.Sprintf("there is no PAM service %s in %s: is the package that ships it (cockpit-ws) installed?",
-		e.Service, filepath.Join(e.Root, ConfigDir))
+		e.Name, filepath.Join(e.Root, ConfigDir))
 }
 
 // Find returns where the service's file is, to edit it; *NoServiceError if there
 // is none.
-func (s System) Find() (Place, error) {
+func (s Service) Find() (Place, error) {
 	place, err := s.locate()
 	if err == nil && place.Vendor == "" {
 		err = s.owned(place.Path)
@@ -67,8 +64,8 @@ func (s System) Find() (Place, error) {
 }
 
 // locate returns where the service's file is, whoever writes it.
-func (s System) locate() (Place, error) {
-	name := filepath.Join(ConfigDir, s.Service)
+func (s Service) locate() (Place, error) {
+	name := filepath.Join(ConfigDir, s.Name)
 	path, err := safefile.Resolve(s.Root, name)
 	if err == nil {
 		return Place{Path: path}, nil
@@ -78,13 +75,13 @@ func (s System) locate() (Place, error) {
 	}
 	vendor := ""
 	for _, dir := range VendorDirs {
-		if safefile.Exists(s.Root, filepath.Join(dir, s.Service)) {
-			vendor = filepath.Join(dir, s.Service)
+		if safefile.Exists(s.Root, filepath.Join(dir, s.Name)) {
+			vendor = filepath.Join(dir, s.Name)
 			break
 		}
 	}
 	dir, dirErr := safefile.Resolve(s.Root, ConfigDir)
-	if dirErr == nil && path != filepath.Join(dir, s.Service) {
+	if dirErr == nil && path != filepath.Join(dir, s.Name) {
 		return Place{}, fmt.Errorf("%s is a link to %s, which does not exist: mend or remove it", filepath.Join(s.Root, name), path)
 	}
 	if vendor == "" {
@@ -94,11 +91,11 @@ func (s System) locate() (Place, error) {
 }
 
 // owned refuses files that a package manager writes without asking.
-func (s System) owned(path string) error {
+func (s Service) owned(path string) error {
 	for _, dir := range VendorDirs {
 		vendor, err := safefile.Resolve(s.Root, dir)
 		if err == nil && filepath.Dir(path) == vendor {
-			link := filepath.Join(s.Root, ConfigDir, s.Service)
+			link := filepath.Join(s.Root, ConfigDir, s.Name)
 			return fmt.Errorf("%s leads to the vendor's %s, which updates overwrite: remove the link, and try again", link, path)
 		}
 	}
@@ -109,20 +106,20 @@ func (s System) owned(path string) error {
 }
 
 // Parsed reads and parses the file that libpam would read.
-func (s System) Parsed() (Place, *pamd.File, error) {
+func (s Service) Parsed() (Place, *File, error) {
 	place, err := s.locate()
 	if err != nil {
 		return place, nil, err
 	}
 	name := place.Vendor
 	if name == "" {
-		name = filepath.Join(ConfigDir, s.Service)
+		name = filepath.Join(ConfigDir, s.Name)
 	}
-	text, err := safefile.ReadFile(s.Root, name, pamd.MaxSize)
+	text, err := safefile.ReadFile(s.Root, name, MaxSize)
 	if err != nil {
 		return place, nil, err
 	}
-	file, err := pamd.Parse(text)
+	file, err := Parse(text)
 	if err != nil {
 		return place, nil, fmt.Errorf("%s: %w", filepath.Join(s.Root, name), err)
 	}
@@ -130,8 +127,8 @@ func (s System) Parsed() (Place, *pamd.File, error) {
 }
 
 // isInclude reports whether a text is one of ours that includes a vendor's file.
-func (s System) isInclude(text []byte) bool {
+func (s Service) isInclude(text []byte) bool {
 	return slices.ContainsFunc(VendorDirs, func(dir string) bool {
-		return string(text) == string(pamd.Include(filepath.Join(dir, s.Service)))
+		return string(text) == string(Include(filepath.Join(dir, s.Name)))
 	})
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package pamrule
+package pamconf
 
 import (
 	"errors"
@@ -11,18 +11,17 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/internal/pamd"
 	"pam_cockpit_cert/internal/state"
 	"pam_cockpit_cert/internal/testutil/rootfs"
 )
 
-func system(t *testing.T, files map[string]string) System {
-	return System{Root: rootfs.New(t, files), Service: "cockpit"}
+func system(t *testing.T, files map[string]string) Service {
+	return Service{Root: rootfs.New(t, files), Name: "cockpit"}
 }
 
 const service = ConfigDir + "/cockpit"
 
-func (s System) read(t *testing.T, name string) string {
+func (s Service) read(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(s.Root, name))
 	if err != nil {
@@ -31,7 +30,7 @@ func (s System) read(t *testing.T, name string) string {
 	return string(text)
 }
 
-func (s System) installed(t *testing.T, options Options) Report {
+func (s Service) installed(t *testing.T, options InstallOptions) Report {
 	t.Helper()
 	report, err := s.Install(options)
 	if err != nil {
@@ -41,7 +40,7 @@ func (s System) installed(t *testing.T, options Options) Report {
 }
 
 func TestInstallTwiceIsOnceAndRemoveIsItsUndoing(t *testing.T) {
-	names, err := filepath.Glob("../pamd/testdata/services/*")
+	names, err := filepath.Glob("testdata/services/*")
 	if err != nil || len(names) < 10 {
 		t.Fatalf("%v: %v", names, err)
 	}
@@ -51,17 +50,17 @@ func TestInstallTwiceIsOnceAndRemoveIsItsUndoing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			file, err := pamd.Parse(text)
+			file, err := Parse(text)
 			if err != nil {
 				t.Fatal(err)
 			}
 			had := len(file.Ours()) > 0
 			s := system(t, map[string]string{service: string(text)})
-			if report := s.installed(t, Options{}); report.Changed == had {
+			if report := s.installed(t, InstallOptions{}); report.Changed == had {
 				t.Errorf("%+v", report)
 			}
 			once := s.read(t, service)
-			if report := s.installed(t, Options{}); report.Changed || s.read(t, service) != once {
+			if report := s.installed(t, InstallOptions{}); report.Changed || s.read(t, service) != once {
 				t.Errorf("a second time: %+v\n%s", report, s.read(t, service))
 			}
 			report, err := s.Remove(false)
@@ -72,7 +71,7 @@ func TestInstallTwiceIsOnceAndRemoveIsItsUndoing(t *testing.T) {
 			if !had && after != string(text) {
 				t.Errorf("it became\n%s", after)
 			}
-			if rest, err := pamd.Parse([]byte(after)); err != nil || len(rest.Ours()) > 0 {
+			if rest, err := Parse([]byte(after)); err != nil || len(rest.Ours()) > 0 {
 				t.Errorf("our rules are left in\n%s%v", after, err)
 			}
 			if report, err := s.Remove(false); err != nil || report.Changed {
@@ -86,8 +85,8 @@ func TestAVendorsServiceIsIncludedUntilSomebodyTakesTheRuleOut(t *testing.T) {
 	const plain = "auth required pam_unix.so\n"
 	for _, dir := range VendorDirs {
 		s := system(t, map[string]string{dir + "/cockpit": plain})
-		s.installed(t, Options{OnceFor: "1"})
-		if got := s.read(t, service); !strings.HasSuffix(got, string(pamd.Include(dir+"/cockpit"))) {
+		s.installed(t, InstallOptions{OnceFor: "1"})
+		if got := s.read(t, service); !strings.HasSuffix(got, string(Include(dir+"/cockpit"))) {
 			t.Errorf("%s: it is\n%s", dir, got)
 		}
 		if got := s.read(t, dir+"/cockpit"); got != plain {
@@ -96,25 +95,25 @@ func TestAVendorsServiceIsIncludedUntilSomebodyTakesTheRuleOut(t *testing.T) {
 		if _, err := s.Remove(false); err != nil {
 			t.Fatal(err)
 		}
-		report := s.installed(t, Options{OnceFor: "1"})
+		report := s.installed(t, InstallOptions{OnceFor: "1"})
 		if _, err := os.Stat(filepath.Join(s.Root, service)); !errors.Is(err, fs.ErrNotExist) || report.Changed || !strings.Contains(report.Message, "somebody took the rule out") {
 			t.Errorf("%+v: %v", report, err)
 		}
-		if report := s.installed(t, Options{OnceFor: "2"}); !report.Changed {
+		if report := s.installed(t, InstallOptions{OnceFor: "2"}); !report.Changed {
 			t.Errorf("for the vendor's next version: %+v", report)
 		}
 	}
 	// /etc's wins over both, and the first vendor's over the second.
 	s := system(t, map[string]string{service: plain, VendorDirs[0] + "/cockpit": plain, VendorDirs[1] + "/cockpit": plain})
-	s.installed(t, Options{})
+	s.installed(t, InstallOptions{})
 	if got := s.read(t, service); !strings.HasSuffix(got, plain) {
 		t.Errorf("it is\n%s", got)
 	}
 }
 
 func TestAVendorsServiceThatHasTheRuleIsLeftAlone(t *testing.T) {
-	s := system(t, map[string]string{VendorDirs[0] + "/cockpit": pamd.Spelling{Module: pamd.Module}.String() + "\nauth required pam_unix.so\n"})
-	report := s.installed(t, Options{})
+	s := system(t, map[string]string{VendorDirs[0] + "/cockpit": Spelling{Module: Module}.String() + "\nauth required pam_unix.so\n"})
+	report := s.installed(t, InstallOptions{})
 	if report.Changed || report.Line != 1 || !strings.Contains(report.Message, "the vendor's") {
 		t.Errorf("%+v", report)
 	}
@@ -125,7 +124,7 @@ func TestAVendorsServiceThatHasTheRuleIsLeftAlone(t *testing.T) {
 
 func TestAVendorsServiceThatIsBrokenIsNotIncluded(t *testing.T) {
 	s := system(t, map[string]string{VendorDirs[0] + "/cockpit": "auth\n"})
-	if _, err := s.Install(Options{}); err == nil || !strings.Contains(err.Error(), VendorDirs[0]+"/cockpit is left alone: line 1") {
+	if _, err := s.Install(InstallOptions{}); err == nil || !strings.Contains(err.Error(), VendorDirs[0]+"/cockpit is left alone: line 1") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(s.Root, service)); !errors.Is(err, fs.ErrNotExist) {
@@ -146,12 +145,12 @@ func TestLinksOfARootDoNotLeaveIt(t *testing.T) {
 		{ConfigDir, filepath.Dir(outside)},
 		{"/etc", filepath.Dir(filepath.Dir(outside))},
 	} {
-		s := System{Root: t.TempDir(), Service: "cockpit"}
+		s := Service{Root: t.TempDir(), Name: "cockpit"}
 		path := filepath.Join(s.Root, link.name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.Symlink(link.target, path)); err != nil {
 			t.Fatal(err)
 		}
-		if report, err := s.Install(Options{}); err == nil {
+		if report, err := s.Install(InstallOptions{}); err == nil {
 			t.Errorf("%v: %+v", link, report)
 		}
 		if text, err := os.ReadFile(outside); err != nil || string(text) != plain {
@@ -164,18 +163,18 @@ func TestLinksOfARootDoNotLeaveIt(t *testing.T) {
 	if err := os.Symlink(dir, state.Path(s.Root, "")); err != nil {
 		t.Fatal(err)
 	}
-	s.installed(t, Options{OnceFor: "1"})
+	s.installed(t, InstallOptions{OnceFor: "1"})
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("outside, there are %v: %v", entries, err)
 	}
-	if report := s.installed(t, Options{OnceFor: "1"}); report.Changed {
+	if report := s.installed(t, InstallOptions{OnceFor: "1"}); report.Changed {
 		t.Errorf("%+v", report)
 	}
 }
 
 func TestWrongOptionsAreRefused(t *testing.T) {
 	s := system(t, map[string]string{service: "auth required pam_unix.so\n"})
-	for _, options := range []Options{
+	for _, options := range []InstallOptions{
 		{Module: "pam_unix.so"}, {Module: "x y/pam_cockpit_cert.so"}, {Module: "pam_cockpit_cert.so\n"}, {Module: "[x]/pam_cockpit_cert.so"},
 		{Module: "#/pam_cockpit_cert.so"}, {Module: "pam_cockpit_cert.so/"}, {OnceFor: "a\nb"}, {OnceFor: "\x00"}, {OnceFor: strings.Repeat("x", 1001)},
 	} {
@@ -184,7 +183,7 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", ".", "..", "a/b", "A", "a b", "a\n", ".x"} {
-		if _, err := (System{Root: s.Root, Service: name}).Install(Options{}); err == nil {
+		if _, err := (Service{Root: s.Root, Name: name}).Install(InstallOptions{}); err == nil {
 			t.Errorf("the service %q is accepted", name)
 		}
 	}
