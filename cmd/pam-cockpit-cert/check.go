@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pam_cockpit_cert/internal/certcheck"
 	"pam_cockpit_cert/internal/clientcert"
+	"pam_cockpit_cert/internal/diagnose"
 	"pam_cockpit_cert/internal/infopipe"
 	"pam_cockpit_cert/internal/login"
 )
@@ -46,7 +46,7 @@ if a login would succeed.`,
 			if err != nil {
 				return err
 			}
-			report, err := certcheck.New(service, infopipe.SystemBus).Check(c.Context(), certificate)
+			report, err := diagnose.NewChecker(service, infopipe.SystemBus).Check(c.Context(), certificate)
 			if err != nil {
 				return err
 			}
@@ -89,7 +89,7 @@ func (s *settings) certificate(c *cobra.Command, instance string, args []string)
 	if err != nil {
 		return clientcert.Certificate{}, err
 	}
-	certificate, more, err := certcheck.Read(text)
+	certificate, more, err := diagnose.ReadCertificate(text)
 	if err != nil {
 		return certificate, fmt.Errorf("%s: %w", name, err)
 	}
@@ -99,7 +99,7 @@ func (s *settings) certificate(c *cobra.Command, instance string, args []string)
 	return certificate, nil
 }
 
-func (u *ui) checked(report certcheck.Report) {
+func (u *ui) checked(report diagnose.CertificateReport) {
 	line := func(name, format string, args ...any) { u.sayf("%-12s "+format, append([]any{name}, args...)...) }
 	if report.Subject != "" || report.Issuer != "" {
 		line("subject", "%s", report.Subject)

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pam_cockpit_cert/internal/cockpit"
-	"pam_cockpit_cert/internal/status"
+	"pam_cockpit_cert/internal/diagnose"
 )
 
 const restart = "it takes effect when Cockpit starts again: systemctl try-restart cockpit"
@@ -39,9 +39,9 @@ Cockpit would not by itself. Then say what else is missing.`,
 			if err != nil {
 				return err
 			}
-			missing := []status.Link{}
-			for _, link := range s.system().Look(ctx) {
-				if link.State == status.Broken || link.State == status.Unseen {
+			missing := []diagnose.Link{}
+			for _, link := range s.system().Chain(ctx) {
+				if link.State == diagnose.Broken || link.State == diagnose.Unseen {
 					missing = append(missing, link)
 				}
 			}
@@ -63,7 +63,7 @@ Cockpit would not by itself. Then say what else is missing.`,
 // enabled is what a program reads.
 type enabled struct {
 	cockpit.Report
-	Missing []status.Link `json:"missing"`
+	Missing []diagnose.Link `json:"missing"`
 }
 
 func disableCommand(s *settings) *cobra.Command {

@@ -12,9 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"pam_cockpit_cert/internal/certcheck"
+	"pam_cockpit_cert/internal/diagnose"
 	"pam_cockpit_cert/internal/pamconf"
-	"pam_cockpit_cert/internal/status"
 )
 
 // What the program has is in its manual page.
@@ -53,7 +52,7 @@ func TestTheManualPageHasEveryMemberOfTheJSON(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(page), ".Sh JSON\n")
 	section, _, _ = strings.Cut(section, ".Sh ")
-	for _, value := range []any{status.Link{}, certcheck.Report{}, enabled{}, pamconf.Report{}} {
+	for _, value := range []any{diagnose.Link{}, diagnose.CertificateReport{}, enabled{}, pamconf.Report{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(value)) {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if !field.Anonymous && (name == "" || !strings.Contains(section, ".Ql "+name)) {
@@ -61,7 +60,7 @@ func TestTheManualPageHasEveryMemberOfTheJSON(t *testing.T) {
 			}
 		}
 	}
-	for _, state := range []status.State{status.OK, status.Broken, status.Unseen, status.Unused} {
+	for _, state := range []diagnose.State{diagnose.OK, diagnose.Broken, diagnose.Unseen, diagnose.Unused} {
 		if !strings.Contains(section, ".Ql "+string(state)) {
 			t.Errorf("the manual page does not have the state %s", state)
 		}

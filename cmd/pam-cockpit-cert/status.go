@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pam_cockpit_cert/internal/diagnose"
 	"pam_cockpit_cert/internal/infopipe"
-	"pam_cockpit_cert/internal/status"
 )
 
 // sessionCommand is set by the linker.
@@ -19,8 +19,8 @@ var sessionCommand = "/usr/libexec/pam_cockpit_cert/cockpit-cert-session"
 // patience bounds everything that status asks others.
 const patience = 30 * time.Second
 
-func (s *settings) system() status.System {
-	return status.System{Root: s.root, Service: "cockpit", Command: sessionCommand, Bus: infopipe.SystemBus, Now: time.Now()}
+func (s *settings) system() diagnose.System {
+	return diagnose.System{Root: s.root, Service: "cockpit", Command: sessionCommand, Bus: infopipe.SystemBus, Now: time.Now()}
 }
 
 func statusCommand(s *settings) *cobra.Command {
@@ -34,11 +34,11 @@ what to do where one is broken. The exit status is 0 if all is well.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(c.Context(), patience)
 			defer cancel()
-			links := s.system().Look(ctx)
+			links := s.system().Chain(ctx)
 			if err := s.ui.print(links, func() { s.ui.links(links) }); err != nil {
 				return err
 			}
-			if !status.Well(links) {
+			if !diagnose.Healthy(links) {
 				return errNotWell
 			}
 			return nil
@@ -47,14 +47,14 @@ what to do where one is broken. The exit status is 0 if all is well.`,
 }
 
 // marks are how a state begins a line: a word that can be searched for.
-var marks = map[status.State]struct{ word, colour string }{
-	status.OK:     {"ok", "32"},
-	status.Broken: {"BROKEN", "31;1"},
-	status.Unseen: {"unseen", "33"},
-	status.Unused: {"-", ""},
+var marks = map[diagnose.State]struct{ word, colour string }{
+	diagnose.OK:     {"ok", "32"},
+	diagnose.Broken: {"BROKEN", "31;1"},
+	diagnose.Unseen: {"unseen", "33"},
+	diagnose.Unused: {"-", ""},
 }
 
-func (u *ui) links(links []status.Link) {
+func (u *ui) links(links []diagnose.Link) {
 	for _, link := range links {
 		mark := marks[link.State]
 		u.sayf("%s %-16s %s", u.coloured(mark.colour, pad(mark.word, 7)), link.Name, link.What)

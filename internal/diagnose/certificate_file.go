@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package certcheck
+package diagnose
 
 import (
 	"bytes"
@@ -18,9 +18,9 @@ import (
 	"pam_cockpit_cert/internal/clientcert"
 )
 
-// Read finds a certificate in PEM or DER. Of several the first counts, which is
+// ReadCertificate finds a certificate in PEM or DER. Of several the first counts, which is
 // the user's in a file that has its issuers after it; more says how many follow.
-func Read(text []byte) (certificate clientcert.Certificate, more int, err error) {
+func ReadCertificate(text []byte) (certificate clientcert.Certificate, more int, err error) {
 	var all [][]byte
 	var others []string
 	for rest := text; ; {

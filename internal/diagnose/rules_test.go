@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package certcheck
+package diagnose
 
 import (
 	"strings"
@@ -45,7 +45,7 @@ func TestTheReasonsSayWhatTheRulesDid(t *testing.T) {
 		{sssdconf.Verdict{Known: true, Matches: true, Filter: "(x=y)"}, "rule two: <KU>digitalSignature<EKU>clientAuth matches, and means the user entry with (x=y)", "first"},
 		{sssdconf.Verdict{}, "rule two: if <KU>digitalSignature<EKU>clientAuth matches, 2", "first; with the package sssd-tools, check says which rules match"},
 	} {
-		report := Report{Next: "first"}
+		report := CertificateReport{Next: "first"}
 		report.searched(config, func(rule sssdconf.Rule) sssdconf.Verdict {
 			if rule.Name == "one" {
 				return sssdconf.Verdict{Known: true}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package certcheck
+package diagnose
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ import (
 // explain looks for what SSSD does not say: it refuses whatever is wrong with a
 // certificate in the same words, and finds no user without a word on where it
 // looked.
-func (r *Report) explain(ctx context.Context, certificate *x509.Certificate, err error, now time.Time) {
+func (r *CertificateReport) explain(ctx context.Context, certificate *x509.Certificate, err error, now time.Time) {
 	var failed *infopipe.Error
 	if !errors.As(err, &failed) || failed.Outcome != infopipe.NotMapped {
 		return
@@ -51,7 +51,7 @@ func (r *Report) explain(ctx context.Context, certificate *x509.Certificate, err
 
 // searched says where SSSD looked, and what its rules did with the certificate
 // as far as it says.
-func (r *Report) searched(config *sssdconf.Config, eval func(sssdconf.Rule) sssdconf.Verdict) {
+func (r *CertificateReport) searched(config *sssdconf.Config, eval func(sssdconf.Rule) sssdconf.Verdict) {
 	unknown := false
 	for _, domain := range config.Domains() {
 		for _, search := range config.Search(domain, func(rule sssdconf.Rule) sssdconf.Verdict {
@@ -67,7 +67,7 @@ func (r *Report) searched(config *sssdconf.Config, eval func(sssdconf.Rule) sssd
 	}
 }
 
-func (r *Report) invalidToday(certificate *x509.Certificate, now time.Time) bool {
+func (r *CertificateReport) invalidToday(certificate *x509.Certificate, now time.Time) bool {
 	switch {
 	case now.After(certificate.NotAfter):
 		r.Reasons = append(r.Reasons, fmt.Sprintf("it expired on %s, %s ago", certificate.NotAfter.UTC().Format(time.DateOnly), days(now.Sub(certificate.NotAfter))))
@@ -81,7 +81,7 @@ func (r *Report) invalidToday(certificate *x509.Certificate, now time.Time) bool
 	return true
 }
 
-func (r *Report) untrusted(certificate *x509.Certificate, trusted []byte, file string, now time.Time) bool {
+func (r *CertificateReport) untrusted(certificate *x509.Certificate, trusted []byte, file string, now time.Time) bool {
 	problem := chain(certificate, trusted, now)
 	if problem == "" {
 		return false

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package status looks at every link of the chain between a certificate in the
-// browser and a login to Cockpit, and says how to mend the broken ones.
-//
-// It works with half of the chain missing, and as an ordinary user, who does
-// not see all of it.
-package status
+// Package diagnose says why a login with a certificate works or does not: status
+// looks at every link of the chain between a certificate in the browser and a
+// login to Cockpit, and check asks about one certificate exactly as a login would.
+// Both say how to fix what is broken, work with half of the chain missing, and as
+// an ordinary user, who does not see all of it.
+package diagnose
 
 import (
 	"context"
@@ -62,8 +62,8 @@ func (s System) call(args string) string {
 // elsewhere is what is said of those, where they cannot.
 const elsewhere = "only the running system can tell"
 
-// Look looks at everything, in the order in which a login needs it.
-func (s System) Look(ctx context.Context) []Link {
+// Chain looks at everything, in the order in which a login needs it.
+func (s System) Chain(ctx context.Context) []Link {
 	release, releaseLink := s.cockpit(ctx)
 	links := []Link{releaseLink, s.certificates(), s.command(release)}
 	rule, ruleLink := s.rule()
@@ -72,8 +72,8 @@ func (s System) Look(ctx context.Context) []Link {
 	return links
 }
 
-// Well reports whether nothing is broken, nor hidden from us.
-func Well(links []Link) bool {
+// Healthy reports whether nothing is broken, nor hidden from us.
+func Healthy(links []Link) bool {
 	for _, link := range links {
 		if link.State == Broken || link.State == Unseen {
 			return false

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package certcheck
+package diagnose
 
 import (
 	"encoding/base64"
@@ -52,7 +52,7 @@ func TestWhoeverBringsAnotherFileLearnsWhichOneToBring(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		certificate, _, err := Read(text)
+		certificate, _, err := ReadCertificate(text)
 		if want == "" {
 			if err != nil || certificate.Instance != alice.Fingerprint() {
 				t.Errorf("%s: %v", name, err)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package certcheck
+package diagnose
 
 import (
 	"context"
@@ -37,7 +37,7 @@ func TestTheUserHasToBeTheOneThatThisSystemKnows(t *testing.T) {
 		t.Fatal(err)
 	}
 	uid := uint32(number)
-	certificate, _, err := Read(pki.NewAuthority("Lab CA").Issue("alice").PEM())
+	certificate, _, err := ReadCertificate(pki.NewAuthority("Lab CA").Issue("alice").PEM())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,13 +96,13 @@ func TestWhatSSSDWouldCheckIsReadFromTheChain(t *testing.T) {
 	}
 }
 
-func FuzzRead(f *testing.F) {
+func FuzzReadCertificate(f *testing.F) {
 	alice := pki.NewAuthority("Lab CA").Issue("alice")
 	f.Add(alice.PEM())
 	f.Add(alice.DER)
 	f.Add(append(alice.KeyPEM(), alice.PEM()...))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		certificate, _, err := Read(text)
+		certificate, _, err := ReadCertificate(text)
 		if err == nil && (len(certificate.DER) == 0 || len(certificate.Instance) != 64) {
 			t.Errorf("accepted %q as %+v", text, certificate)
 		}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package status
+package diagnose
 
 import (
 	"errors"
@@ -32,7 +32,7 @@ func TestAllIsWellOnlyWhereNothingIsBrokenOrUnseen(t *testing.T) {
 		{[]Link{ok("a", ""), unseen("b", "", "")}, false},
 		{[]Link{broken("a", "", ""), ok("b", "")}, false},
 	} {
-		if Well(test.links) != test.want {
+		if Healthy(test.links) != test.want {
 			t.Errorf("%v: %v", test.links, !test.want)
 		}
 	}

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package certcheck asks SSSD about a certificate exactly as a login would, and
-// explains the answer.
-package certcheck
+package diagnose
 
 import (
 	"context"
@@ -23,8 +21,8 @@ import (
 	"pam_cockpit_cert/internal/pamconf"
 )
 
-// Report is what a login with the certificate would get, and why.
-type Report struct {
+// CertificateReport is what a login with the certificate would get, and why.
+type CertificateReport struct {
 	Subject     string    `json:"subject,omitempty"`
 	Issuer      string    `json:"issuer,omitempty"`
 	NotBefore   time.Time `json:"not_before,omitzero"`
@@ -57,8 +55,8 @@ type Checker struct {
 	Now     time.Time
 }
 
-// New returns a checker that asks as the rule of a PAM service says.
-func New(service, bus string) Checker {
+// NewChecker returns a checker that asks as the rule of a PAM service says.
+func NewChecker(service, bus string) Checker {
 	options := pamconf.ReadArguments(arguments(service))
 	return Checker{
 		Mapper:  &infopipe.Client{Address: bus, AllowUnvalidated: options.AllowUnvalidated},
@@ -76,11 +74,11 @@ func arguments(service string) []string {
 }
 
 // Check asks, and explains.
-func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) (Report, error) {
+func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) (CertificateReport, error) {
 	explaining := ctx // which is not done when SSSD's time is over
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	report := Report{Fingerprint: certificate.Instance}
+	report := CertificateReport{Fingerprint: certificate.Instance}
 	parsed, err := x509.ParseCertificate(certificate.DER)
 	if err != nil {
 		report.Reasons = append(report.Reasons, fmt.Sprintf("it is malformed: %v", err))
@@ -108,7 +106,9 @@ func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) 
 	return report, nil
 }
 
-func (r *Report) set(result login.Result) { r.Result, r.PAM = result.String(), codes[result] }
+func (r *CertificateReport) set(result login.Result) {
+	r.Result, r.PAM = result.String(), codes[result]
+}
 
 // remembering keeps the error, of which an answer has the words only.
 type remembering struct {
@@ -124,7 +124,7 @@ func (r *remembering) FindByCertificate(ctx context.Context, pem string) (infopi
 
 // known makes sure, as the module does, that this system knows the user of
 // that name, as the same one.
-func (r *Report) known(found infopipe.User) {
+func (r *CertificateReport) known(found infopipe.User) {
 	r.User, r.UID = found.Name, &found.UID
 	local, err := user.Lookup(found.Name)
 	switch {
@@ -139,7 +139,7 @@ func (r *Report) known(found infopipe.User) {
 	}
 }
 
-func (r *Report) failed(err error) {
+func (r *CertificateReport) failed(err error) {
 	var failed *infopipe.Error
 	if !errors.As(err, &failed) {
 		r.Reasons = append(r.Reasons, fmt.Sprint(err))
