@@ -30,9 +30,9 @@ DOCDIR     ?= $(DATADIR)/doc/pam_cockpit_cert
 VERSION    ?= $(shell cat VERSION)
 
 # The oldest Go that go.mod allows may be newer than the distribution's:
-# test/go finds or fetches one. Packagers say GO=go.
+# tools/find-go finds or fetches one. Packagers say GO=go.
 ifeq ($(origin GO),undefined)
-GO          = $(eval GO := $$(shell test/go))$(GO)
+GO          = $(eval GO := $$(shell tools/find-go))$(GO)
 endif
 BUILD      := build
 GOBUILD     = CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false
@@ -83,22 +83,22 @@ install: all
 ## check: lint and every test that needs no booted system
 .PHONY: check
 check: deps-check all lint $(CHECKS) $(GOTESTSUM) $(TEST_PROGRAMS)
-	$(GOTESTED) --post-run-command "$(GO) run ./test/told" -- -count=1 ./...
+	$(GOTESTED) --post-run-command "$(GO) run ./tools/testreport" -- -count=1 ./...
 
 # What takes longest starts first, for two of them run side by side.
 LONGEST = ./test/systems/ ./test/deb/
-SYSTEMS = $(LONGEST) $(filter-out $(LONGEST),$(addprefix ./,$(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build systems' test)))))
+SYSTEMS = $(LONGEST) $(filter-out $(LONGEST),$(addprefix ./,$(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build systems' test internal)))))
 
 ## check-systems: boot machines, build and install every package
 .PHONY: check-systems
 check-systems: deps-check deps-systems all $(GOTESTSUM)
-	$(GOTESTED) --format testname --post-run-command "$(GO) run ./test/told -log" -- -count=1 -tags systems -timeout 60m -p 2 $(SYSTEMS)
+	$(GOTESTED) --format testname --post-run-command "$(GO) run ./tools/testreport -log" -- -count=1 -tags systems -timeout 60m -p 2 $(SYSTEMS)
 
 .PHONY: deps-check deps-systems
 deps-check:
-	test/need $(APT_CHECK)
+	tools/install-packages $(APT_CHECK)
 deps-systems:
-	test/need $(APT_SYSTEMS)
+	tools/install-packages $(APT_SYSTEMS)
 
 ## clean: remove what was built; the tests' systems stay in build/.cache
 .PHONY: clean

@@ -6,7 +6,7 @@ PACKAGES := $(BUILD)/packages
 ## deb: Debian's package, in build/packages
 .PHONY: deb
 deb:
-	test/need build-essential debhelper fakeroot libpam0g-dev
+	tools/install-packages build-essential debhelper fakeroot libpam0g-dev
 	deb/build "$(GO)" $(PACKAGES)
 
 # What test/deb checks the packages with.

@@ -19,9 +19,9 @@ lint-nix:
 .PHONY: tidy
 tidy:
 	$(GO) mod tidy
-	$(GO) run ./nix/vendorhash -go $(GO) >nix/vendor-hash.new
+	$(GO) run ./tools/vendorhash -go $(GO) >nix/vendor-hash.new
 	mv nix/vendor-hash.new nix/vendor-hash
 
 .PHONY: check-vendor-hash
 check-vendor-hash:
-	$(GO) run ./nix/vendorhash -go $(GO) -check nix/vendor-hash
+	$(GO) run ./tools/vendorhash -go $(GO) -check nix/vendor-hash

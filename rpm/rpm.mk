@@ -14,5 +14,5 @@ RPMFLAGS ?=
 ## rpm: the RPM package and its source package, into build/packages
 .PHONY: rpm
 rpm:
-	! command -v dpkg-query >/dev/null || test/need $(APT_BUILD) $(APT_RPM)
+	! command -v dpkg-query >/dev/null || tools/install-packages $(APT_BUILD) $(APT_RPM)
 	rpm/build "$(GO)" $(BUILD)/packages $(RPMFLAGS)

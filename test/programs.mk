@@ -9,7 +9,7 @@ TEST_PROGRAMS += $(BUILD)/test/pamhost $(BUILD)/test/faulty/pam_cockpit_cert.so
 
 WARNINGS := -std=gnu11 -Wall -Wextra -Werror
 
-$(BUILD)/test/pamhost: test/pamhost/host/pamhost.c
+$(BUILD)/test/pamhost: internal/testutil/pamhost/host/pamhost.c
 	@mkdir -p $(@D)
 	$(CC) $(WARNINGS) -O2 -g -o $@ $< -lpam -lpthread
 
@@ -20,12 +20,12 @@ FUZZTIME ?= 50000x
 ## fuzz: run every fuzz target for FUZZTIME
 .PHONY: fuzz
 fuzz:
-	test/fuzz $(GO) $(FUZZTIME)
+	tools/fuzz $(GO) $(FUZZTIME)
 CHECKS += fuzz
 
 TEST_PROGRAMS += $(BUILD)/test/gohost
-$(BUILD)/test/gohost: test/gohost/main.go go.mod
-	$(GOBUILD) -o $@ ./test/gohost
+$(BUILD)/test/gohost: internal/testutil/pamhost/gohost/main.go go.mod
+	$(GOBUILD) -o $@ ./internal/testutil/pamhost/gohost
 
 # The light SSSD of test/sssd.
 APT_CHECK += dbus dbus-daemon dbus-system-bus-common libnss-sss slapd sssd-common sssd-dbus sssd-ldap sssd-proxy

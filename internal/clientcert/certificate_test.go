@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/pki"
+	"pam_cockpit_cert/internal/testutil/pki"
 )
 
 var certificateAlice, certificateBob = issue("alice"), issue("bob")

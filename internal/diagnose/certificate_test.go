@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"pam_cockpit_cert/internal/infopipe"
-	"pam_cockpit_cert/test/pki"
+	"pam_cockpit_cert/internal/testutil/pki"
 )
 
 // answer is an SSSD that always says the same.

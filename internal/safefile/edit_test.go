@@ -16,14 +16,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
 )
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(editMarker); path != "" {
 		interrupted(path)
 	}
-	private.Main(m)
+	namespace.Main(m)
 }
 
 // directory makes <dir>/etc/pam.d with a file, old, in it.

@@ -13,13 +13,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
 )
 
 // mount mounts until the test ends.
 func mount(t *testing.T, source, target, kind string, flags uintptr, data string) {
 	t.Helper()
-	private.Need(t)
+	namespace.Need(t)
 	if err := unix.Mount(source, target, kind, flags, data); err != nil {
 		t.Fatalf("mounting %s: %v", target, err)
 	}
@@ -31,7 +31,7 @@ func mount(t *testing.T, source, target, kind string, flags uintptr, data string
 }
 
 func TestAnImmutableFileIsLeftWithAHint(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	for _, test := range []struct{ name, flag, want string }{
 		{"the file", "i", "the file is immutable: chattr -i "}, {"the folder", "i", "the directory is immutable: chattr -i "},
 		{"the file", "a", "the file is append-only: chattr -a "}, {"the folder", "a", "the directory is append-only: chattr -a "},

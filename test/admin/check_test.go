@@ -15,14 +15,14 @@ import (
 	"syscall"
 	"testing"
 
-	"pam_cockpit_cert/test/cockpit"
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/pki"
-	"pam_cockpit_cert/test/private"
-	"pam_cockpit_cert/test/sssd"
+	"pam_cockpit_cert/internal/testutil/cockpittls"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/pki"
+	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-func TestMain(m *testing.M) { private.Main(m) }
+func TestMain(m *testing.M) { namespace.Main(m) }
 
 // command runs pam-cockpit-cert, and returns what it printed and its exit status.
 func command(t *testing.T, stdin []byte, user uint32, args ...string) (output string, status int) {
@@ -57,7 +57,7 @@ func wants(t *testing.T, output string, texts ...string) {
 
 // With SSSD's own tool for rules, check says what each of them did.
 func TestCheckSaysWhichRulesMatch(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	if _, err := exec.LookPath("sssctl"); err != nil {
 		t.Skip("needs sssd-tools")
 	}
@@ -93,11 +93,11 @@ func TestCheckSaysWhichRulesMatch(t *testing.T) {
 func module(t *testing.T, certificate pki.Certificate) string {
 	t.Helper()
 	so := pamhost.Built(t, "pam_cockpit_cert.so")
-	private.ListenSyslog(t)
-	cockpit.Export(t, cockpit.From257, certificate)
+	namespace.ListenSyslog(t)
+	cockpittls.Export(t, cockpittls.From257, certificate)
 	dir := t.TempDir()
 	pamhost.Service(t, dir, "cockpit", "auth required "+so+"\n")
-	return pamhost.Host{Args: []string{"-d", dir}, Prepare: cockpit.NewInstance(t, certificate.Fingerprint()).Enter}.Run(t).Get("result")
+	return pamhost.Host{Args: []string{"-d", dir}, Prepare: cockpittls.NewInstance(t, certificate.Fingerprint()).Enter}.Run(t).Get("result")
 }
 
 var codes = map[string]string{
@@ -106,7 +106,7 @@ var codes = map[string]string{
 }
 
 func TestCheckSaysWhatALoginWouldGetAndWhy(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
 	alice, revoked := ca.Issue("alice"), ca.Issue("alice")
 	ca.Revoke(revoked)
@@ -173,7 +173,7 @@ func TestCheckSaysWhatALoginWouldGetAndWhy(t *testing.T) {
 // A certificate is a stranger's: what its names have in them neither moves the
 // cursor nor looks like a line of ours.
 func TestCheckIsNotForgedByACertificate(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
 	s.StartBus()
 	forged := pki.NewAuthority("Other\x1b[0m\a CA").Issue("alice\x1b[2J\nresult       success (PAM_SUCCESS)\u202e")
@@ -189,7 +189,7 @@ func TestCheckIsNotForgedByACertificate(t *testing.T) {
 }
 
 func TestCheckReadsEveryForm(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
 	alice := ca.Issue("alice")
 	s := sssd.New(t, ca.PEM())
@@ -227,7 +227,7 @@ func TestCheckReadsEveryForm(t *testing.T) {
 		})
 	}
 	t.Run("a fingerprint that a browser presents", func(t *testing.T) {
-		cockpit.Export(t, cockpit.From257, alice)
+		cockpittls.Export(t, cockpittls.From257, alice)
 		var pairs []string // as OpenSSL prints it
 		for pair := range slices.Chunk([]byte(strings.ToUpper(alice.Fingerprint())), 2) {
 			pairs = append(pairs, string(pair))

@@ -11,10 +11,10 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/pki"
-	"pam_cockpit_cert/test/private"
-	"pam_cockpit_cert/test/sssd"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/pki"
+	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
 // varying is what differs from system to system, and from day to day.
@@ -54,7 +54,7 @@ func shown(t *testing.T, command string) string {
 // README.md shows people what they will see: a Debian 12 or later, as it is
 // after the installation of the package and the configuration of SSSD.
 func TestTheReadmeShowsWhatIsPrinted(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	cockpit, err := exec.Command("dpkg-query", "-W", "-f=${Version}", "cockpit-ws").Output()
 	folders, globErr := filepath.Glob("/usr/lib/*-linux-*/security")
 	if err != nil || len(folders) != 1 || globErr != nil || string(cockpit) < "248" {
@@ -64,7 +64,7 @@ func TestTheReadmeShowsWhatIsPrinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	private.Copy(t, folders[0])
+	namespace.Copy(t, folders[0])
 	if err := os.WriteFile(filepath.Join(folders[0], "pam_cockpit_cert.so"), module, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -19,10 +19,10 @@ import (
 
 	"pam_cockpit_cert/internal/infopipe"
 	fake "pam_cockpit_cert/internal/infopipe/infopipetest"
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/pki"
-	"pam_cockpit_cert/test/private"
-	"pam_cockpit_cert/test/sssd"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/pki"
+	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
 // matches looks for each regular expression in a status, at the start of a line.
@@ -59,7 +59,7 @@ func rule(t *testing.T, module string) {
 }
 
 func TestStatusAsksSSSDAndTheLinker(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	module := pamhost.Built(t, "pam_cockpit_cert.so")
 	ca := pki.NewAuthority("Lab CA")
 	s := sssd.New(t, ca.PEM())
@@ -102,8 +102,8 @@ func TestStatusAsksSSSDAndTheLinker(t *testing.T) {
 // Each refusal says what an ordinary user can do about it, and what such a user
 // cannot see is not called broken.
 func TestAnOrdinaryUserLearnsWhatOnlyRootMay(t *testing.T) {
-	private.Need(t)
-	private.Copy(t, "/etc")
+	namespace.Need(t)
+	namespace.Copy(t, "/etc")
 	rule(t, "/nonexistent/pam_cockpit_cert.so")
 	const user = 61001
 	for _, args := range [][]string{{"pam", "install", "--debug"}, {"pam", "remove"}, {"enable"}} {
@@ -137,7 +137,7 @@ func TestAnOrdinaryUserLearnsWhatOnlyRootMay(t *testing.T) {
 // Since SSSD 2.10, it is not root that reads the authorities. In its place, for
 // this machine's may be older, is a process of its name.
 func TestStatusKnowsAuthoritiesThatSSSDCannotRead(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
 	const program, user = "/run/sssd_ifp", 61001
 	sleep, err := os.ReadFile("/bin/sleep")
@@ -191,13 +191,13 @@ func TestStatusKnowsAuthoritiesThatSSSDCannotRead(t *testing.T) {
 
 // The exit status is 0 on a system that lacks nothing, and only there.
 func TestStatusOfASystemThatLacksNothing(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
 	s := sssd.New(t, ca.PEM())
 	s.AddUser("alice", 61001)
 	s.Start(config(t, ""))
 	rule(t, pamhost.Built(t, "pam_cockpit_cert.so"))
-	private.Copy(t, "/usr/lib/cockpit") // has a cockpit-ws, or is about to have one
+	namespace.Copy(t, "/usr/lib/cockpit") // has a cockpit-ws, or is about to have one
 	write(t, "/usr/lib/cockpit/cockpit-ws", "#!/bin/sh\n", 0o755)
 	if err := os.MkdirAll("/run/systemd/system", 0o755); err != nil {
 		t.Fatal(err)
@@ -252,7 +252,7 @@ func TestStatusOfASystemThatLacksNothing(t *testing.T) {
 }
 
 func TestStatusKnowsAnSSSDThatIsTooOld(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
 	s.StartBus()
 	fake.Serve(t, infopipe.SystemBus, fake.Answers{
@@ -286,7 +286,7 @@ func TestStatusKnowsAnSSSDThatIsTooOld(t *testing.T) {
 }
 
 func TestStatusSaysWhatAFreshSSSDNeeds(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
 	s.StartBus()
 	output, _ := command(t, nil, 0, "status")
@@ -294,8 +294,8 @@ func TestStatusSaysWhatAFreshSSSDNeeds(t *testing.T) {
 }
 
 func TestStatusKnowsAModuleThatIsNone(t *testing.T) {
-	private.Need(t)
-	private.Copy(t, "/etc")
+	namespace.Need(t)
+	namespace.Copy(t, "/etc")
 	ours, err := os.ReadFile(pamhost.Built(t, "pam_cockpit_cert.so"))
 	if err != nil {
 		t.Fatal(err)

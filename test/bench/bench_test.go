@@ -18,11 +18,11 @@ import (
 	"testing"
 	"time"
 
-	"pam_cockpit_cert/test/cockpit"
-	"pam_cockpit_cert/test/machine"
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/pki"
-	"pam_cockpit_cert/test/sssd"
+	"pam_cockpit_cert/internal/testutil/cockpittls"
+	"pam_cockpit_cert/internal/testutil/machine"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/pki"
+	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
 func TestMain(m *testing.M) { machine.Main(m) }
@@ -38,7 +38,7 @@ const (
 type system struct {
 	b        *testing.B
 	dir      string // its root
-	instance cockpit.Instance
+	instance cockpittls.Instance
 }
 
 // newSystem builds our module with that system's own compiler and libpam.
@@ -59,13 +59,13 @@ func newSystem(b *testing.B) *system {
 		export PATH=%s/bin:$PATH GOMODCACHE=%s GOFLAGS=-mod=mod GOPROXY=off GOCACHE=/var/cache/go
 		cd %s
 		make -s BUILD=/var/bench GO=go /var/bench/pam_cockpit_cert.so
-		gcc -O2 -o /var/bench/pamhost test/pamhost/host/pamhost.c -lpam -lpthread`,
+		gcc -O2 -o /var/bench/pamhost internal/testutil/pamhost/host/pamhost.c -lpam -lpthread`,
 		os.Getenv("GOROOT"), os.Getenv("GOMODCACHE"), machine.Source(b)))
 
 	s := &system{b: b, dir: o.Dir}
 	ca := pki.NewAuthority("Lab CA")
 	alice := ca.Issue("alice")
-	s.instance = cockpit.NewInstance(b, alice.Fingerprint())
+	s.instance = cockpittls.NewInstance(b, alice.Fingerprint())
 	for path, text := range map[string]string{
 		"etc/sssd/sssd.conf": "[sssd]\nservices = nss, ifp\ndomains = local\n[domain/local]\nid_provider = files\n" +
 			"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n",
@@ -249,10 +249,10 @@ func BenchmarkGrowth(b *testing.B) {
 	ca := pki.NewAuthority("Lab CA")
 	alice := ca.Issue("alice")
 	light(b, ca)
-	cockpit.Export(b, cockpit.From257, alice)
+	cockpittls.Export(b, cockpittls.From257, alice)
 	dir := b.TempDir()
 	pamhost.Service(b, dir, "cockpit", "auth required "+pamhost.Built(b, "pam_cockpit_cert.so")+" timeout=120\n")
-	host := pamhost.Host{Prepare: cockpit.NewInstance(b, alice.Fingerprint()).Enter}
+	host := pamhost.Host{Prepare: cockpittls.NewInstance(b, alice.Fingerprint()).Enter}
 	measure := func(arguments ...string) sample {
 		var s sample
 		host.Args = append([]string{"-d", dir, "-t", "-w", "3"}, arguments...)
@@ -276,7 +276,7 @@ func BenchmarkGrowth(b *testing.B) {
 	files := 1
 	for _, want := range []int{1, 100, 10_000} {
 		for ; files < want; files++ {
-			cockpit.Export(b, cockpit.From257, pki.Certificate{DER: []byte(strconv.Itoa(files))})
+			cockpittls.Export(b, cockpittls.From257, pki.Certificate{DER: []byte(strconv.Itoa(files))})
 		}
 		s := measure("-n", "60")
 		if first == nil {

@@ -21,9 +21,9 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/machine"
-	"pam_cockpit_cert/test/pki"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/machine"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pki"
 )
 
 func TestMain(m *testing.M) { machine.Main(m) }
@@ -32,7 +32,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // TestTheImage builds it once; its parts look at it from all sides.
 func TestTheImage(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	for _, tool := range []string{"buildah", "systemd-nspawn", "slapd", "curl", "git", "make"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("needs %s: see `make check-systems`", tool)

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 const top = "../.."

@@ -17,14 +17,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pam_cockpit_cert/test/machine"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/machine"
+	"pam_cockpit_cert/internal/testutil/namespace"
 )
 
 // TestTheQuadletUnit has podman's own generator make a service of it: what it
 // does not understand it refuses or complains of.
 func TestTheQuadletUnit(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	o := machine.NewOverlay(t, machine.Root(t, machine.Recipe{Suite: "trixie", Packages: []string{"podman"}}))
 	text, err := os.ReadFile(filepath.Join(top, unitFile))
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"regexp"
 	"testing"
 
-	"pam_cockpit_cert/test/debian"
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/debian"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 // TestAutopkgtest runs what Debian's infrastructure would: all tests of

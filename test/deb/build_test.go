@@ -16,8 +16,8 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/debian"
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/debian"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 // TestLintian: each override in the package has its reason beside it. What is

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/debian"
+	"pam_cockpit_cert/internal/testutil/debian"
 )
 
 // suites are all that the package is built for.

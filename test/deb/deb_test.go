@@ -14,8 +14,8 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/debian"
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/debian"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 func TestMain(m *testing.M) { machine.Main(m) }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 // update lets apt know what there is; it asks nobody from then on.

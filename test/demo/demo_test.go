@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package main
+// Package demo_test runs make demo's program, and holds its transcript to what
+// README promises.
+package demo_test
 
 import (
 	"bufio"
@@ -17,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"pam_cockpit_cert/test/pamhost"
+	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
 // demo is make demo's program, in a process group of its own as a shell would

@@ -11,11 +11,11 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-func TestMain(m *testing.M) { private.Main(m) }
+func TestMain(m *testing.M) { namespace.Main(m) }
 
 // setFault makes /run look as Cockpit's, for a worker that misbehaves so; see module/faulty.go.
 func setFault(t *testing.T, fault string) {
@@ -31,7 +31,7 @@ func setFault(t *testing.T, fault string) {
 // TestWorkerMisbehaves: whatever the worker does, the gate answers in time,
 // says why in the log, and leaves the login process as it was.
 func TestWorkerMisbehaves(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
 	const broke = "the worker broke, please report this: "
 
@@ -68,7 +68,7 @@ func TestWorkerMisbehaves(t *testing.T) {
 		"verdict, then hang":           {pamhost.PermDenied, "", true},
 	} {
 		t.Run(fault, func(t *testing.T) {
-			syslog := private.ListenSyslog(t)
+			syslog := namespace.ListenSyslog(t)
 			setFault(t, fault)
 			dir := t.TempDir()
 			pamhost.Service(t, dir, "cockpit", "auth required "+faulty+" timeout=3\n")
@@ -120,9 +120,9 @@ func workers(t *testing.T) []string {
 
 // TestWorkerGetsNothingOfTheHosts: its descriptors and its environment stay with the host.
 func TestWorkerGetsNothingOfTheHosts(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
-	syslog := private.ListenSyslog(t)
+	syslog := namespace.ListenSyslog(t)
 	setFault(t, "descriptors and environment")
 	dir := t.TempDir()
 	pamhost.Service(t, dir, "cockpit", "auth required "+faulty+"\n")

@@ -11,15 +11,15 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
 // service has one rule, the module as built: a worker is started for each
 // login, finds no certificate, and says ignore, which alone denies.
 func service(t *testing.T) (dir string) {
 	t.Helper()
-	private.Need(t)
+	namespace.Need(t)
 	module := pamhost.Built(t, "pam_cockpit_cert.so")
 	setFault(t, "")
 	dir = t.TempDir()
@@ -104,7 +104,7 @@ func TestHostsWithTightLimits(t *testing.T) {
 func TestHostsOutOfDescriptors(t *testing.T) {
 	const notLoaded = "28" // PAM_MODULE_UNKNOWN
 	dir := service(t)
-	syslog := private.ListenSyslog(t)
+	syslog := namespace.ListenSyslog(t)
 	seen := map[string]bool{}
 	for n := 16; !seen[notLoaded] && n > 3; n-- {
 		seen[limited(t, dir, fmt.Sprint("-n ", n)).Get("result")] = true
@@ -176,7 +176,7 @@ func TestSetcredIsLeftToTheOthers(t *testing.T) {
 		})
 	}
 	t.Run("with pam_unix", func(t *testing.T) {
-		private.Copy(t, "/etc")
+		namespace.Copy(t, "/etc")
 		out, err := exec.Command("sh", "-ec", `useradd -M bob && echo bob:secret | chpasswd`).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
@@ -217,7 +217,7 @@ func TestInertCalls(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			syslog := private.ListenSyslog(t)
+			syslog := namespace.ListenSyslog(t)
 			report := pamhost.Host{Args: append([]string{"-d", dir}, test.arguments...)}.Run(t)
 			if got := report.Get("result"); got != pamhost.Success {
 				t.Errorf("PAM result %s, want %s", got, pamhost.Success)

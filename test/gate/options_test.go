@@ -9,20 +9,20 @@ import (
 	"strconv"
 	"testing"
 
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
 // TestTimeoutOption: the last one counts; without a number of seconds that can
 // be meant, a worker that hangs is waited for 15 seconds.
 func TestTimeoutOption(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
 	dir := t.TempDir()
-	run := func(fault, options string) (seconds float64, syslog *private.Syslog) {
+	run := func(fault, options string) (seconds float64, syslog *namespace.Syslog) {
 		t.Helper()
 		setFault(t, fault)
-		syslog = private.ListenSyslog(t)
+		syslog = namespace.ListenSyslog(t)
 		pamhost.Service(t, dir, "cockpit", "auth required "+faulty+" "+options+"\n")
 		report := pamhost.Host{Args: []string{"-d", dir}}.Run(t)
 		if got := report.Get("result"); got != pamhost.ServiceErr {
@@ -50,12 +50,12 @@ func TestTimeoutOption(t *testing.T) {
 
 // TestOptionsThatAreUnknown are logged, and change nothing.
 func TestOptionsThatAreUnknown(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	setFault(t, "")
 	dir := t.TempDir()
 	module := pamhost.Built(t, "pam_cockpit_cert.so")
 	for _, option := range []string{"Debug", "debug=1", "allow_unvalidated=yes", "timeout", "%s%n", "try_first_pass"} {
-		syslog := private.ListenSyslog(t)
+		syslog := namespace.ListenSyslog(t)
 		pamhost.Service(t, dir, "cockpit", "auth required "+module+" "+option+"\n")
 		report := pamhost.Host{Args: []string{"-d", dir}}.Run(t)
 		if got := report.Get("result"); got != pamhost.PermDenied { // ignore, which alone denies

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"pam_cockpit_cert/internal/testutil/pamhost"
 	"pam_cockpit_cert/test/answer"
-	"pam_cockpit_cert/test/pamhost"
 )
 
 // TestGateUnderSanitizers feeds the gate, built with the address and
@@ -44,7 +44,7 @@ func TestGateUnderSanitizers(t *testing.T) {
 		"-DEXPORTED=\""+exported+"\"", "-DANSWERS=\""+answers+"\"", "stub/worker.c",
 		"../../module/gate.c", "../../module/answer.c", "../../module/options.c",
 		"../../module/peer.c", "../../module/relocations.c", "../../module/sandbox.c", "../../module/worker.c", "-lpam")
-	build("-o", host, "../pamhost/host/pamhost.c", "-lpam")
+	build("-o", host, "../../internal/testutil/pamhost/host/pamhost.c", "-lpam")
 	rule := "auth required " + module + " timeout=1 unknown_option\n"
 	pamhost.Service(t, dir, "cockpit", rule)
 	if err := os.Mkdir(exported, 0o700); err != nil {

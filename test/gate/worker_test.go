@@ -16,17 +16,17 @@ import (
 	"testing"
 	"time"
 
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
 // logIn starts a host that logs in as user, with a worker that misbehaves so,
 // and returns both processes once the worker has started Go.
 func logIn(t *testing.T, user uint32, fault, options string) (host *exec.Cmd, worker int) {
 	t.Helper()
-	private.Need(t)
+	namespace.Need(t)
 	module := pamhost.Anyones(t, "test/faulty/pam_cockpit_cert.so")
-	private.ListenSyslog(t)
+	namespace.ListenSyslog(t)
 	setFault(t, fault)
 	dir := filepath.Dir(module)
 	pamhost.Service(t, dir, "cockpit", "auth required "+module+" "+options+"\n")
@@ -130,7 +130,7 @@ func alive(pid int) bool {
 
 // TestSilence: PAM_SILENT keeps the one sentence from the user.
 func TestSilence(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
 	setFault(t, "no such user")
 	dir := t.TempDir()
@@ -142,7 +142,7 @@ func TestSilence(t *testing.T) {
 		{nil, "The certificate does not belong to a user of this system."},
 		{[]string{"-q"}, ""},
 	} {
-		syslog := private.ListenSyslog(t)
+		syslog := namespace.ListenSyslog(t)
 		report := pamhost.Host{Args: append([]string{"-d", dir}, test.arguments...)}.Run(t)
 		if got := report.Get("result"); got != pamhost.UserUnknown {
 			t.Errorf("%v: PAM result %s, want %s", test.arguments, got, pamhost.UserUnknown)

@@ -20,12 +20,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pam_cockpit_cert/internal/testutil/cockpittls"
+	"pam_cockpit_cert/internal/testutil/namespace"
 	"pam_cockpit_cert/internal/testutil/oldkernel"
-	"pam_cockpit_cert/test/cockpit"
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/pki"
-	"pam_cockpit_cert/test/private"
-	"pam_cockpit_cert/test/sssd"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/pki"
+	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
 // Debian's cockpit-session of before 330 does not listen itself, and asks its
@@ -54,13 +54,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, onOldKernel(os.Args[1:]))
 		os.Exit(1)
 	}
-	private.Main(m, "/var/log", bin)
+	namespace.Main(m, "/var/log", bin)
 }
 
 // TestOnlyTheControlGroupDecides asks the kernel of this machine, and one that
 // cannot pin a socket's peer.
 func TestOnlyTheControlGroupDecides(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	for _, program := range []string{cockpitSession, "systemd-socket-activate"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("no %s here", program)
@@ -84,8 +84,8 @@ func TestOnlyTheControlGroupDecides(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Both have their sessions: their certificates are there for the taking.
-	token := filepath.Base(cockpit.Export(t, cockpit.From257, alice))
-	cockpit.Export(t, cockpit.From257, bob)
+	token := filepath.Base(cockpittls.Export(t, cockpittls.From257, alice))
+	cockpittls.Export(t, cockpittls.From257, bob)
 
 	const nobodys = "Basic Og==" // what cockpit-cert-session sends
 	basic := func(user, password string) string {
@@ -132,7 +132,7 @@ func TestOnlyTheControlGroupDecides(t *testing.T) {
 				t.Run(place.name, func(t *testing.T) {
 					enter := func(*exec.Cmd) {}
 					if place.group != "" {
-						enter = cockpit.NewInstance(t, place.group).Enter
+						enter = cockpittls.NewInstance(t, place.group).Enter
 					}
 					for name, attempt := range attempts {
 						t.Run(name, func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestOnlyTheControlGroupDecides(t *testing.T) {
 				})
 			}
 			t.Run("the number of bob's process, once alice's has it", func(t *testing.T) {
-				listener.recycled(t, cockpit.NewInstance(t, bob.Fingerprint()), cockpit.NewInstance(t, alice.Fingerprint()))
+				listener.recycled(t, cockpittls.NewInstance(t, bob.Fingerprint()), cockpittls.NewInstance(t, alice.Fingerprint()))
 			})
 		})
 	}
@@ -223,7 +223,7 @@ func onOldKernel(args []string) error {
 // recycled has a process of one instance connect, leave the connection to a
 // child, and exit; once a process of another instance has its number, the child
 // goes on. The PAM host starts last of all.
-func (l listener) recycled(t *testing.T, attacker, victim cockpit.Instance) {
+func (l listener) recycled(t *testing.T, attacker, victim cockpittls.Instance) {
 	if err := l.process.Signal(unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func TestThePackagesPhasesInstallEverything(t *testing.T) {
 		t.Errorf("vendorHash %q, want %q", p.VendorHash, want)
 	}
 
-	goTool := strings.TrimSpace(output(t, inTop(exec.Command("test/go"))))
+	goTool := strings.TrimSpace(output(t, inTop(exec.Command("tools/find-go"))))
 	dir := t.TempDir()
 	src, dst := filepath.Join(dir, "source"), filepath.Join(dir, "out")
 	copySource(t, src, p.Dropped)

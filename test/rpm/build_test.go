@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 // TestTheSameSourceMakesTheSamePackages builds twice; the second time the

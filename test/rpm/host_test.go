@@ -17,7 +17,7 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 func TestMain(m *testing.M) { machine.Main(m) }

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/machine"
-	"pam_cockpit_cert/test/pki"
+	"pam_cockpit_cert/internal/testutil/machine"
+	"pam_cockpit_cert/internal/testutil/pki"
 )
 
 // TestItsModuleLogsIn installs the package with dnf on a machine that has

@@ -14,7 +14,7 @@ import (
 	"sync"
 	"testing"
 
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 // A build is a way to call rpmbuild. They differ in as little as they can.
@@ -62,7 +62,7 @@ func packages(t *testing.T, b build) string {
 		t.Fatal(err)
 	}
 	source := machine.Source(t)
-	toolchain := strings.TrimSpace(output(t, command(source, "test/go")))
+	toolchain := strings.TrimSpace(output(t, command(source, "tools/find-go")))
 	c := command(source, "rpm/build", append([]string{toolchain, folder}, b.options...)...)
 	// The package's tests make namespaces with a /run of their own as well,
 	// unless they think that they are in them.

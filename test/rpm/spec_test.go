@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 // TestTheSpecOnEachDistribution has RPM read the spec as theirs does, by the

@@ -11,12 +11,12 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
 // Failed logins are written down below /var/log.
-func TestMain(m *testing.M) { private.Main(m, "/var/log") }
+func TestMain(m *testing.M) { namespace.Main(m, "/var/log") }
 
 const password = "correct horse"
 
@@ -25,13 +25,13 @@ const password = "correct horse"
 // so that the module goes all its way.
 func machine(t *testing.T, module string) {
 	t.Helper()
-	private.Need(t)
+	namespace.Need(t)
 	for _, program := range []string{"sshd", "ssh", "sshpass", "su", "sudo", "login", "useradd"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("no %s here", program)
 		}
 	}
-	private.Copy(t, "/etc")
+	namespace.Copy(t, "/etc")
 	script := `
 		mkdir -p /run/cockpit/tls /run/sshd /run/bob
 		useradd --home-dir /run/bob --shell /bin/sh bob

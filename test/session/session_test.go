@@ -22,8 +22,8 @@ import (
 	"time"
 
 	"pam_cockpit_cert/internal/relay"
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
 // The setuid program of Debian's cockpit-ws up to 329, and its group.
@@ -40,7 +40,7 @@ const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	// cockpit-session records logins, good and bad, in /var/log.
-	private.Main(m, "/var/log", bin)
+	namespace.Main(m, "/var/log", bin)
 }
 
 // What PAM decides, cockpit-ws gets to know in cockpit-session's own words.
@@ -118,7 +118,7 @@ func TestASignal(t *testing.T) {
 // shellForNobody lets PAM's user log in.
 func shellForNobody(t *testing.T) {
 	t.Helper()
-	private.Need(t)
+	namespace.Need(t)
 	text, err := os.ReadFile("/etc/passwd")
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ type cockpitWS struct {
 // login logs in by certificate, with a PAM service whose auth stack is given.
 func login(t *testing.T, auth string) *cockpitWS {
 	t.Helper()
-	private.Need(t)
+	namespace.Need(t)
 	if info, err := os.Stat(cockpitSession); errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode()&os.ModeSetuid == 0 {
 		t.Skipf("needs the setuid %s of Cockpit up to 329", cockpitSession)
 	}
@@ -177,7 +177,7 @@ func login(t *testing.T, auth string) *cockpitWS {
 	if err != nil {
 		t.Fatal(err)
 	}
-	private.Copy(t, "/etc/pam.d")
+	namespace.Copy(t, "/etc/pam.d")
 	pamhost.Service(t, "/etc/pam.d", "cockpit", "auth "+auth+"\naccount required pam_permit.so\nsession required pam_permit.so\n")
 
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)

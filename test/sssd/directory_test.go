@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package sssd
+package sssd_test
 
 import (
 	"os/exec"
 	"testing"
 
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/pki"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/pki"
+	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
 // exactly finds a certificate by its serial number and issuer: the one search
@@ -20,10 +21,10 @@ const exactly = "\n[certmap/lab.test/exactly]\nmatchrule = <ISSUER>^CN=Lab CA,O=
 // TestLoginWithDirectory: users whose certificates are in their entries of an
 // LDAP directory.
 func TestLoginWithDirectory(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
 	dora, ruth, twins, shared := ca.Issue("dora"), ca.Issue("ruth"), ca.Issue("twins"), ca.Issue("alice")
-	people := []Person{
+	people := []sssd.Person{
 		{Name: "dora", UID: 62001, Certificates: [][]byte{dora.DER}},
 		{Name: "root", UID: 62002, Certificates: [][]byte{ruth.DER}},
 		{Name: "ann", UID: 62003, Certificates: [][]byte{twins.DER}},
@@ -32,8 +33,8 @@ func TestLoginWithDirectory(t *testing.T) {
 		{Name: "eve smith", UID: 62006, Certificates: [][]byte{ca.Issue("eve").DER}},
 	}
 	const head = "[sssd]\nservices = nss, ifp\ndomains = lab.test\n"
-	logInBefore := func(certificate pki.Certificate) func(*testing.T, *SSSD, *Directory) {
-		return func(t *testing.T, s *SSSD, d *Directory) {
+	logInBefore := func(certificate pki.Certificate) func(*testing.T, *sssd.SSSD, *sssd.Directory) {
+		return func(t *testing.T, s *sssd.SSSD, d *sssd.Directory) {
 			s.Start(head + d.Domain("lab.test", ""))
 			report, _ := login{certificate: certificate}.run(t)
 			if got := report.Get("result"); got != pamhost.Success {
@@ -44,7 +45,7 @@ func TestLoginWithDirectory(t *testing.T) {
 	}
 
 	for name, test := range map[string]struct {
-		start func(t *testing.T, s *SSSD, d *Directory) // default: SSSD with the directory
+		start func(t *testing.T, s *sssd.SSSD, d *sssd.Directory) // default: SSSD with the directory
 		login login
 		expect
 	}{
@@ -53,8 +54,8 @@ func TestLoginWithDirectory(t *testing.T) {
 			expect: expect{result: pamhost.Success, user: "dora", log: "certificate " + dora.Fingerprint() + " is user dora's"},
 		},
 		"a mapped certificate in userCertificate;binary": {
-			start: func(t *testing.T, s *SSSD, d *Directory) {
-				if before(t, "2.8.2") {
+			start: func(t *testing.T, s *sssd.SSSD, d *sssd.Directory) {
+				if sssd.Before(t, "2.8.2") {
 					t.Skip("SSSD before 2.8.2 has no rule that OpenLDAP can answer")
 				}
 				s.Start(head + d.Domain("lab.test", "ldap_user_certificate = userCertificate;binary\n") + exactly)
@@ -63,7 +64,7 @@ func TestLoginWithDirectory(t *testing.T) {
 			expect: expect{result: pamhost.Success, user: "dora"},
 		},
 		"a name with the domain": {
-			start: func(_ *testing.T, s *SSSD, d *Directory) {
+			start: func(_ *testing.T, s *sssd.SSSD, d *sssd.Directory) {
 				s.Start(head + d.Domain("lab.test", "use_fully_qualified_names = true\n"))
 			},
 			login:  login{certificate: dora},
@@ -82,9 +83,9 @@ func TestLoginWithDirectory(t *testing.T) {
 			expect: expect{result: pamhost.UserUnknown, log: "SSSD knows several users by this certificate"},
 		},
 		"in the directory and in the local domain": {
-			start: func(t *testing.T, s *SSSD, d *Directory) {
+			start: func(t *testing.T, s *sssd.SSSD, d *sssd.Directory) {
 				s.AddUser("alice", 61001)
-				s.Start("[sssd]\nservices = nss, ifp\ndomains = lab.test, local\n" + d.Domain("lab.test", "") + LocalDomain(t, "local") +
+				s.Start("[sssd]\nservices = nss, ifp\ndomains = lab.test, local\n" + d.Domain("lab.test", "") + sssd.LocalDomain(t, "local") +
 					"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n")
 			},
 			login:  login{certificate: shared},
@@ -95,7 +96,7 @@ func TestLoginWithDirectory(t *testing.T) {
 			expect: expect{result: pamhost.ServiceErr, log: "REFUSED: SSSD's user 'root' has uid 62002, but this system's account of that name has uid 0"},
 		},
 		"a local account shadows the entry": {
-			start: func(t *testing.T, s *SSSD, d *Directory) {
+			start: func(t *testing.T, s *sssd.SSSD, d *sssd.Directory) {
 				s.AddUser("dora", 2999)
 				s.Start(head + d.Domain("lab.test", ""))
 			},
@@ -103,7 +104,7 @@ func TestLoginWithDirectory(t *testing.T) {
 			expect: expect{result: pamhost.ServiceErr, log: "REFUSED: SSSD's user 'dora' has uid 62001, but this system's account of that name has uid 2999"},
 		},
 		"libc does not know SSSD's users": {
-			start: func(t *testing.T, s *SSSD, d *Directory) {
+			start: func(t *testing.T, s *sssd.SSSD, d *sssd.Directory) {
 				if out, err := exec.Command("sed", "-i", "s/ sss//", "/etc/nsswitch.conf").CombinedOutput(); err != nil {
 					t.Fatalf("%v: %s", err, out)
 				}
@@ -123,7 +124,7 @@ func TestLoginWithDirectory(t *testing.T) {
 			expect: expect{result: pamhost.AuthinfoUnavail, log: "its domain .*lab_2etest is offline"},
 		},
 		"the directory was never there": {
-			start: func(_ *testing.T, s *SSSD, d *Directory) {
+			start: func(_ *testing.T, s *sssd.SSSD, d *sssd.Directory) {
 				d.Stop()
 				s.Start(head + d.Domain("lab.test", ""))
 			},
@@ -132,7 +133,7 @@ func TestLoginWithDirectory(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := New(t, ca.PEM())
+			s := sssd.New(t, ca.PEM())
 			d := s.StartDirectory(people...)
 			if test.start == nil {
 				s.Start(head + d.Domain("lab.test", ""))

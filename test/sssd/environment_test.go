@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package sssd
+package sssd_test
 
 import (
 	"os"
@@ -9,18 +9,19 @@ import (
 	"testing"
 
 	fake "pam_cockpit_cert/internal/infopipe/infopipetest"
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/pki"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/pki"
+	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
 // TestEnvironmentChangesNothing: who can set the host's environment has a bus
 // where the certificate is root's, and whatever else libraries listen to.
 func TestEnvironmentChangesNothing(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
 	alice := ca.Issue("alice")
-	s := New(t, ca.PEM())
+	s := sssd.New(t, ca.PEM())
 	s.AddUser("alice", 61001)
 	s.Start(local(t))
 	evil := fake.StartBus(t, "")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package sssd
+package sssd_test
 
 import (
 	"net"
@@ -14,15 +14,16 @@ import (
 
 	"pam_cockpit_cert/internal/infopipe"
 	fake "pam_cockpit_cert/internal/infopipe/infopipetest"
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/pki"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/pki"
+	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
 // TestAnswersThatSSSDNeverGives: in SSSD's place is something that answers
 // what no SSSD does that can be installed here.
 func TestAnswersThatSSSDNeverGives(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
 	alice := ca.Issue("alice")
 	tooOld := func(more fake.Answers) fake.Answers {
@@ -126,7 +127,7 @@ func TestAnswersThatSSSDNeverGives(t *testing.T) {
 		},
 	} {
 		t.Run(title, func(t *testing.T) {
-			s := New(t, ca.PEM())
+			s := sssd.New(t, ca.PEM())
 			s.AddUser("alice", 1000)
 			s.StartBus()
 			fake.Serve(t, infopipe.SystemBus, test.answers)
@@ -140,13 +141,13 @@ func TestAnswersThatSSSDNeverGives(t *testing.T) {
 // dbus-daemon waits 25 seconds for it; here it waits for a program that never
 // answers.
 func TestUnconfigured(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
-	s := New(t, ca.PEM())
-	private.Copy(t, "/usr/share/dbus-1/system-services")
-	s.Write("/usr/share/dbus-1/system-services/"+name+".service",
-		"[D-BUS Service]\nName="+name+"\nExec=/bin/sleep 30\nUser=root\n")
-	if err := os.Chmod("/usr/share/dbus-1/system-services/"+name+".service", 0o644); err != nil {
+	s := sssd.New(t, ca.PEM())
+	namespace.Copy(t, "/usr/share/dbus-1/system-services")
+	s.Write("/usr/share/dbus-1/system-services/"+sssd.InfoPipe+".service",
+		"[D-BUS Service]\nName="+sssd.InfoPipe+"\nExec=/bin/sleep 30\nUser=root\n")
+	if err := os.Chmod("/usr/share/dbus-1/system-services/"+sssd.InfoPipe+".service", 0o644); err != nil {
 		t.Fatal(err)
 	}
 	s.StartBus()
@@ -159,9 +160,9 @@ func TestUnconfigured(t *testing.T) {
 
 // TestBusHangs: a bus that accepts connections, and is silent.
 func TestBusHangs(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
-	New(t, ca.PEM())
+	sssd.New(t, ca.PEM())
 	listener, err := net.Listen("unix", strings.TrimPrefix(infopipe.SystemBus, "unix:path="))
 	if err != nil {
 		t.Fatal(err)
@@ -176,9 +177,9 @@ func TestBusHangs(t *testing.T) {
 
 // TestGarbage: what is exported is no certificate, whatever its fingerprint.
 func TestGarbage(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
-	s := New(t, ca.PEM())
+	s := sssd.New(t, ca.PEM())
 	s.AddUser("alice", 61001)
 	s.Start(local(t))
 	report, syslog := login{certificate: pki.Certificate{DER: []byte("garbage")}}.run(t)

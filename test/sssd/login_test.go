@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package sssd
+// Package sssd_test logs in with the module, a real D-Bus and a real SSSD: with
+// local rules and with a directory, and where one of them fails.
+package sssd_test
 
 import (
 	"os"
@@ -13,23 +15,24 @@ import (
 	"testing"
 	"time"
 
-	"pam_cockpit_cert/test/cockpit"
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/pki"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/cockpittls"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/pki"
+	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-func TestMain(m *testing.M) { private.Main(m) }
+func TestMain(m *testing.M) { namespace.Main(m) }
 
 // local is the manual page's example for local users.
 func local(t *testing.T) string {
-	return LocalUsers(t, "../../man/pam_cockpit_cert.8")
+	return sssd.LocalUsers(t, "../../man/pam_cockpit_cert.8")
 }
 
 // login is one login, in the control group of the certificate's cockpit-ws.
 type login struct {
 	certificate pki.Certificate
-	release     cockpit.Release
+	release     cockpittls.Release
 	options     string // of the rule
 	arguments   []string
 	environment []string
@@ -37,15 +40,15 @@ type login struct {
 }
 
 // run logs in through the module alone, and returns what PAM said, and syslog.
-func (l login) run(t *testing.T) (pamhost.Report, *private.Syslog) {
+func (l login) run(t *testing.T) (pamhost.Report, *namespace.Syslog) {
 	t.Helper()
 	module := pamhost.Built(t, "pam_cockpit_cert.so")
 	if l.release == 0 {
-		l.release = cockpit.From257
+		l.release = cockpittls.From257
 	}
-	syslog := private.ListenSyslog(t)
-	cockpit.Export(t, l.release, l.certificate)
-	instance := cockpit.NewInstance(t, l.certificate.Fingerprint())
+	syslog := namespace.ListenSyslog(t)
+	cockpittls.Export(t, l.release, l.certificate)
+	instance := cockpittls.NewInstance(t, l.certificate.Fingerprint())
 	dir := t.TempDir()
 	pamhost.Service(t, dir, "cockpit", "auth required "+module+" "+l.options+"\n")
 	host := pamhost.Host{Args: append([]string{"-d", dir}, l.arguments...), Env: l.environment, Prepare: instance.Enter}
@@ -65,7 +68,7 @@ type expect struct {
 	after  time.Duration
 }
 
-func (e expect) check(t *testing.T, report pamhost.Report, syslog *private.Syslog) {
+func (e expect) check(t *testing.T, report pamhost.Report, syslog *namespace.Syslog) {
 	t.Helper()
 	if result, user := report.Get("result"), report.Get("user"); result != e.result || user != e.user {
 		t.Errorf("PAM result %s, user %q; want %s, %q", result, user, e.result, e.user)
@@ -98,7 +101,7 @@ func (e expect) check(t *testing.T, report pamhost.Report, syslog *private.Syslo
 }
 
 func TestLogin(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
 	alice := ca.Issue("alice")
 	revoked := ca.Issue("alice")
@@ -106,7 +109,7 @@ func TestLogin(t *testing.T) {
 	const refused = "SSSD refuses the certificate"
 
 	for name, test := range map[string]struct {
-		start func(t *testing.T, s *SSSD) // default: SSSD with the local domain
+		start func(t *testing.T, s *sssd.SSSD) // default: SSSD with the local domain
 		login login
 		expect
 		// SSSD 2.8 at times misses the end of a p11_child that fails at once, and
@@ -118,11 +121,11 @@ func TestLogin(t *testing.T) {
 			expect: expect{result: pamhost.Success, user: "alice", log: "certificate " + alice.Fingerprint() + " is user alice's"},
 		},
 		"as Cockpit 209 to 249 export it": {
-			login:  login{certificate: alice, release: cockpit.From209},
+			login:  login{certificate: alice, release: cockpittls.From209},
 			expect: expect{result: pamhost.Success, user: "alice", log: "is user alice's"},
 		},
 		"as Cockpit 250 to 256 export it": {
-			login:  login{certificate: alice, release: cockpit.From250},
+			login:  login{certificate: alice, release: cockpittls.From250},
 			expect: expect{result: pamhost.Success, user: "alice", log: "is user alice's"},
 		},
 		"in a set-user-ID program": {
@@ -170,7 +173,7 @@ func TestLogin(t *testing.T) {
 			expect: expect{result: pamhost.UserUnknown, log: refused},
 		},
 		"revoked": {
-			start: func(t *testing.T, s *SSSD) {
+			start: func(t *testing.T, s *sssd.SSSD) {
 				s.Write("/etc/sssd/pki/crl.pem", string(ca.CRL()))
 				s.Start(strings.Replace(local(t), "[sssd]\n", "[sssd]\ncertificate_verification = crl_file=/etc/sssd/pki/crl.pem\n", 1))
 			},
@@ -178,7 +181,7 @@ func TestLogin(t *testing.T) {
 			expect: expect{result: pamhost.UserUnknown, log: refused},
 		},
 		"not revoked, where there is a revocation list": {
-			start: func(t *testing.T, s *SSSD) {
+			start: func(t *testing.T, s *sssd.SSSD) {
 				s.Write("/etc/sssd/pki/crl.pem", string(ca.CRL()))
 				s.Start(strings.Replace(local(t), "[sssd]\n", "[sssd]\ncertificate_verification = crl_file=/etc/sssd/pki/crl.pem\n", 1))
 			},
@@ -186,9 +189,9 @@ func TestLogin(t *testing.T) {
 			expect: expect{result: pamhost.Success, user: "alice"},
 		},
 		"SSSD's authorities are missing": {
-			start: func(t *testing.T, s *SSSD) {
+			start: func(t *testing.T, s *sssd.SSSD) {
 				s.Start(local(t))
-				if err := os.Remove(Authority); err != nil {
+				if err := os.Remove(sssd.Authority); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -197,9 +200,9 @@ func TestLogin(t *testing.T) {
 			missable: true,
 		},
 		"known in two domains": {
-			start: func(t *testing.T, s *SSSD) {
+			start: func(t *testing.T, s *sssd.SSSD) {
 				s.AddUser("bob", 61002)
-				s.Start("[sssd]\nservices = nss, ifp\ndomains = one, two\n" + LocalDomain(t, "one") + LocalDomain(t, "two") +
+				s.Start("[sssd]\nservices = nss, ifp\ndomains = one, two\n" + sssd.LocalDomain(t, "one") + sssd.LocalDomain(t, "two") +
 					"[certmap/one/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n" +
 					"[certmap/two/bob]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n")
 			},
@@ -207,12 +210,14 @@ func TestLogin(t *testing.T) {
 			expect: expect{result: pamhost.UserUnknown, log: "SSSD knows several users by this certificate"},
 		},
 		"a rule for a user who does not exist": {
-			start:  func(t *testing.T, s *SSSD) { s.Start(strings.Replace(local(t), "local/alice", "local/nobody-such", 1)) },
+			start: func(t *testing.T, s *sssd.SSSD) {
+				s.Start(strings.Replace(local(t), "local/alice", "local/nobody-such", 1))
+			},
 			login:  login{certificate: alice},
 			expect: expect{result: pamhost.UserUnknown, log: "SSSD knows no user"},
 		},
 		"SSSD stopped": {
-			start: func(t *testing.T, s *SSSD) {
+			start: func(t *testing.T, s *sssd.SSSD) {
 				s.Start(local(t))
 				s.StopSSSD()
 			},
@@ -220,9 +225,9 @@ func TestLogin(t *testing.T) {
 			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD is not running and could not be started"},
 		},
 		"SSSD's D-Bus service not installed": {
-			start: func(t *testing.T, s *SSSD) {
-				private.Copy(t, "/usr/share/dbus-1/system-services")
-				if err := os.Remove("/usr/share/dbus-1/system-services/" + name + ".service"); err != nil {
+			start: func(t *testing.T, s *sssd.SSSD) {
+				namespace.Copy(t, "/usr/share/dbus-1/system-services")
+				if err := os.Remove("/usr/share/dbus-1/system-services/" + sssd.InfoPipe + ".service"); err != nil {
 					t.Fatal(err)
 				}
 				s.StartWithoutInfoPipe(strings.Replace(local(t), "nss, ifp", "nss", 1))
@@ -231,14 +236,14 @@ func TestLogin(t *testing.T) {
 			expect: expect{result: pamhost.AuthinfoUnavail, log: "install the package sssd-dbus"},
 		},
 		"InfoPipe not enabled, and started on demand": {
-			start: func(t *testing.T, s *SSSD) {
+			start: func(t *testing.T, s *sssd.SSSD) {
 				s.StartWithoutInfoPipe(strings.Replace(local(t), "nss, ifp", "nss", 1))
 			},
 			login:  login{certificate: alice},
 			expect: expect{result: pamhost.Success, user: "alice"},
 		},
 		"InfoPipe hangs": {
-			start: func(t *testing.T, s *SSSD) {
+			start: func(t *testing.T, s *sssd.SSSD) {
 				s.Start(local(t))
 				s.SignalInfoPipe(syscall.SIGSTOP)
 			},
@@ -246,7 +251,7 @@ func TestLogin(t *testing.T) {
 			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD did not answer in time", after: 1500 * time.Millisecond, within: 5 * time.Second},
 		},
 		"InfoPipe is killed while it is asked": {
-			start: func(t *testing.T, s *SSSD) {
+			start: func(t *testing.T, s *sssd.SSSD) {
 				s.Start(local(t))
 				s.SignalInfoPipe(syscall.SIGSTOP) // so that it surely has not answered yet
 				kill := time.AfterFunc(time.Second, func() { s.SignalInfoPipe(syscall.SIGKILL) })
@@ -256,28 +261,28 @@ func TestLogin(t *testing.T) {
 			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD ended while it was asked"},
 		},
 		"InfoPipe does not let root ask": {
-			start: func(t *testing.T, s *SSSD) {
+			start: func(t *testing.T, s *sssd.SSSD) {
 				s.Start(local(t) + "[ifp]\nallowed_uids = 12345\n")
 			},
 			login:  login{certificate: alice},
 			expect: expect{result: pamhost.ServiceErr, log: "is root in allowed_uids"},
 		},
 		"InfoPipe hides the name": {
-			start: func(t *testing.T, s *SSSD) {
+			start: func(t *testing.T, s *sssd.SSSD) {
 				s.Start(local(t) + "[ifp]\nuser_attributes = -name\n")
 			},
 			login:  login{certificate: alice},
 			expect: expect{result: pamhost.ServiceErr, log: "user_attributes"},
 		},
 		"no D-Bus": {
-			start:  func(*testing.T, *SSSD) {},
+			start:  func(*testing.T, *sssd.SSSD) {},
 			login:  login{certificate: alice},
 			expect: expect{result: pamhost.AuthinfoUnavail, log: "cannot connect to D-Bus"},
 		},
 		"the bus refuses": {
-			start: func(t *testing.T, s *SSSD) {
+			start: func(t *testing.T, s *sssd.SSSD) {
 				s.Write("/etc/dbus-1/system.d/deny.conf", `<busconfig><policy context="mandatory">`+
-					`<deny send_destination="`+name+`"/></policy></busconfig>`)
+					`<deny send_destination="`+sssd.InfoPipe+`"/></policy></busconfig>`)
 				s.StartWithoutInfoPipe(local(t))
 			},
 			login:  login{certificate: alice},
@@ -285,7 +290,7 @@ func TestLogin(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := New(t, ca.PEM())
+			s := sssd.New(t, ca.PEM())
 			s.AddUser("alice", 61001)
 			if test.start == nil {
 				s.Start(local(t))
@@ -306,10 +311,10 @@ func TestLogin(t *testing.T) {
 
 // TestIgnore: with everything ready for a login, no certificate is used.
 func TestIgnore(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
 	alice := ca.Issue("alice")
-	s := New(t, ca.PEM())
+	s := sssd.New(t, ca.PEM())
 	s.AddUser("alice", 61001)
 	s.Start(local(t))
 	module := pamhost.Built(t, "pam_cockpit_cert.so")
@@ -317,7 +322,7 @@ func TestIgnore(t *testing.T) {
 	// What follows tells ignore from all else.
 	rule := "auth [ignore=ignore default=die] " + module + " debug\nauth sufficient pam_debug.so\n"
 	pamhost.Service(t, dir, "cockpit", rule)
-	cockpit.Export(t, cockpit.From257, alice)
+	cockpittls.Export(t, cockpittls.From257, alice)
 
 	for name, test := range map[string]struct {
 		arguments []string
@@ -325,23 +330,23 @@ func TestIgnore(t *testing.T) {
 		user, log string
 	}{
 		"the user is set": {
-			arguments: []string{"-u", "root"}, prepare: cockpit.NewInstance(t, alice.Fingerprint()).Enter,
+			arguments: []string{"-u", "root"}, prepare: cockpittls.NewInstance(t, alice.Fingerprint()).Enter,
 			user: "root", log: "the user name is already set",
 		},
 		"no instance of cockpit-ws": {
 			log: "no client certificate is in play: standard input",
 		},
 		"the instance for browsers without a certificate": {
-			prepare: cockpit.NewInstance(t, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855").Enter,
+			prepare: cockpittls.NewInstance(t, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855").Enter,
 			log:     "the browser presented none",
 		},
 		"an instance whose certificate is not exported": {
-			prepare: cockpit.NewInstance(t, ca.Issue("alice").Fingerprint()).Enter,
+			prepare: cockpittls.NewInstance(t, ca.Issue("alice").Fingerprint()).Enter,
 			log:     "exports no certificate for the instance",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			syslog := private.ListenSyslog(t)
+			syslog := namespace.ListenSyslog(t)
 			host := pamhost.Host{Args: append([]string{"-d", dir}, test.arguments...), Prepare: test.prepare}
 			expect{result: pamhost.Success, user: test.user, log: test.log}.check(t, host.Run(t), syslog)
 		})

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package sssd
+package sssd_test
 
 import (
 	"testing"
 
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/pki"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/pki"
+	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
 // TestTooOldToValidate runs where SSSD is, such as on Debian 11; elsewhere,
 // TestAnswersThatSSSDNeverGives has its answers.
 func TestTooOldToValidate(t *testing.T) {
-	private.Need(t)
+	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
-	s := New(t, ca.PEM())
-	if !before(t, "2.6.1") {
+	s := sssd.New(t, ca.PEM())
+	if !sssd.Before(t, "2.6.1") {
 		t.Skip("this SSSD can validate certificates")
 	}
 	s.AddUser("alice", 61001)

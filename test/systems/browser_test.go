@@ -17,18 +17,18 @@ import (
 	"testing"
 	"time"
 
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
-// installBrowser puts test/browser on the machine.
+// installBrowser puts tools/browser on the machine.
 func installBrowser(t *testing.T, o *machine.Overlay) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "browser")
-	command := exec.Command("go", "build", "-o", program, "./test/browser")
+	command := exec.Command("go", "build", "-o", program, "./tools/browser")
 	command.Dir = machine.Source(t)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("building test/browser: %v\n%s", err, out)
+		t.Fatalf("building tools/browser: %v\n%s", err, out)
 	}
 	o.Copy(t, program, "/usr/local/bin/browser")
 }
@@ -73,7 +73,7 @@ type session struct {
 	errors  *bytes.Buffer
 }
 
-// open logs in with test/browser and its options.
+// open logs in with tools/browser and its options.
 func (l *lab) open(t testing.TB, options ...string) (*session, error) {
 	t.Helper()
 	command := l.Command(t.Context(), append([]string{"browser"}, options...)...)

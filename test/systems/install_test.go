@@ -8,8 +8,8 @@ package systems
 import (
 	"testing"
 
-	"pam_cockpit_cert/test/debian"
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/debian"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 // install installs the Debian package, built on that Debian for its libc.

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/machine"
-	"pam_cockpit_cert/test/pki"
+	"pam_cockpit_cert/internal/testutil/machine"
+	"pam_cockpit_cert/internal/testutil/pki"
 )
 
 // Where things are on the machines.

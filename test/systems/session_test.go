@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 // Out of the box nothing changes, even with everything installed.

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"testing"
 
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 func TestMain(m *testing.M) { machine.Main(m) }

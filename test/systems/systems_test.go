@@ -8,7 +8,7 @@ package systems
 import (
 	"testing"
 
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 // On hybrid control groups, as this machine may have them. One machine after

@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
 )
 
 // A root is made again when it is older than this, since the archive moves on
@@ -29,7 +29,7 @@ const fresh = 7 * 24 * time.Hour
 // suite cannot be had, the test is skipped.
 func Root(t testing.TB, recipe Recipe) string {
 	t.Helper()
-	private.Need(t)
+	namespace.Need(t)
 	roots := filepath.Join(Cache(t), "roots")
 	if err := os.MkdirAll(roots, 0o755); err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"testing"
 
-	"pam_cockpit_cert/test/machine"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 // Tools is what a root needs for building and checking packages.

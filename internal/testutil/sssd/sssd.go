@@ -22,7 +22,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"pam_cockpit_cert/internal/infopipe"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
 )
 
 // SSSD's own places.
@@ -30,7 +30,7 @@ const (
 	Config    = "/etc/sssd/sssd.conf"
 	Authority = "/etc/sssd/pki/sssd_auth_ca_db.pem"
 
-	name = "org.freedesktop.sssd.infopipe"
+	InfoPipe = "org.freedesktop.sssd.infopipe" // its name on the bus
 )
 
 // SSSD is a running one, or one that is ready to be started.
@@ -49,13 +49,13 @@ type daemon struct {
 // PEM of the authorities to trust.
 func New(t testing.TB, ca []byte) *SSSD {
 	t.Helper()
-	private.Need(t)
+	namespace.Need(t)
 	for _, program := range []string{"dbus-daemon", "/usr/sbin/sssd", "/usr/libexec/sssd/sssd_ifp"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("no %s here: install dbus-daemon, sssd-common, sssd-dbus", program)
 		}
 	}
-	private.Copy(t, "/etc")
+	namespace.Copy(t, "/etc")
 	script := `
 		rm -rf /etc/sssd
 		mkdir -p /etc/sssd/pki /etc/sssd/conf.d /run/dbus
@@ -134,14 +134,14 @@ func LocalUsers(t testing.TB, manual string) string {
 // /etc/passwd: what the manual page shows for local users.
 func LocalDomain(t testing.TB, domain string) string {
 	t.Helper()
-	if before(t, "2.9.3") {
+	if Before(t, "2.9.3") {
 		return "[domain/" + domain + "]\nid_provider = files\n"
 	}
 	return "[domain/" + domain + "]\nid_provider = proxy\nproxy_lib_name = files\nlocal_auth_policy = only\nauth_provider = none\n"
 }
 
-// before tells whether this machine's SSSD is older.
-func before(t testing.TB, version string) bool {
+// Before tells whether this machine's SSSD is older.
+func Before(t testing.TB, version string) bool {
 	t.Helper()
 	out, err := exec.Command("/usr/sbin/sssd", "--version").Output()
 	if err != nil {
@@ -293,10 +293,10 @@ func (s *SSSD) owner() int {
 	}
 	defer conn.Close()
 	var pid uint32
-	err = conn.BusObject().Call("org.freedesktop.DBus.GetConnectionUnixProcessID", 0, name).Store(&pid)
+	err = conn.BusObject().Call("org.freedesktop.DBus.GetConnectionUnixProcessID", 0, InfoPipe).Store(&pid)
 	var remote dbus.Error
 	if err != nil && !errors.As(err, &remote) {
-		s.t.Logf("asking for %s: %v", name, err)
+		s.t.Logf("asking for %s: %v", InfoPipe, err)
 	}
 	return int(pid)
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package private runs a test binary in mount and process namespaces of its
+// Package namespace runs a test binary in mount and process namespaces of its
 // own, with an empty /run and a /dev/log that the tests read: real daemons at
 // their real paths, while the machine's own files stay untouched, and nothing
 // outlives the test, however it ends.
-package private
+package namespace
 
 import (
 	"errors"

@@ -7,10 +7,10 @@ APT_DEMO = $(APT_BUILD) dbus-daemon dbus-system-bus-common sssd-common sssd-dbus
 ## demo: log in with good and bad certificates, privately, and see all five results
 .PHONY: demo
 demo:
-	@test/need $(APT_DEMO)
+	@tools/install-packages $(APT_DEMO)
 	@$(MAKE) -s $(MODULE) $(BUILD)/test/pamhost $(BUILD)/test/demo
 	@$(BUILD)/test/demo
 
 TEST_PROGRAMS += $(BUILD)/test/demo
-$(BUILD)/test/demo: $(shell find test/demo test/sssd test/cockpit test/pamhost test/pki test/private internal -name '*.go') go.mod
-	@$(GOBUILD) -o $@ ./test/demo
+$(BUILD)/test/demo: $(shell find tools/demo internal -name '*.go') go.mod
+	@$(GOBUILD) -o $@ ./tools/demo

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package cockpit does what cockpit-tls and systemd do for a certificate, for
+// Package cockpittls does what cockpit-tls and systemd do for a certificate, for
 // tests without either: it exports the file, and starts programs in the
 // control group of the certificate's cockpit-ws.
-package cockpit
+package cockpittls
 
 import (
 	"bufio"
@@ -21,8 +21,8 @@ import (
 	"testing"
 	"time"
 
-	"pam_cockpit_cert/test/pki"
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pki"
 )
 
 // Folder is where cockpit-tls exports certificates.
@@ -46,7 +46,7 @@ func unit(fingerprint string) string {
 // Export writes the file of a TLS connection, and returns its path.
 func Export(t testing.TB, release Release, certificate pki.Certificate) string {
 	t.Helper()
-	private.Need(t)
+	namespace.Need(t)
 	name, text := certificate.Fingerprint(), certificate.PEM()
 	if release >= From250 {
 		random := make([]byte, 32)
@@ -75,7 +75,7 @@ type Instance struct{ dirs []string }
 // NewInstance makes the control group, until the test ends.
 func NewInstance(t testing.TB, fingerprint string) Instance {
 	t.Helper()
-	private.Need(t)
+	namespace.Need(t)
 	roots := hierarchies(t)
 	if len(roots) == 0 {
 		t.Skip("no control groups can be made here: neither version 2 nor name=systemd is mounted")
@@ -87,7 +87,7 @@ func NewInstance(t testing.TB, fingerprint string) Instance {
 			t.Skipf("no control groups can be made here: %v", err)
 		}
 		t.Cleanup(func() { remove(dir, root) })
-		private.OnInterrupt(func() { remove(dir, root) })
+		namespace.OnInterrupt(func() { remove(dir, root) })
 		instance.dirs = append(instance.dirs, dir)
 	}
 	return instance

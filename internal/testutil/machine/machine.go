@@ -16,13 +16,13 @@ import (
 	"runtime"
 	"testing"
 
-	"pam_cockpit_cert/test/private"
+	"pam_cockpit_cert/internal/testutil/namespace"
 )
 
 // Main runs a package's tests where machines can be made. Without root's
 // privileges they are run nevertheless, and skipped by what they ask of this
 // package.
-func Main(m *testing.M) { private.Main(m) }
+func Main(m *testing.M) { namespace.Main(m) }
 
 // CacheVariable names the environment variable with the cache's folder.
 const CacheVariable = "PAM_COCKPIT_CERT_CACHE"

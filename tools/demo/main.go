@@ -14,11 +14,11 @@ import (
 
 	"pam_cockpit_cert/internal/infopipe"
 	"pam_cockpit_cert/internal/infopipe/infopipetest"
-	"pam_cockpit_cert/test/cockpit"
-	"pam_cockpit_cert/test/pamhost"
-	"pam_cockpit_cert/test/pki"
-	"pam_cockpit_cert/test/private"
-	"pam_cockpit_cert/test/sssd"
+	"pam_cockpit_cert/internal/testutil/cockpittls"
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/pki"
+	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
 func main() {
@@ -26,7 +26,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "demo: run it as root, for namespaces of its own: nothing of your system is changed")
 		os.Exit(1)
 	}
-	os.Exit(private.Run(func() int {
+	os.Exit(namespace.Run(func() int {
 		t := &terminal{}
 		defer t.end()
 		demonstrate(t)
@@ -92,11 +92,11 @@ func (l *logins) show(title string, certificate *pki.Certificate, arguments ...s
 	dir := l.t.TempDir()
 	host := pamhost.Host{}
 	if certificate != nil {
-		defer os.Remove(cockpit.Export(l.t, cockpit.From257, *certificate))
-		host.Prepare = cockpit.NewInstance(l.t, certificate.Fingerprint()).Enter
+		defer os.Remove(cockpittls.Export(l.t, cockpittls.From257, *certificate))
+		host.Prepare = cockpittls.NewInstance(l.t, certificate.Fingerprint()).Enter
 	}
 
-	syslog := private.ListenSyslog(l.t)
+	syslog := namespace.ListenSyslog(l.t)
 	pamhost.Service(l.t, dir, "cockpit", "auth [success=done ignore=ignore default=die] "+l.module+" debug\n")
 	host.Args = append([]string{"-d", dir}, arguments...)
 	report := host.Run(l.t)
