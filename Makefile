@@ -6,7 +6,8 @@
 #   PREFIX      /usr
 #   LIBDIR      where this system keeps libraries; PAMDIR is its security folder
 #   PAMDIR      PAM's module folder
-#   LIBEXECDIR  cockpit-cert-session goes into its folder pam_cockpit_cert
+#   LIBEXECDIR  cockpit-cert-session and cockpit-cert-ticket go into its folder
+#               pam_cockpit_cert
 #   UNITDIR     where packages have systemd's units
 #   PAMMODE     the module's mode: 644 as Debian has it, 755 as Fedora does
 #   SBINDIR, MANDIR, DATADIR, DOCDIR
@@ -70,6 +71,7 @@ install: all
 		$(DESTDIR)$(DATADIR)/fish/vendor_completions.d
 	$(INSTALL) -m $(PAMMODE) $(MODULE) $(DESTDIR)$(PAMDIR)/
 	$(INSTALL) -m 755 $(BUILD)/cockpit-cert-session $(DESTDIR)$(LIBEXECDIR)/pam_cockpit_cert/
+	$(INSTALL) -m 755 $(BUILD)/cockpit-cert-ticket $(DESTDIR)$(LIBEXECDIR)/pam_cockpit_cert/
 	$(INSTALL) -m 755 $(BUILD)/pam-cockpit-cert $(DESTDIR)$(SBINDIR)/
 	$(INSTALL) -m 644 man/*.8 $(DESTDIR)$(MANDIR)/man8/
 	$(INSTALL) -m 644 pam.d/* $(DESTDIR)$(DATADIR)/pam_cockpit_cert/pam.d/

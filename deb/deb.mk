@@ -6,7 +6,7 @@ PACKAGES := $(BUILD)/packages
 ## deb: Debian's package, in build/packages
 .PHONY: deb
 deb:
-	tools/install-packages build-essential debhelper fakeroot libpam0g-dev
+	tools/install-packages build-essential debhelper fakeroot libkrb5-dev libpam0g-dev pkg-config
 	deb/build "$(GO)" $(PACKAGES)
 
 # What test/deb checks the packages with.

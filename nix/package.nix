@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: The pam_cockpit_cert authors
 #
-# The PAM module, cockpit-cert-session, pam-cockpit-cert, their manual pages
+# The PAM module, cockpit-cert-session, cockpit-cert-ticket, pam-cockpit-cert, their manual pages
 # and completions. Go's dependencies come in the way of buildGoModule; what is
 # built, with which flags, and where it goes is the Makefile's business, so
 # that this package is the same as every other.
 {
   lib,
   buildGoModule,
+  libkrb5,
   pam,
+  pkg-config,
 }:
 
 let
@@ -42,7 +44,11 @@ buildGoModule {
   # `make tidy` refreshes it, `make check` compares.
   vendorHash = lib.fileContents ./vendor-hash;
 
-  buildInputs = [ pam ];
+  nativeBuildInputs = [ pkg-config ];
+  buildInputs = [
+    libkrb5
+    pam
+  ];
 
   buildPhase = ''
     runHook preBuild

@@ -52,6 +52,7 @@ func folder(suite string) string {
 const (
 	command = "/usr/sbin/pam-cockpit-cert"
 	session = "/usr/libexec/pam_cockpit_cert/cockpit-cert-session"
+	ticket  = "/usr/libexec/pam_cockpit_cert/cockpit-cert-ticket"
 	docs    = "/usr/share/doc/libpam-cockpit-cert/"
 )
 
@@ -63,6 +64,7 @@ func TestContents(t *testing.T) {
 				"-rw-r--r-- " + folder(suite) + "pam_cockpit_cert.so",
 				"-rwxr-xr-x " + command,
 				"-rwxr-xr-x " + session,
+				"-rwxr-xr-x " + ticket,
 				"-rw-r--r-- /usr/lib/systemd/system/system-cockpithttps.slice.d/10-pam_cockpit_cert.conf",
 				"-rw-r--r-- /usr/share/man/man8/pam_cockpit_cert.8.gz",
 				"-rw-r--r-- /usr/share/man/man8/pam-cockpit-cert.8.gz",
@@ -106,9 +108,11 @@ func TestContents(t *testing.T) {
 func TestRelations(t *testing.T) {
 	for _, suite := range suites {
 		file := debian.Package(t, debian.Build(t, suite))
-		for field, want := range map[string]string{"Depends": "sssd-dbus", "Recommends": "cockpit-ws", "Enhances": "cockpit-ws"} {
-			if got := host(t, "dpkg-deb", "-f", file, field); !strings.Contains(", "+got, ", "+want) {
-				t.Errorf("%s: %s: %s lacks %s", suite, field, got, want)
+		for _, want := range [][2]string{
+			{"Depends", "sssd-dbus"}, {"Depends", "libgssapi-krb5-2"}, {"Recommends", "cockpit-ws"}, {"Enhances", "cockpit-ws"},
+		} {
+			if got := host(t, "dpkg-deb", "-f", file, want[0]); !strings.Contains(", "+got, ", "+want[1]) {
+				t.Errorf("%s: %s: %s lacks %s", suite, want[0], got, want[1])
 			}
 		}
 	}
@@ -119,16 +123,18 @@ func TestHardening(t *testing.T) {
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
 			dir := unpacked(t, debian.Package(t, debian.Build(t, suite)))
-			for _, path := range []string{folder(suite) + "pam_cockpit_cert.so", command, session} {
+			for _, path := range []string{folder(suite) + "pam_cockpit_cert.so", command, session, ticket} {
 				for _, complaint := range soft(t, filepath.Join(dir, path)) {
 					t.Errorf("%s: %s", path, complaint)
 				}
 			}
-			// The only C of ours is in the module.
-			symbols := host(t, "readelf", "--wide", "--dyn-syms", filepath.Join(dir, folder(suite), "pam_cockpit_cert.so"))
-			for _, symbol := range []string{"__stack_chk_fail", "_chk@"} {
-				if !strings.Contains(symbols, symbol) {
-					t.Errorf("the module calls no %s: stack protector or fortification is off", symbol)
+			// What has C of ours.
+			for _, path := range []string{folder(suite) + "pam_cockpit_cert.so", ticket} {
+				symbols := host(t, "readelf", "--wide", "--dyn-syms", filepath.Join(dir, path))
+				for _, symbol := range []string{"__stack_chk_fail", "_chk@"} {
+					if !strings.Contains(symbols, symbol) {
+						t.Errorf("%s calls no %s: stack protector or fortification is off", path, symbol)
+					}
 				}
 			}
 		})

@@ -55,6 +55,7 @@ func TestVariables(t *testing.T) {
 	for path, executable := range map[string]bool{
 		"/opt/pam/pam_cockpit_cert.so":                                    false,
 		"/opt/libexec/pam_cockpit_cert/cockpit-cert-session":              true,
+		"/opt/libexec/pam_cockpit_cert/cockpit-cert-ticket":               true,
 		"/opt/p/sbin/pam-cockpit-cert":                                    true,
 		"/opt/units/system-cockpithttps.slice.d/10-pam_cockpit_cert.conf": false,
 		"/opt/man/man8/pam_cockpit_cert.8":                                false,

@@ -42,7 +42,9 @@ let
   p = import ./nix/package.nix {
     inherit lib;
     buildGoModule = arguments: arguments;
+    libkrb5 = null;
     pam = null;
+    pkg-config = null;
   };
 in
 {
@@ -92,6 +94,7 @@ func TestThePackagesPhasesInstallEverything(t *testing.T) {
 		"lib/security/pam_cockpit_cert.so",
 		"lib/systemd/system/system-cockpithttps.slice.d/10-pam_cockpit_cert.conf",
 		"libexec/pam_cockpit_cert/cockpit-cert-session",
+		"libexec/pam_cockpit_cert/cockpit-cert-ticket",
 		"share/bash-completion/completions/pam-cockpit-cert",
 		"share/doc/pam_cockpit_cert/LICENSE",
 		"share/doc/pam_cockpit_cert/README.md",

@@ -72,6 +72,7 @@ func TestThePackageHasWhatMakeInstallInstalls(t *testing.T) {
 		for _, want := range []string{
 			"-rwxr-xr-x root " + c.module,
 			"-rwxr-xr-x root /usr/libexec/pam_cockpit_cert/cockpit-cert-session",
+			"-rwxr-xr-x root /usr/libexec/pam_cockpit_cert/cockpit-cert-ticket",
 			"-rw-r--r-- root /usr/lib/systemd/system/system-cockpithttps.slice.d/10-pam_cockpit_cert.conf",
 			"-rwxr-xr-x root /usr/sbin/pam-cockpit-cert",
 			"-rw-r--r-- root /usr/share/man/man8/pam_cockpit_cert.8",

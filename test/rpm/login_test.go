@@ -22,7 +22,7 @@ func TestItsModuleLogsIn(t *testing.T) {
 		"cockpit-ws", "cockpit-bridge", "cockpit-system",
 		"sssd-common", "sssd-dbus", "sssd-proxy", "libnss-sss",
 		"curl", "openssl", "procps", "login", "passwd",
-		"gcc", "libc6-dev", "make", "libpam0g-dev", "pkg-config",
+		"gcc", "libc6-dev", "make", "libkrb5-dev", "libpam0g-dev", "pkg-config",
 	}, []build{plain}, standIn{name: "cockpit-ws", version: "360"}, standIn{name: "sssd-dbus", version: "2.11.1"})
 	h.must("dnf", "install", ours)
 	if text := h.Run(t, "cat", service); !strings.Contains(text, rule) {

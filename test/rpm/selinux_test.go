@@ -96,6 +96,7 @@ func TestSELinux(t *testing.T) {
 	// What the documentation says about the programs' types.
 	for path, want := range map[string]string{
 		"/usr/libexec/pam_cockpit_cert/cockpit-cert-session": ":bin_t:",
+		"/usr/libexec/pam_cockpit_cert/cockpit-cert-ticket":  ":bin_t:",
 		stub: ":lib_t:",
 		"/usr/lib64/security/pam_cockpit_cert/pam_cockpit_cert.so": ":lib_t:",
 		service: ":etc_t:",

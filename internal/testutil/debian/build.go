@@ -21,7 +21,7 @@ import (
 )
 
 // Tools is what a root needs for building and checking packages.
-var Tools = []string{"build-essential", "debhelper", "fakeroot", "git", "libpam0g-dev", "lintian", "pkg-config"}
+var Tools = []string{"build-essential", "debhelper", "fakeroot", "git", "libkrb5-dev", "libpam0g-dev", "lintian", "pkg-config"}
 
 // Build returns the folder with the packages of the source as it is now, from
 // the cache if they are there.

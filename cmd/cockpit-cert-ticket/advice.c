@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
+
+#include "ticket.h"
+
+#include <errno.h>
+
+const char *advice_for_host(krb5_error_code code)
+{
+    switch (code) {
+    case KRB5_KDC_UNREACH:
+    case KRB5_REALM_CANT_RESOLVE:
+    case KRB5_REALM_UNKNOWN:
+    case ETIMEDOUT:
+        return "can this host reach a domain controller? see sssctl domain-status";
+    case KRB5KDC_ERR_PREAUTH_FAILED:
+    case KRB5KRB_AP_ERR_BAD_INTEGRITY:
+    case KRB5_KT_NOTFOUND:
+    case KRB5_KT_KVNONOTFOUND:
+        return "the keytab is older than the key in the domain; join the domain again";
+    case KRB5KDC_ERR_C_PRINCIPAL_UNKNOWN:
+    case KRB5KDC_ERR_CLIENT_REVOKED:
+    case KRB5KDC_ERR_NAME_EXP:
+    case KRB5KDC_ERR_KEY_EXP:
+        return "the domain does not let this host in; join the domain again";
+    case KRB5KRB_AP_ERR_SKEW:
+    case KRB5_KDCREP_SKEW:
+        return "set this host's clock, see timedatectl";
+    default:
+        return "see the log of the domain controller";
+    }
+}
+
+const char *advice_for_user(krb5_error_code code)
+{
+    switch (code) {
+    case KRB5_KDC_UNREACH:
+        return advice_for_host(code);
+    case KRB5KDC_ERR_C_PRINCIPAL_UNKNOWN:
+        return "the domain has no such user";
+    case KRB5KDC_ERR_CLIENT_REVOKED:
+        return "is the account disabled, expired or locked?";
+    case KRB5KDC_ERR_NAME_EXP:
+    case KRB5KDC_ERR_KEY_EXP:
+        return "has the account or its password expired?";
+    default:
+        return "see the log of the domain controller";
+    }
+}

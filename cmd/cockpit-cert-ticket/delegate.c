@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
+
+#include "ticket.h"
+
+#include <gssapi/gssapi_ext.h>
+#include <gssapi/gssapi_krb5.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+static gss_OID_set_desc kerberos = {1, NULL};
+
+/* The text of GSSAPI's second, Kerberos' own, error code. */
+static const char *text_of(OM_uint32 minor)
+{
+    static char text[200];
+    OM_uint32 more = 0, ignored;
+    gss_buffer_desc message = GSS_C_EMPTY_BUFFER;
+
+    if (gss_display_status(&ignored, minor, GSS_C_MECH_CODE, gss_mech_krb5, &more, &message) != GSS_S_COMPLETE)
+        return "unknown error";
+    snprintf(text, sizeof text, "%.*s", (int)message.length, (const char *)message.value);
+    gss_release_buffer(&ignored, &message);
+    return text;
+}
+
+/* Gets the host's own ticket-granting ticket into a cache in memory. */
+static krb5_ccache host_credentials(krb5_context context, krb5_keytab keytab, krb5_principal client)
+{
+    char *name = NULL;
+    krb5_get_init_creds_opt *options = NULL;
+    krb5_ccache cache = NULL;
+    krb5_creds creds;
+    krb5_error_code code = krb5_get_init_creds_opt_alloc(context, &options);
+
+    memset(&creds, 0, sizeof creds);
+    if (code == 0) {
+        /* Whatever krb5.conf has: only forwardable tickets can be delegated. */
+        krb5_get_init_creds_opt_set_forwardable(options, 1);
+        krb5_get_init_creds_opt_set_proxiable(options, 0);
+        code = krb5_get_init_creds_keytab(context, &creds, client, keytab, 0, NULL, options);
+    }
+    if (code == 0)
+        code = krb5_cc_new_unique(context, "MEMORY", NULL, &cache);
+    if (code == 0)
+        code = krb5_cc_initialize(context, cache, client);
+    if (code == 0)
+        code = krb5_cc_store_cred(context, cache, &creds);
+    if (code != 0) {
+        const char *text = krb5_get_error_message(context, code);
+        if (krb5_unparse_name(context, client, &name) != 0)
+            name = NULL;
+        report(LOG_WARNING, "no Kerberos ticket: the KDC gives %s none: %s: %s", name != NULL ? name : "this host", text,
+               advice_for_host(code));
+        krb5_free_unparsed_name(context, name);
+        krb5_free_error_message(context, text);
+        if (cache != NULL)
+            krb5_cc_destroy(context, cache);
+        cache = NULL;
+    }
+    krb5_free_cred_contents(context, &creds);
+    krb5_get_init_creds_opt_free(context, options);
+    return cache;
+}
+
+/* Gets, as the host, what lets it act for the user (S4U2Self). */
+static gss_cred_id_t impersonate(krb5_context context, krb5_ccache host, krb5_principal user)
+{
+    char *cache = NULL, *name = NULL;
+    OM_uint32 major = GSS_S_FAILURE, minor = 0, ignored;
+    gss_key_value_element_desc element = {"ccache", NULL};
+    gss_key_value_set_desc store = {1, &element};
+    gss_cred_id_t own = GSS_C_NO_CREDENTIAL, result = GSS_C_NO_CREDENTIAL;
+    gss_name_t imported = GSS_C_NO_NAME;
+    gss_buffer_desc text;
+
+    if (krb5_cc_get_full_name(context, host, &cache) == 0 && krb5_unparse_name(context, user, &name) == 0) {
+        element.value = cache;
+        text.value = name;
+        text.length = strlen(name);
+        /* This cache and no other: root's own tickets must never get here. */
+        major = gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &kerberos, GSS_C_INITIATE, &store, &own,
+                                      NULL, NULL);
+        if (major == GSS_S_COMPLETE)
+            major = gss_import_name(&minor, &text, GSS_KRB5_NT_PRINCIPAL_NAME, &imported);
+        if (major == GSS_S_COMPLETE)
+            major = gss_acquire_cred_impersonate_name(&minor, own, imported, GSS_C_INDEFINITE, &kerberos, GSS_C_INITIATE,
+                                                      &result, NULL, NULL);
+    }
+    if (major != GSS_S_COMPLETE)
+        report(LOG_WARNING, "no Kerberos ticket: the KDC gives none for %s: %s: %s", name != NULL ? name : "the user",
+               text_of(minor), advice_for_user((krb5_error_code)minor));
+    gss_release_name(&ignored, &imported);
+    gss_release_cred(&ignored, &own);
+    krb5_free_unparsed_name(context, name);
+    krb5_free_string(context, cache);
+    return result;
+}
+
+/* Gets the user's ticket for a service into the credential's cache (S4U2Proxy). */
+static bool serve(gss_cred_id_t credential, const char *service, OM_uint32 *minor)
+{
+    OM_uint32 major, ignored;
+    gss_name_t target = GSS_C_NO_NAME;
+    gss_ctx_id_t session = GSS_C_NO_CONTEXT;
+    gss_buffer_desc text = {strlen(service), (char *)service}, token = GSS_C_EMPTY_BUFFER;
+
+    major = gss_import_name(minor, &text, GSS_C_NT_HOSTBASED_SERVICE, &target);
+    if (major == GSS_S_COMPLETE)
+        major = gss_init_sec_context(minor, credential, &session, target, gss_mech_krb5, 0, 0, GSS_C_NO_CHANNEL_BINDINGS,
+                                     GSS_C_NO_BUFFER, NULL, &token, NULL, NULL);
+    gss_release_buffer(&ignored, &token);
+    if (session != GSS_C_NO_CONTEXT)
+        gss_delete_sec_context(&ignored, &session, GSS_C_NO_BUFFER);
+    gss_release_name(&ignored, &target);
+    return major == GSS_S_COMPLETE || major == GSS_S_CONTINUE_NEEDED;
+}
+
+static bool is_krbtgt(krb5_const_principal server)
+{
+    static const char name[] = "krbtgt";
+
+    return server->length == 0 ||
+           (server->data[0].length == sizeof name - 1 && memcmp(server->data[0].data, name, sizeof name - 1) == 0);
+}
+
+/*
+ * The credential's cache also has the host's ticket-granting ticket, with which
+ * the user could act as the host, and libkrb5's entry that lets a process
+ * delegate further. Only tickets whose client is the user, and which get no
+ * others, leave it.
+ */
+static size_t copy_own(krb5_context context, krb5_keytab keytab, krb5_ccache from, krb5_const_principal client,
+                       krb5_const_principal user, krb5_ccache out)
+{
+    size_t copied = 0;
+    krb5_cc_cursor cursor;
+    krb5_creds creds;
+
+    if (krb5_cc_start_seq_get(context, from, &cursor) != 0)
+        return 0;
+    while (krb5_cc_next_cred(context, from, &cursor, &creds) == 0) {
+        if (!krb5_is_config_principal(context, creds.server) && !is_krbtgt(creds.server) &&
+            krb5_principal_compare(context, creds.client, user)) {
+            size_t stored = krb5_principal_compare(context, creds.server, client)
+                                ? keytab_store_as_host(context, keytab, &creds, out)
+                                : 0;
+            if (stored == 0 && krb5_cc_store_cred(context, out, &creds) == 0)
+                stored = 1;
+            copied += stored;
+        }
+        krb5_free_cred_contents(context, &creds);
+    }
+    krb5_cc_end_seq_get(context, from, &cursor);
+    return copied;
+}
+
+/* Copies the user's tickets out of the credential's cache. */
+static size_t collect(krb5_context context, krb5_keytab keytab, gss_cred_id_t credential, krb5_const_principal client,
+                      const struct person *person, krb5_ccache out)
+{
+    char *name = NULL;
+    size_t copied = 0;
+    OM_uint32 ignored;
+    gss_key_value_element_desc element = {"ccache", NULL};
+    gss_key_value_set_desc store = {1, &element};
+    krb5_ccache all = NULL;
+    krb5_principal user = NULL, before = NULL;
+
+    if (krb5_cc_new_unique(context, "MEMORY", NULL, &all) == 0 && krb5_cc_get_full_name(context, all, &name) == 0) {
+        element.value = name;
+        if (gss_store_cred_into(&ignored, credential, GSS_C_INITIATE, gss_mech_krb5, 1, 1, &store, NULL, NULL) ==
+                GSS_S_COMPLETE &&
+            krb5_cc_get_principal(context, all, &user) == 0) {
+            /* The KDC may spell the name another way, which must be this person's as well. */
+            if (krb5_cc_get_principal(context, out, &before) != 0
+                    ? person_is(person, user) && krb5_cc_initialize(context, out, user) == 0
+                    : krb5_principal_compare(context, before, user))
+                copied = copy_own(context, keytab, all, client, user, out);
+            else
+                report(LOG_ERR, "no Kerberos ticket: the KDC's ticket is not %s's", person->name);
+        }
+    }
+    krb5_free_principal(context, before);
+    krb5_free_principal(context, user);
+    krb5_free_string(context, name);
+    if (all != NULL)
+        krb5_cc_destroy(context, all);
+    return copied;
+}
+
+size_t delegate(krb5_context context, krb5_keytab keytab, krb5_principal client, const struct person *person,
+                struct target *targets, size_t targets_count, krb5_ccache out)
+{
+    size_t copied = 0;
+    OM_uint32 minor = 0;
+    gss_cred_id_t credential = GSS_C_NO_CREDENTIAL;
+    krb5_principal user = person_principal(context, person, krb5_princ_realm(context, client)->data);
+    krb5_ccache host = user != NULL ? host_credentials(context, keytab, client) : NULL;
+
+    kerberos.elements = gss_mech_krb5;
+    if (host != NULL)
+        credential = impersonate(context, host, user);
+    if (credential != GSS_C_NO_CREDENTIAL) {
+        for (size_t i = 0; i < targets_count; i++) {
+            if (targets[i].served)
+                continue;
+            targets[i].served = serve(credential, targets[i].name, &minor);
+            if (!targets[i].served)
+                snprintf(targets[i].error, sizeof targets[i].error, "%s", text_of(minor));
+        }
+        copied = collect(context, keytab, credential, client, person, out);
+        gss_release_cred(&minor, &credential);
+    }
+    if (host != NULL)
+        krb5_cc_destroy(context, host);
+    krb5_free_principal(context, user);
+    return copied;
+}

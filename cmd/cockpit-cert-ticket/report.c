@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
+
+#include "ticket.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Well below PIPE_BUF, so that a line arrives whole or not at all. */
+#define LINE_MAX_LENGTH 600
+
+/* A line is the priority's digit, a blank, and text without control characters. */
+void report(int priority, const char *format, ...)
+{
+    char line[LINE_MAX_LENGTH];
+    int start = snprintf(line, sizeof line, "%d ", priority & 7), length;
+    va_list arguments;
+
+    va_start(arguments, format);
+    length = vsnprintf(line + start, sizeof line - (size_t)start - 1, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        return;
+    length += start;
+    if ((size_t)length > sizeof line - 2)
+        length = sizeof line - 2;
+    for (int i = 0; i < length; i++)
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+            line[i] = '?';
+    line[length++] = '\n';
+    (void)!write(STDOUT_FILENO, line, (size_t)length);
+}
+
+void report_written(void) { (void)!write(STDOUT_FILENO, "written\n", 8); }

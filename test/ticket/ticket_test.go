@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package ticket
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+)
+
+func TestMain(m *testing.M) { namespace.Main(m) }
+
+// file is what the PAM module calls it.
+const file = "cockpit-session-77.ccache"
+
+// program runs cockpit-cert-ticket as the PAM module does, and returns what it reports.
+func program(t testing.TB, arguments ...string) string {
+	t.Helper()
+	return run(t, pamhost.Built(t, "cockpit-cert-ticket"), arguments...)
+}
+
+func run(t testing.TB, path string, arguments ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	command := exec.CommandContext(ctx, path, arguments...)
+	// Leaks are sought with ptrace(2), which the program forbids.
+	command.Env = []string{"ASAN_OPTIONS=detect_leaks=0"}
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v", command, err)
+	}
+	return string(out)
+}
+
+// TestTickets: what is in the user's cache, and what the log says, with a
+// healthy KDC.
+func TestTickets(t *testing.T) {
+	startKDC(t)
+	sanitized := sanitized(t)
+	person(t, "alice", 61001, true)
+	person(t, "gina smith", 61002, true)
+	person(t, "lars", 61003, false) // a local user, whose name the domain does not have
+	person(t, "bob", 61004, true)   // whom the KDC does not know
+	person(t, "disabled", 61005, true)
+	for name, test := range map[string]struct {
+		arguments    []string
+		tickets, log string
+	}{
+		"a user of the domain": {
+			[]string{"alice", "61001", file},
+			"alice@LAB.TEST for host/host1.lab.test@LAB.TEST", "^written\n$",
+		},
+		"a name with the domain": {
+			[]string{"alice@LAB.TEST", "61001", file},
+			"alice@LAB.TEST for host/host1.lab.test@LAB.TEST", "^written\n$",
+		},
+		"a name with a blank": {
+			[]string{"gina smith", "61002", file},
+			"gina smith@LAB.TEST for host/host1.lab.test@LAB.TEST", "^written\n$",
+		},
+		"a local user": {
+			[]string{"lars", "61003", file}, "none",
+			"^5 no Kerberos ticket: SSSD does not know lars as a user of LAB.TEST; turn this off with no_ticket\n$",
+		},
+		"root, whose name somebody has in the domain": {
+			[]string{"root", "0", file}, "none", "^5 no Kerberos ticket: SSSD does not know root as a user of LAB.TEST",
+		},
+		"another uid": {
+			[]string{"alice", "61002", file}, "none", "^4 no Kerberos ticket: the user alice is not the one who logged in",
+		},
+		"nobody": {
+			[]string{"nobody has this", "61009", file}, "none", "^4 no Kerberos ticket: the user nobody has this is not",
+		},
+		"unknown to the KDC": {
+			[]string{"bob", "61004", file}, "none",
+			"^4 no Kerberos ticket: the KDC gives none for bob@LAB.TEST: Client not found .*: the domain has no such user\n$",
+		},
+		"disabled in the domain": {
+			[]string{"disabled", "61005", file}, "none",
+			"^4 no Kerberos ticket: the KDC gives none for disabled@LAB.TEST: .*: is the account disabled, expired or locked\\?\n$",
+		},
+		// MIT's own database lets nobody delegate.
+		"a service that the domain does not allow": {
+			[]string{"-t", "host@other.lab.test", "alice", "61001", file},
+			"alice@LAB.TEST for host/host1.lab.test@LAB.TEST",
+			"^4 no Kerberos ticket for host@other.lab.test: .*: does the domain let this host delegate to it\\?\nwritten\n$",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := runtimeDirectory(t, uidOf(test.arguments))
+			_ = os.Remove(filepath.Join(dir, file))
+			run(t, sanitized, test.arguments...)
+			log := program(t, test.arguments...)
+			if !regexp.MustCompile(test.log).MatchString(withoutDebug(log)) {
+				t.Errorf("reports\n%s, not %s", log, test.log)
+			}
+			if got := listed(t, filepath.Join(dir, file)); got != test.tickets {
+				t.Errorf("the cache has %s; want %s", got, test.tickets)
+			}
+		})
+	}
+}
+
+// sanitized returns the program with the compiler's sanitizers, which end it
+// with an error at the first mistake with memory.
+func sanitized(t testing.TB) string {
+	t.Helper()
+	path := t.TempDir() + "/sanitized"
+	script := `$CC -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all $(pkg-config --cflags krb5-gssapi krb5) \
+		-o "$1" ../../cmd/cockpit-cert-ticket/*.c $(pkg-config --libs krb5-gssapi krb5)`
+	command := exec.Command("sh", "-euc", `: "${CC:=gcc}"; `+script, "sh", path)
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return path
+}
+
+func uidOf(arguments []string) int {
+	var uid int
+	_, _ = fmt.Sscan(arguments[len(arguments)-2], &uid)
+	return uid
+}
+
+// withoutDebug leaves the lines that a log has without the option debug.
+func withoutDebug(log string) string {
+	var b strings.Builder
+	for line := range strings.Lines(log) {
+		if !strings.HasPrefix(line, "7 ") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// TestHostsInTrouble: a host without a key that the KDC knows gives nobody
+// tickets, and root's own are not lent out.
+func TestHostsInTrouble(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(t *testing.T, k *kdc)
+		log     string
+	}{
+		"no keytab":         {func(t *testing.T, _ *kdc) { remove(t, "/etc/krb5.keytab") }, "^$"},
+		"not joined at all": {func(t *testing.T, _ *kdc) { remove(t, "/etc/krb5.keytab"); remove(t, "/etc/krb5.conf") }, "^$"},
+		"an empty keytab":   {func(t *testing.T, _ *kdc) { write(t, "/etc/krb5.keytab", "") }, "cannot read FILE:/etc/krb5.keytab: "},
+		"garbage for a keytab": {
+			func(t *testing.T, _ *kdc) { write(t, "/etc/krb5.keytab", strings.Repeat("garbage", 99)) },
+			"cannot read FILE:/etc/krb5.keytab: .*; see klist -k\n$",
+		},
+		"a folder for a keytab": {
+			func(t *testing.T, _ *kdc) {
+				remove(t, "/etc/krb5.keytab")
+				if err := os.Mkdir("/etc/krb5.keytab", 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}, "cannot read FILE:/etc/krb5.keytab: ",
+		},
+		"a keytab of something else": {
+			func(t *testing.T, k *kdc) {
+				remove(t, "/etc/krb5.keytab")
+				k.admin(t, "addprinc -randkey nfs/host1.lab.test")
+				k.admin(t, "ktadd nfs/host1.lab.test")
+			}, "FILE:/etc/krb5.keytab has no key of this host; join the domain again",
+		},
+		"a stale keytab": {
+			func(t *testing.T, k *kdc) { k.admin(t, "cpw -randkey host/host1.lab.test") },
+			"the KDC gives host/host1.lab.test@LAB.TEST none: .*: the keytab is older than the key in the domain; join the domain again",
+		},
+		"a host that was removed from the domain": {
+			func(t *testing.T, k *kdc) { k.admin(t, "delprinc -force host/host1.lab.test") },
+			"the KDC gives host/host1.lab.test@LAB.TEST none: .*: the domain does not let this host in; join the domain again",
+		},
+		"no KDC": {
+			func(_ *testing.T, k *kdc) { k.stop() },
+			"none: Cannot contact any KDC .*: can this host reach a domain controller\\? see sssctl domain-status",
+		},
+		"a krb5.conf that cannot be read": {
+			func(t *testing.T, _ *kdc) { write(t, "/etc/krb5.conf", "[libdefaults\n") }, "cannot read /etc/krb5.conf",
+		},
+		"no keytab, and root has tickets": {
+			func(t *testing.T, k *kdc) {
+				remove(t, "/etc/krb5.keytab")
+				out, err := exec.Command("sh", "-c", "echo secret | kinit -c FILE:/tmp/krb5cc_0 alice").CombinedOutput()
+				if err != nil {
+					t.Fatalf("kinit: %v: %s", err, out)
+				}
+				t.Cleanup(func() { os.Remove("/tmp/krb5cc_0") })
+			}, "^$",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := startKDC(t)
+			person(t, "alice", 61001, true)
+			test.prepare(t, k)
+			log := withoutDebug(program(t, "alice", "61001", file))
+			if !regexp.MustCompile(test.log).MatchString(log) {
+				t.Errorf("reports %q, not %s", log, test.log)
+			}
+			if lines := strings.Count(log, "\n"); lines > 1 {
+				t.Errorf("reports %d lines:\n%s", lines, log)
+			}
+			if got := listed(t, "/run/user/61001/"+file); got != "none" {
+				t.Errorf("the cache has %s", got)
+			}
+		})
+	}
+}
+
+func remove(t testing.TB, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWhatAUserPutsThere: neither the ticket nor the removal touches what is
+// not the user's.
+func TestWhatAUserPutsThere(t *testing.T) {
+	startKDC(t)
+	person(t, "alice", 61001, true)
+	person(t, "bob", 61002, true)
+	target := t.TempDir() + "/precious"
+	write(t, target, "precious")
+	const dir, path = "/run/user/61001", "/run/user/61001/" + file
+	const ticket = "alice@LAB.TEST for host/host1.lab.test@LAB.TEST"
+	for name, test := range map[string]struct {
+		put     func() error
+		tickets string // "" is none, and the log says why
+	}{
+		"nothing":             {func() error { return nil }, ticket},
+		"an old file":         {func() error { return os.WriteFile(path, []byte("old"), 0o666) }, ticket},
+		"a link":              {func() error { return os.Symlink(target, path) }, ticket},
+		"a link to nothing":   {func() error { return os.Symlink("/etc/made", path) }, ticket},
+		"a hard link":         {func() error { return os.Link(target, path) }, ticket},
+		"a FIFO":              {func() error { return syscall.Mkfifo(path, 0o666) }, ticket},
+		"a directory":         {func() error { return os.Mkdir(path, 0o777) }, ""},
+		"root's file":         {func() error { return os.WriteFile(path, []byte("root's"), 0o600) }, ticket},
+		"no runtime folder":   {func() error { return os.RemoveAll(dir) }, ""},
+		"another's folder":    {func() error { return os.Chown(dir, 61002, 61002) }, ""},
+		"root's folder":       {func() error { return os.Chown(dir, 0, 0) }, ""},
+		"a folder for all":    {func() error { return os.Chmod(dir, 0o777) }, ""},
+		"a link to another's": {func() error { _ = os.RemoveAll(dir); return os.Symlink("/run/user/61002", dir) }, ""},
+		"a file as folder":    {func() error { _ = os.RemoveAll(dir); return os.WriteFile(dir, nil, 0o644) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_ = os.RemoveAll(dir)
+			runtimeDirectory(t, 61001)
+			if name == "a hard link" {
+				// The user's runtime directory is a file system of its own; this one is not.
+				if err := os.MkdirAll(dir+"/of-bob", 0o755); err != nil {
+					t.Fatal(err)
+				}
+				target := dir + "/of-bob/file"
+				write(t, target, "bob's")
+				test.put = func() error { return os.Link(target, path) }
+			}
+			if err := test.put(); err != nil {
+				t.Fatal(err)
+			}
+			_ = os.Lchown(path, 61001, 61001)
+			if name == "root's file" {
+				_ = os.Chown(path, 0, 0)
+			}
+			log := withoutDebug(program(t, "alice", "61001", file))
+			if written := log == "written\n"; written != (test.tickets != "") {
+				t.Errorf("reports %q", log)
+			}
+			if test.tickets != "" {
+				if got := listed(t, path); got != test.tickets {
+					t.Errorf("the cache has %s", got)
+				}
+				st, err := os.Lstat(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if owner := st.Sys().(*syscall.Stat_t); !st.Mode().IsRegular() || st.Mode().Perm() != 0o600 || owner.Uid != 61001 || owner.Nlink != 1 {
+					t.Errorf("the cache is %s, of uid %d, with %d links", st.Mode(), owner.Uid, owner.Nlink)
+				}
+			}
+			if left, err := os.ReadDir("/run/user/61002"); err != nil || len(left) != 0 {
+				t.Errorf("bob's runtime directory has %v, %v", left, err)
+			}
+			if _, err := os.Stat("/etc/made"); err == nil {
+				t.Error("a file was made through the link")
+			}
+
+			program(t, "-r", "61001", file)
+			if _, err := os.Lstat(path); err == nil && test.tickets != "" {
+				t.Error("the cache was not removed")
+			}
+			if text, err := os.ReadFile(target); err != nil || string(text) != "precious" {
+				t.Errorf("another's file is %q, %v", text, err)
+			}
+		})
+	}
+}
+
+// TestRemovalIsTheUsersOwn: in another's directory nothing is removed.
+func TestRemovalIsTheUsersOwn(t *testing.T) {
+	namespace.Need(t)
+	dir := runtimeDirectory(t, 61001)
+	write(t, dir+"/"+file, "bob's")
+	if err := os.Chown(dir, 61002, 61002); err != nil {
+		t.Fatal(err)
+	}
+	program(t, "-r", "61001", file)
+	if _, err := os.Stat(dir + "/" + file); err != nil {
+		t.Errorf("removed: %v", err)
+	}
+}
+
+// TestUsage: what the module never says is refused, and touches nothing.
+func TestUsage(t *testing.T) {
+	namespace.Need(t)
+	path := pamhost.Built(t, "cockpit-cert-ticket")
+	for _, arguments := range [][]string{
+		{}, {"alice"}, {"alice", "61001"}, {"alice", "-1", "f"}, {"alice", "4294967295", "f"}, {"alice", "1x", "f"}, {"alice", "", "f"},
+		{"alice", "61001", "../f"}, {"alice", "61001", ""}, {"alice", "61001", ".f"}, {"alice", "61001", "f", "more"},
+		{"-r", "alice", "61001", "f"}, {"-r", "f"}, {"-r", "0", "/etc/passwd"}, {"-x", "alice", "61001", "f"},
+		append(strings.Fields(strings.Repeat("-t a@b ", 17)), "alice", "61001", "f"),
+	} {
+		out, err := exec.Command(path, arguments...).CombinedOutput()
+		if err == nil || !strings.HasPrefix(string(out), "usage: ") && !strings.Contains(string(out), "option") {
+			t.Errorf("%q: %v: %s", arguments, err, out)
+		}
+	}
+}
