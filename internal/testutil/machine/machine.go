@@ -48,5 +48,9 @@ func Source(t testing.TB) string {
 	if !ok || !filepath.IsAbs(file) {
 		t.Fatal("cannot tell where the source is: built with -trimpath?")
 	}
-	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	dir := filepath.Dir(file)
+	for range 3 {
+		dir = filepath.Dir(dir)
+	}
+	return dir
 }
