@@ -26,13 +26,10 @@ func value[T any](call *dbus.Call) (T, error) {
 	}
 	value, ok := call.Body[0].(T)
 	if !ok {
-		return none, invalid("SSSD answered %s with something else than expected, of type %s",
-			method(call), dbus.SignatureOf(call.Body...))
+		return none, invalid("SSSD answered %s with a value of the type %T", method(call), call.Body[0])
 	}
 	return value, nil
 }
-
-func objectPath(call *dbus.Call) (dbus.ObjectPath, error) { return value[dbus.ObjectPath](call) }
 
 func method(call *dbus.Call) string {
 	return call.Method[strings.LastIndexByte(call.Method, '.')+1:]
@@ -49,25 +46,42 @@ func userPath(path dbus.ObjectPath) error {
 
 // onlyUser checks that nobody else has the certificate. FindByValidCertificate
 // notices several users of one domain, but silently picks one of two domains.
-func onlyUser(call *dbus.Call, path dbus.ObjectPath) error {
-	all, err := value[[]dbus.ObjectPath](call)
+func onlyUser(listed *dbus.Call, path dbus.ObjectPath) error {
+	only, err := onlyPath(listed)
 	if err != nil {
 		return err
 	}
-	if len(all) == 1 && all[0] == path {
-		return nil
-	}
-	if len(all) > 1 {
+	if only != path {
 		return &Error{
+			Outcome: NotMapped,
+			Problem: fmt.Sprintf("SSSD maps the certificate to %s at one time and to %s at another", path, only),
+			Hint:    "was the user changed just now? Try again",
+		}
+	}
+	return nil
+}
+
+// onlyPath returns the only user of a list.
+func onlyPath(listed *dbus.Call) (dbus.ObjectPath, error) {
+	all, err := value[[]dbus.ObjectPath](listed)
+	if err != nil {
+		return "", err
+	}
+	switch len(all) {
+	case 0:
+		return "", &Error{
+			Outcome: NotMapped,
+			Problem: "SSSD lists no user by this certificate",
+			Hint:    "was the user changed just now? Try again",
+		}
+	case 1:
+		return all[0], nil
+	default:
+		return "", &Error{
 			Outcome: NotMapped,
 			Problem: fmt.Sprintf("SSSD knows several users by this certificate, among them %s and %s", all[0], all[1]),
 			Hint:    "let one of them have it, in one domain",
 		}
-	}
-	return &Error{
-		Outcome: NotMapped,
-		Problem: fmt.Sprintf("SSSD maps the certificate to %s at one time and to %v at another", path, all),
-		Hint:    "was the user changed just now? Try again",
 	}
 }
 

@@ -166,7 +166,7 @@ func TestBusesThatFail(t *testing.T) {
 					return
 				}
 			}
-		}), "cannot connect to D-Bus"},
+		}), "D-Bus sent rubbish"},
 		"a bus that lets nobody in": {listen(t, func(c net.Conn) {
 			for range 3 {
 				_, _ = c.Read(make([]byte, 100))
@@ -174,10 +174,8 @@ func TestBusesThatFail(t *testing.T) {
 			}
 		}), "cannot connect to D-Bus"},
 		"a bus that does not greet": {listen(t, func(c net.Conn) {
-			for _, line := range []string{"REJECTED EXTERNAL\r\n", "OK 1234\r\n", "ERROR\r\n", ""} {
-				_, _ = c.Read(make([]byte, 100))
-				_, _ = c.Write([]byte(line))
-			}
+			_, _ = c.Read(make([]byte, 100))
+			_, _ = c.Write([]byte("OK 1234\r\n"))
 		}), "D-Bus did not answer in time"},
 	} {
 		t.Run(title, func(t *testing.T) {

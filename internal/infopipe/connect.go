@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -20,14 +18,14 @@ import (
 // connect returns a connection of our own. dbus-daemon gives one user no more
 // than 256 at a time (max_connections_per_user), and hangs up on the next: with
 // hundreds of logins at once, the last ones wait for their turn.
-func (c *Client) connect(ctx context.Context) (*dbus.Conn, error) {
+func (c *Client) connect(ctx context.Context) (*connection, error) {
 	var crowded error
 	for {
 		conn, err := c.connectOnce(ctx)
 		if err == nil {
 			return conn, nil
 		}
-		if isCrowded(err) {
+		if isCrowded(err) && ctx.Err() == nil {
 			c.debugf("D-Bus has no room for another connection, trying again: %v", err)
 			crowded = err
 			select {
@@ -48,22 +46,73 @@ func (c *Client) connect(ctx context.Context) (*dbus.Conn, error) {
 	}
 }
 
-// connectOnce authenticates with our effective user ID: in a set-user-ID
-// program the real one is the caller's.
-func (c *Client) connectOnce(ctx context.Context) (*dbus.Conn, error) {
-	conn, err := dbus.Dial(c.Address, dbus.WithContext(ctx))
+// connection is one to the bus, and what is known of SSSD there.
+type connection struct {
+	*dbus.Conn
+	transport *transport
+
+	// sssd is the unique name that owns SSSD's; empty if nobody does. Asked by
+	// that name, an SSSD that was started anew says so at once.
+	sssd string
+	ping *reading
+}
+
+// connectOnce says everything at once that needs no answer before: the
+// handshake, who owns SSSD's name, and the first question to SSSD.
+func (c *Client) connectOnce(ctx context.Context) (*connection, error) {
+	transport, err := dial(ctx, c.Address)
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))}); err != nil {
+	conn, err := dbus.NewConn(transport, dbus.WithContext(ctx))
+	if err != nil {
+		transport.Close()
+		return nil, err
+	}
+	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal("")}); err != nil { // with the transport alone
 		conn.Close()
 		return nil, fmt.Errorf("authenticating: %w", err)
 	}
-	if err := conn.Hello(); err != nil {
+	b := &connection{Conn: conn, transport: transport}
+	if err := b.greet(ctx); err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("saying hello: %w", err)
+		return nil, transport.because(err)
 	}
-	return conn, nil
+	return b, nil
+}
+
+func (b *connection) greet(ctx context.Context) error {
+	hello := b.BusObject().GoWithContext(ctx, busName+".Hello", 0, nil)
+	owner := b.askOwner(ctx)
+	b.ping = ping(ctx, b.Conn)
+	if err := b.transport.flush(); err != nil {
+		return err
+	}
+	if err := (<-hello.Done).Err; err != nil {
+		return err
+	}
+	return b.setOwner(owner)
+}
+
+func (b *connection) askOwner(ctx context.Context) *dbus.Call {
+	return b.BusObject().GoWithContext(ctx, busName+".GetNameOwner", 0, nil, service)
+}
+
+func (b *connection) setOwner(asked *dbus.Call) error {
+	owner, err := value[string](<-asked.Done)
+	if err != nil && !hasName(err, errNoOwner) {
+		return err
+	}
+	b.sssd = owner
+	return nil
+}
+
+// ping asks SSSD for nothing. Its first answer to anybody comes after it has
+// asked the bus who that is, once for all requests that come in that moment; and
+// that is what SSSD 2.10 and later may forget, see reading. So the first request
+// is a cheap one, and alone.
+func ping(ctx context.Context, conn *dbus.Conn) *reading {
+	return read(ctx, conn.Object(service, rootPath), service+".Ping", "PING")
 }
 
 // isCrowded tells a bus that hangs up, or whose queue is full, see unix(7),

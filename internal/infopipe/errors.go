@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
@@ -134,6 +136,9 @@ func classify(ctx context.Context, err error) *Error {
 	}
 	var remote dbus.Error
 	if errors.As(err, &remote) {
+		if remote.Name == errBadAnswer {
+			return invalid("%s", remote.Error())
+		}
 		for _, m := range meanings {
 			if fits(m.name, remote.Name) && strings.HasSuffix(remote.Error(), m.text) {
 				return (&Error{Outcome: m.outcome, Problem: m.problem, Hint: m.hint}).is(named(remote))
@@ -148,11 +153,29 @@ func classify(ctx context.Context, err error) *Error {
 			Hint:    "see systemctl status sssd sssd-ifp; the option timeout of pam_cockpit_cert(8) says how long to wait",
 		}
 	}
-	if errors.Is(err, dbus.ErrClosed) {
+	if errors.Is(err, errFraming) {
+		return rubbish(err)
+	}
+	if hungUp(err) {
 		return (&Error{Outcome: Unavailable, Problem: "D-Bus ended while SSSD was asked", Hint: "see journalctl -u dbus"}).is(err)
 	}
-	// Not sent at all, or not understood: godbus checks messages both ways.
+	// Not sent at all: godbus checks messages both ways.
 	return invalid("asking SSSD failed").is(err)
+}
+
+// hungUp reports whether an error is that of a connection which has ended.
+func hungUp(err error) bool {
+	var network *net.OpError
+	return errors.Is(err, dbus.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
+}
+
+func rubbish(err error) *Error {
+	return &Error{
+		Outcome: Unavailable,
+		Problem: "D-Bus sent rubbish",
+		Hint:    "is it dbus-daemon(1) or dbus-broker(1) that listens at " + SystemBus + "?",
+		Err:     err,
+	}
 }
 
 // busProblem says why there is no connection to the bus.
@@ -160,6 +183,9 @@ func busProblem(ctx context.Context, err error) *Error {
 	var ours *Error
 	if errors.As(err, &ours) {
 		return ours
+	}
+	if errors.Is(err, errFraming) {
+		return rubbish(err)
 	}
 	problem := &Error{Outcome: Unavailable, Problem: "cannot connect to D-Bus", Hint: "is dbus.service running?", Err: err}
 	if ctx.Err() != nil {

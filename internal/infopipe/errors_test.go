@@ -81,7 +81,7 @@ func TestWithoutValidation(t *testing.T) {
 	})
 	t.Run("allowed, and the user is unknown", func(t *testing.T) {
 		unknown := answers()
-		unknown["FindByCertificate"] = fake.Failure("sbus.Error.NotFound", "No such file or directory")
+		unknown["ListByCertificate"] = fake.Failure("sbus.Error.NotFound", "No such file or directory")
 		fake.Serve(t, address, unknown)
 		user, err := ask(t, &infopipe.Client{Address: address, AllowUnvalidated: true}, 5*time.Second)
 		check(t, user, err, infopipe.NotMapped, "no user")
@@ -108,13 +108,14 @@ func TestOffline(t *testing.T) {
 		outcome infopipe.Outcome
 		text    string
 	}{
-		"online":                        {fake.Answers{}, infopipe.NotMapped, "no user"},
-		"offline":                       {fake.Answers{"IsOnline": fake.Value(false)}, infopipe.Unavailable, "offline"},
-		"two domains, which are online": {fake.Answers{"ListDomains": fake.Value([]dbus.ObjectPath{fake.DomainPath, second})}, infopipe.NotMapped, "no user"},
-		"a domain that does not answer": {fake.Answers{"IsOnline": {Silent: true}}, infopipe.Unavailable, "does not answer"},
-		"no domains":                    {fake.Answers{"ListDomains": fake.Value([]dbus.ObjectPath{})}, infopipe.NotMapped, "no user"},
-		"domains that are a secret":     {fake.Answers{"ListDomains": fake.Failure("org.freedesktop.DBus.Error.AuthFailed", "")}, infopipe.NotMapped, "no user"},
-		"online in another type":        {fake.Answers{"IsOnline": fake.Value("no")}, infopipe.NotMapped, "no user"},
+		"online":                           {fake.Answers{}, infopipe.NotMapped, "no user"},
+		"offline":                          {fake.Answers{"IsOnline": fake.Value(false)}, infopipe.Unavailable, "offline"},
+		"two domains, which are online":    {fake.Answers{"ListDomains": fake.Value([]dbus.ObjectPath{fake.DomainPath, second})}, infopipe.NotMapped, "no user"},
+		"a domain that does not answer":    {fake.Answers{"IsOnline": {Silent: true}}, infopipe.Unavailable, "does not answer"},
+		"no domains":                       {fake.Answers{"ListDomains": fake.Value([]dbus.ObjectPath{})}, infopipe.NotMapped, "no user"},
+		"domains that are a secret":        {fake.Answers{"ListDomains": fake.Failure("org.freedesktop.DBus.Error.AuthFailed", "")}, infopipe.Unavailable, "which domains"},
+		"online in another type":           {fake.Answers{"IsOnline": fake.Value("no")}, infopipe.Unavailable, "does not say that it is online"},
+		"a back end that was just started": {fake.Answers{"IsOnline": fake.Failure("sbus.Error.Errno", "1432158251: SSSD is offline")}, infopipe.Unavailable, "SSSD is offline"},
 	} {
 		t.Run(title, func(t *testing.T) {
 			test.answers["FindByValidCertificate"] = notFound

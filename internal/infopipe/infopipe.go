@@ -77,19 +77,23 @@ func (c *Client) FindByCertificate(ctx context.Context, pem string) (User, error
 			return User{}, problem
 		}
 	}
-	return User{}, classify(ctx, err)
+	return User{}, classify(ctx, conn.transport.because(err))
 }
 
 // find asks for the user, starting SSSD first if nobody owns its name.
-func (c *Client) find(ctx context.Context, conn *dbus.Conn, pem string) (User, error) {
+func (c *Client) find(ctx context.Context, conn *connection, pem string) (User, error) {
 	user, err := c.findRunning(ctx, conn, pem)
 	if !hasName(err, errNoOwner) && !hasName(err, errServiceUnknown) {
 		return user, err
 	}
 	c.debugf("SSSD's InfoPipe is not running: starting it")
-	if err := c.activate(ctx, conn); err != nil {
+	if err := c.activate(ctx, conn.Conn); err != nil {
 		return User{}, err
 	}
+	if err := conn.setOwner(conn.askOwner(ctx)); err != nil {
+		return User{}, err
+	}
+	conn.ping = ping(ctx, conn.Conn)
 	return c.findRunning(ctx, conn, pem)
 }
 
@@ -111,36 +115,37 @@ func (c *Client) activate(ctx context.Context, conn *dbus.Conn) error {
 	return err
 }
 
-// findRunning asks twice: whose the certificate is, and then all the rest at
-// once, for a person waits for each round trip.
-//
-// The first request has to be alone. SSSD answers it after it has asked the bus
-// who we are, once for all requests that come in that moment; and that is what
-// SSSD 2.10 and later may forget, see reading.
-func (c *Client) findRunning(ctx context.Context, conn *dbus.Conn, pem string) (User, error) {
-	users := conn.Object(service, usersPath)
-	path, err := objectPath(users.CallWithContext(ctx, usersInterface+".FindByValidCertificate", dbus.FlagNoAutoStart, pem))
-	if hasName(err, errUnknownMethod) {
-		if !c.AllowUnvalidated {
-			return User{}, err
-		}
+// findRunning asks three times, each time for all that is independent at once,
+// since a person waits for each round trip: whether SSSD is there, whose the
+// certificate is, and how that user is called.
+func (c *Client) findRunning(ctx context.Context, conn *connection, pem string) (User, error) {
+	if err := conn.ping.answer().Err; err != nil && !hasName(err, errUnknownMethod) {
+		return User{}, err
+	}
+	users := conn.Object(conn.sssd, usersPath)
+	found := users.GoWithContext(ctx, usersInterface+".FindByValidCertificate", dbus.FlagNoAutoStart, nil, pem)
+	// Nobody else may have it. While SSSD has one process validate the
+	// certificate, another answers this.
+	listed := users.GoWithContext(ctx, usersInterface+".ListByCertificate", dbus.FlagNoAutoStart, nil, pem, uint32(2))
+	path, err := value[dbus.ObjectPath](<-found.Done)
+	unvalidated := hasName(err, errUnknownMethod) && c.AllowUnvalidated
+	if unvalidated {
 		c.debugf("this SSSD cannot validate certificates, and allow_unvalidated is set: mapping without validation")
-		path, err = objectPath(users.CallWithContext(ctx, usersInterface+".FindByCertificate", dbus.FlagNoAutoStart, pem))
+		path, err = onlyPath(<-listed.Done)
+	}
+	if err == nil {
+		err = userPath(path)
+	}
+	if err == nil && !unvalidated {
+		err = onlyUser(<-listed.Done, path)
 	}
 	if err != nil {
 		return User{}, err
 	}
-	if err := userPath(path); err != nil {
-		return User{}, err
-	}
 	c.debugf("SSSD maps the certificate to %s", path)
 
-	listed := users.GoWithContext(ctx, usersInterface+".ListByCertificate", dbus.FlagNoAutoStart, nil, pem, uint32(2))
-	object := conn.Object(service, path)
+	object := conn.Object(conn.sssd, path)
 	name, uid := property(ctx, object, "name"), property(ctx, object, "uidNumber")
-	if err := onlyUser(<-listed.Done, path); err != nil {
-		return User{}, err
-	}
 	return readUser(name.answer(), uid.answer())
 }
 

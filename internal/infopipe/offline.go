@@ -17,36 +17,41 @@ import (
 const onlineTimeout = time.Second
 
 // offline tells "no such user" from "I cannot reach the directory", for which
-// SSSD has the same answer: it returns an Error that says which domain is
-// offline, or nil. SSSD knows once a look-up has failed, as one just did.
-func offline(ctx context.Context, conn *dbus.Conn) *Error {
+// SSSD has the same answer: it returns nil where every domain says that it is
+// online, and otherwise an Error that says which one does not. SSSD knows once a
+// look-up has failed, as one just did.
+//
+// Only a yes is a yes: a domain whose back end was just started anew answers
+// with an error.
+func offline(ctx context.Context, conn *connection) *Error {
 	bounded, cancel := context.WithTimeout(ctx, onlineTimeout)
 	defer cancel()
 
-	domains, err := value[[]dbus.ObjectPath](read(bounded, conn.Object(service, rootPath), service+".ListDomains").answer())
+	domains, err := value[[]dbus.ObjectPath](read(bounded, conn.Object(conn.sssd, rootPath), service+".ListDomains").answer())
 	if err != nil {
-		return nil // the NotFound stands
+		return offlineProblem("does not say which domains it has", err)
 	}
 	readings := make([]*reading, len(domains))
 	for i, domain := range domains {
-		readings[i] = read(bounded, conn.Object(service, domain), domainInterface+".IsOnline")
+		readings[i] = read(bounded, conn.Object(conn.sssd, domain), domainInterface+".IsOnline")
 	}
 	for i, r := range readings {
-		online, err := value[bool](r.answer())
-		switch {
+		switch online, err := value[bool](r.answer()); {
 		case errors.Is(err, context.DeadlineExceeded):
-			return domainProblem(domains[i], "does not answer", err)
-		case err == nil && !online:
-			return domainProblem(domains[i], "is offline", nil)
+			return offlineProblem(fmt.Sprintf("its domain %s does not answer", domains[i]), err)
+		case err != nil:
+			return offlineProblem(fmt.Sprintf("its domain %s does not say that it is online", domains[i]), err)
+		case !online:
+			return offlineProblem(fmt.Sprintf("its domain %s is offline", domains[i]), nil)
 		}
 	}
 	return nil
 }
 
-func domainProblem(domain dbus.ObjectPath, what string, err error) *Error {
+func offlineProblem(what string, err error) *Error {
 	return &Error{
 		Outcome: Unavailable,
-		Problem: fmt.Sprintf("SSSD found no user by this certificate, and its domain %s %s", domain, what),
+		Problem: "SSSD found no user by this certificate, and " + what,
 		Hint:    "can this machine reach the directory server? See sssctl domain-status",
 		Err:     err,
 	}

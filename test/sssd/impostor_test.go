@@ -52,7 +52,7 @@ func TestAnswersThatSSSDNeverGives(t *testing.T) {
 			expect: expect{result: pamhost.Success, user: "alice", log: "is user alice's"},
 		},
 		"an SSSD before 2.6.1, with allow_unvalidated, and nobody has the certificate": {
-			answers: tooOld(fake.Answers{"FindByCertificate": fake.Failure("sbus.Error.NotFound", "No such file or directory")}),
+			answers: tooOld(fake.Answers{"ListByCertificate": fake.Failure("sbus.Error.NotFound", "No such file or directory")}),
 			options: "allow_unvalidated",
 			expect:  expect{result: pamhost.UserUnknown, log: "knows no user by this certificate"},
 		},
@@ -72,7 +72,7 @@ func TestAnswersThatSSSDNeverGives(t *testing.T) {
 		},
 		"a path of another type": {
 			answers: fake.Answers{"FindByValidCertificate": fake.Value(string(fake.UserPath))},
-			expect:  expect{result: pamhost.ServiceErr, log: "something else than expected, of type s"},
+			expect:  expect{result: pamhost.ServiceErr, log: `answered FindByValidCertificate with a value of type "s"`},
 		},
 		"an empty name": {
 			answers: name(""),

@@ -47,6 +47,7 @@ type Answers map[string]Answer
 
 // healthy is what an SSSD answers that knows alice by every certificate.
 var healthy = Answers{
+	"Ping":                   Value("PONG"),
 	"FindByValidCertificate": Value(UserPath),
 	"FindByCertificate":      Value(UserPath),
 	"ListByCertificate":      Value([]dbus.ObjectPath{UserPath}),
