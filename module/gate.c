@@ -9,6 +9,8 @@
 
 #define _GNU_SOURCE
 #include "answer.h"
+#include "clock.h"
+#include "login.h"
 #include "options.h"
 #include "relocations.h"
 #include "worker.h"
@@ -25,7 +27,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 /* cockpit-tls exports the certificates that it validated below this folder. */
@@ -39,14 +40,6 @@
 /* What the user reads. Plain ASCII without quotes: cockpit-session before 362 does not escape it. */
 #define UNKNOWN_MESSAGE "The certificate does not belong to a user of this system."
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 enum read_result { READ_RECORD, READ_END, READ_GARBAGE, READ_TIMEOUT, READ_FAILED };
 
 /*
@@ -57,7 +50,7 @@ static enum read_result read_record(int fd, int64_t deadline, struct answer *a, 
 {
     *got = 0;
     while (*got < sizeof *a) {
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - clock_ms();
         struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
         ssize_t n;
 
@@ -110,7 +103,7 @@ static void log_end(pam_handle_t *pamh, int status)
  */
 static int ask_worker(pam_handle_t *pamh, const struct options *options, struct answer *verdict)
 {
-    int64_t deadline = now_ms() + (int64_t)options->timeout * 1000;
+    int64_t deadline = clock_ms() + (int64_t)options->timeout * 1000;
     bool asking = false;
     int result = PAM_SERVICE_ERR, status;
     enum read_result read;
@@ -181,6 +174,8 @@ static int accept_user(pam_handle_t *pamh, const struct answer *verdict)
         return PAM_SERVICE_ERR;
     }
     result = pam_set_item(pamh, PAM_USER, verdict->user);
+    if (result == PAM_SUCCESS)
+        result = login_remember(pamh, verdict->uid);
     if (result != PAM_SUCCESS)
         pam_syslog(pamh, LOG_ERR, "cannot set the user name: %s", pam_strerror(pamh, result));
     return result;
@@ -210,6 +205,7 @@ static int authenticate(pam_handle_t *pamh, const struct options *options)
     struct answer verdict;
     struct stat exported;
 
+    login_forget(pamh);
     result = pam_get_item(pamh, PAM_USER, &user);
     if (result != PAM_SUCCESS)
         return result;
@@ -248,9 +244,23 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
     return result;
 }
 
-/* Credentials are other modules' business: libpam acts on what pam_sm_authenticate returned. */
+/*
+ * A login that is not ours is other modules' business: with PAM_SUCCESS the
+ * rule, which says success=done, would keep libpam from asking those behind it.
+ * For ours the tickets are made when the session is open, for that is when
+ * pam_systemd has made the directory that they go into.
+ */
 int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-    (void)pamh, (void)flags, (void)argc, (void)argv;
+    struct login *login = login_of(pamh);
+
+    if (login == NULL)
+        return PAM_IGNORE;
+    if ((flags & PAM_REINITIALIZE_CRED) != 0) {
+        struct options options = options_parse(pamh, argc, argv);
+        login_tickets(pamh, login, &options);
+    } else if ((flags & PAM_DELETE_CRED) != 0) {
+        ticket_remove(pamh, &login->ticket);
+    }
     return PAM_SUCCESS;
 }

@@ -16,7 +16,8 @@ RELR := $(shell printf '2.36\n%s\n' "$$(getconf GNU_LIBC_VERSION | sed 's/glibc 
 MODULE_LDFLAGS = -Wl,-T,$(CURDIR)/module/runtime.ld \
 	-Wl,--version-script=$(CURDIR)/module/module.map \
 	-Wl,-soname,pam_cockpit_cert.so -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs $(RELR)
-MODULE_BUILD = $(GOBUILD) -buildmode=c-shared -ldflags='-buildid= -linkmode=external $(GO_LDFLAGS) -extldflags "$(MODULE_LDFLAGS)"'
+MODULE_CPPFLAGS = '-DTICKET_PROGRAM=\"$(LIBEXECDIR)/pam_cockpit_cert/cockpit-cert-ticket\"'
+MODULE_BUILD = CGO_CPPFLAGS="$(CGO_CPPFLAGS) $(MODULE_CPPFLAGS)" $(GOBUILD) -buildmode=c-shared -ldflags='-buildid= -linkmode=external $(GO_LDFLAGS) -extldflags "$(MODULE_LDFLAGS)"'
 
 MODULE_SOURCES = $(wildcard module/*) $(shell find internal -name '*.go') go.mod
 
@@ -26,7 +27,12 @@ PROGRAMS += $(MODULE)
 .PHONY: module
 module: $(MODULE)
 
-$(MODULE): $(MODULE_SOURCES)
+# It knows where cockpit-cert-ticket goes, as the command does.
+$(BUILD)/module.flags: always
+	@mkdir -p $(@D)
+	@echo '$(LIBEXECDIR)' | cmp -s - $@ || echo '$(LIBEXECDIR)' >$@
+
+$(MODULE): $(MODULE_SOURCES) $(BUILD)/module.flags
 	$(MODULE_BUILD) -tags netgo,osusergo -o $@ ./module
 	@rm -f $(@:.so=.h)
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <syslog.h>
 
-static const char timeout_key[] = "timeout=";
+static const char timeout_key[] = "timeout=", ticket_key[] = "ticket_for=";
 
 static unsigned timeout_parse(pam_handle_t *pamh, const char *value)
 {
@@ -25,6 +25,30 @@ static unsigned timeout_parse(pam_handle_t *pamh, const char *value)
     return OPTIONS_TIMEOUT_DEFAULT;
 }
 
+/* service@host, of what occurs in such names; neither a path nor an option of the program's. */
+static bool is_service(const char *value)
+{
+    static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t service = strspn(value, characters), host;
+
+    if (service == 0 || *value == '-' || value[service] != '@')
+        return false;
+    host = strspn(value + service + 1, characters);
+    return host > 0 && value[service + 1 + host] == '\0' && service + host < 250;
+}
+
+static void ticket_parse(pam_handle_t *pamh, const char *value, struct options *options)
+{
+    if (!is_service(value))
+        pam_syslog(pamh, LOG_ERR, "ticket_for=%s is not like host@other.example.com: ignored; correct the rule in pam.d",
+                   value);
+    else if (options->ticket_for_count == OPTIONS_TICKET_FOR_MAX)
+        pam_syslog(pamh, LOG_ERR, "ticket_for=%s ignored: no more than %d are possible; correct the rule in pam.d", value,
+                   OPTIONS_TICKET_FOR_MAX);
+    else
+        options->ticket_for[options->ticket_for_count++] = value;
+}
+
 struct options options_parse(pam_handle_t *pamh, int argc, const char **argv)
 {
     struct options options = {.timeout = OPTIONS_TIMEOUT_DEFAULT};
@@ -34,6 +58,10 @@ struct options options_parse(pam_handle_t *pamh, int argc, const char **argv)
             options.debug = true;
         else if (strcmp(argv[i], "allow_unvalidated") == 0)
             options.allow_unvalidated = true;
+        else if (strcmp(argv[i], "no_ticket") == 0)
+            options.no_ticket = true;
+        else if (strncmp(argv[i], ticket_key, strlen(ticket_key)) == 0)
+            ticket_parse(pamh, argv[i] + strlen(ticket_key), &options);
         else if (strncmp(argv[i], timeout_key, strlen(timeout_key)) == 0)
             options.timeout = timeout_parse(pamh, argv[i] + strlen(timeout_key));
         else

@@ -11,11 +11,15 @@
 
 #define OPTIONS_TIMEOUT_DEFAULT 15 /* above the 10 s that SSSD allows itself for checking a certificate */
 #define OPTIONS_TIMEOUT_MAX 600
+#define OPTIONS_TICKET_FOR_MAX 16
 
 struct options {
     bool debug;
     bool allow_unvalidated;
     unsigned timeout; /* seconds */
+    bool no_ticket;
+    unsigned ticket_for_count;
+    const char *ticket_for[OPTIONS_TICKET_FOR_MAX]; /* service@host, the arguments' own */
 };
 
 /* Reads the options; what it does not understand is logged and left out. */

@@ -5,10 +5,10 @@
 #include "worker.h"
 
 #include "_cgo_export.h"
+#include "child.h"
 #include "peer.h"
 #include "sandbox.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -43,39 +43,6 @@ static char *runtime_vector[] = {
     NULL,                   NULL,               /* auxv: AT_NULL */
 };
 
-static void close_other_descriptors(void)
-{
-    DIR *dir;
-    struct dirent *entry;
-
-#ifdef SYS_close_range
-    if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0) == 0)
-        return;
-#endif
-    /* before Linux 5.9 */
-    dir = opendir("/proc/self/fd");
-    if (dir == NULL)
-        return;
-    while ((entry = readdir(dir)) != NULL) {
-        int fd = atoi(entry->d_name);
-        if (fd > STDERR_FILENO && fd != dirfd(dir))
-            close(fd);
-    }
-    closedir(dir);
-}
-
-/* The host's handlers must not run here, and a terminal's Ctrl-C must end us. */
-static void reset_signals(void)
-{
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    sigset_t none;
-
-    for (int sig = 1; sig < NSIG; sig++)
-        sigaction(sig, &action, NULL);
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
-}
-
 /*
  * The child. Standard input stays the host's, for clientcert looks at its
  * peer; standard output is the pipe; so is standard error, so that the gate
@@ -88,12 +55,12 @@ static void __attribute__((noreturn)) worker_main(int answers, pid_t host, const
     /* Twofold: the gate's deadline, and the kernel's should the gate be stopped. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != host)
         _exit(EXIT_FAILURE);
-    reset_signals();
+    child_reset_signals();
     alarm(options->timeout + 2);
 
     if (dup2(answers, STDOUT_FILENO) < 0 || dup2(answers, STDERR_FILENO) < 0)
         _exit(EXIT_FAILURE);
-    close_other_descriptors();
+    child_close_descriptors();
     holder = peer_holder();
     if (chdir("/") != 0 || sandbox_enter() != 0) {
         dprintf(STDERR_FILENO, "sandbox: %s", strerror(errno));

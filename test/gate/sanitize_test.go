@@ -42,8 +42,9 @@ func TestGateUnderSanitizers(t *testing.T) {
 	}
 	build("-shared", "-fPIC", "-Istub", "-I../../module", "-o", module,
 		"-DEXPORTED=\""+exported+"\"", "-DANSWERS=\""+answers+"\"", "stub/worker.c",
-		"../../module/gate.c", "../../module/answer.c", "../../module/options.c",
-		"../../module/peer.c", "../../module/relocations.c", "../../module/sandbox.c", "../../module/worker.c", "-lpam")
+		"../../module/gate.c", "../../module/answer.c", "../../module/child.c", "../../module/login.c", "../../module/options.c",
+		"../../module/peer.c", "../../module/relocations.c", "../../module/sandbox.c", "../../module/ticket.c",
+		"../../module/worker.c", "-lpam")
 	build("-o", host, "../../internal/testutil/pamhost/host/pamhost.c", "-lpam")
 	rule := "auth required " + module + " timeout=1 unknown_option\n"
 	pamhost.Service(t, dir, "cockpit", rule)

@@ -40,14 +40,16 @@ static const char usage[] =
     "  -b COUNT    beside so many busy threads\n"
     "  -C HOW      SIGCHLD: default, ignore, or reap (a handler that waits for every child)\n"
     "  -i          interrupted by a signal every millisecond\n"
-    "  -o CALLS    after authenticate: letters of s(etcred) a(cct_mgmt) o(pen_session) c(lose_session)\n"
+    "  -o CALLS    after authenticate: letters of s(etcred) a(cct_mgmt) o(pen_session) c(lose_session);\n"
+    "              setcred's r(einitialize) d(elete); e(nvironment) f(ork, and end the handle there)\n"
+    "  -e NAME=VALUE  in PAM's environment beforehand\n"
     "  -q          PAM_SILENT\n"
     "  -k          keep the handle open when printing the memory\n"
     "  -t          print each call's time\n";
 
 #define THREADS_MAX 512
 
-static const char *confdir, *service = "cockpit", *user, *password, *calls = "";
+static const char *confdir, *service = "cockpit", *user, *password, *calls = "", *environment;
 static int count = 1, warm_up, flags;
 static bool print_times, keep;
 
@@ -241,11 +243,42 @@ static int converse(int n, const struct pam_message **messages, struct pam_respo
     return PAM_SUCCESS;
 }
 
+/* What a host does whose child has the handle as well, and does not know PAM_DATA_SILENT. */
+static int end_in_child(pam_handle_t *pamh)
+{
+    int status = -1;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(pam_end(pamh, PAM_SUCCESS));
+    return child > 0 && waitpid(child, &status, 0) == child ? status : -1;
+}
+
+static int print_environment(pam_handle_t *pamh)
+{
+    char **lines = pam_getenvlist(pamh);
+
+    for (char **line = lines; line != NULL && *line != NULL; line++) {
+        printf("env=%s\n", *line);
+        free(*line);
+    }
+    free(lines);
+    return lines != NULL ? PAM_SUCCESS : PAM_BUF_ERR;
+}
+
 static int call(pam_handle_t *pamh, char which)
 {
     switch (which) {
     case 's':
         return pam_setcred(pamh, PAM_ESTABLISH_CRED);
+    case 'r':
+        return pam_setcred(pamh, PAM_REINITIALIZE_CRED);
+    case 'd':
+        return pam_setcred(pamh, PAM_DELETE_CRED);
+    case 'e':
+        return print_environment(pamh);
+    case 'f':
+        return end_in_child(pamh);
     case 'a':
         return pam_acct_mgmt(pamh, 0);
     case 'o':
@@ -274,6 +307,8 @@ static void authenticate(struct outcome *o, bool report)
         errno = EINVAL;
         die("pam_start");
     }
+    if (environment != NULL && pam_putenv(pamh, environment) != PAM_SUCCESS)
+        die("-e");
     o->result = pam_authenticate(pamh, flags);
     o->ms = now_ms() - start;
     if (pam_get_item(pamh, PAM_USER, &item) == PAM_SUCCESS && item != NULL)
@@ -365,7 +400,7 @@ int main(int argc, char **argv)
     struct text before, after;
     pthread_t ids[THREADS_MAX], busy_ids[THREADS_MAX];
 
-    while ((c = getopt(argc, argv, "d:s:u:p:n:w:j:b:C:o:iqkt")) != -1) {
+    while ((c = getopt(argc, argv, "d:s:u:p:n:w:j:b:C:o:e:iqkt")) != -1) {
         switch (c) {
         case 'd': confdir = optarg; break;
         case 's': service = optarg; break;
@@ -377,6 +412,7 @@ int main(int argc, char **argv)
         case 'b': busy = atoi(optarg); break;
         case 'C': set_sigchld(optarg); break;
         case 'o': calls = optarg; break;
+        case 'e': environment = optarg; break;
         case 'i': interrupted = true; break;
         case 'q': flags |= PAM_SILENT; break;
         case 'k': keep = true; break;

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package ticket
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/test/answer"
+)
+
+// gate is the module's C side with sanitizers, which takes every certificate
+// for alice's, and has a program for tickets.
+type gate struct {
+	dir, module, host string
+}
+
+func newGate(t testing.TB, program string) gate {
+	t.Helper()
+	namespace.Need(t)
+	dir := t.TempDir()
+	g := gate{dir, dir + "/pam_gate.so", dir + "/pamhost"}
+	answers := dir + "/answers"
+	write(t, dir+"/tls/certificate", "")
+	write(t, answers, string(answer.New(answer.Verdict, 6, answer.Success, 61001, "alice", "welcome").Bytes()))
+	script := `
+		sanitize="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror"
+		${CC:=gcc} $sanitize -shared -fPIC -I../gate/stub -I../../module -o "$1/pam_gate.so" \
+			-DEXPORTED="\"$1/tls\"" -DANSWERS="\"$1/answers\"" -DTICKET_PROGRAM="\"$2\"" ../gate/stub/worker.c ../../module/*.c -lpam
+		$CC $sanitize -o "$1/pamhost" ../../internal/testutil/pamhost/host/pamhost.c -lpam`
+	if out, err := exec.Command("sh", "-euc", script, "sh", dir, program).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return g
+}
+
+// login logs alice in with these options of the rule, and makes these calls.
+func (g gate) login(t testing.TB, options, calls string, arguments ...string) pamhost.Report {
+	t.Helper()
+	pamhost.Service(t, g.dir, "cockpit", "auth required "+g.module+" "+options+"\n")
+	arguments = append([]string{"-d", g.dir, "-o", calls, "-e", "XDG_RUNTIME_DIR=/run/user/61001"}, arguments...)
+	// A file that the host has open, for its children as well.
+	open, err := os.Open("/etc/passwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	inherit := func(command *exec.Cmd) { command.ExtraFiles = []*os.File{open} }
+	return pamhost.Host{Program: g.host, Args: arguments, Prepare: inherit}.Run(t)
+}
+
+// variable returns a variable of PAM's environment, as the session has it.
+func variable(report pamhost.Report, name string) string {
+	for _, line := range report["env"] {
+		if value, ok := strings.CutPrefix(line, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// left returns the files in alice's runtime directory.
+func left(t testing.TB) string {
+	t.Helper()
+	files, err := filepath.Glob("/run/user/61001/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(files, " ")
+}
+
+// TestLoginHasTicket: the session's environment names the user's tickets, and
+// they go with the session, or with PAM's handle.
+func TestLoginHasTicket(t *testing.T) {
+	startKDC(t)
+	person(t, "alice", 61001, true)
+	g := newGate(t, pamhost.Built(t, "cockpit-cert-ticket"))
+	for calls, want := range map[string]bool{"sare": true, "sarfe": true, "sarde": true, "sae": false} {
+		report := g.login(t, "", calls)
+		for _, call := range calls {
+			if got := report.Get(string(call)); got != pamhost.Success && call != 'a' {
+				t.Errorf("%s: %c answers %s", calls, call, got)
+			}
+		}
+		name := variable(report, "KRB5CCNAME")
+		if !want != (name == "") || want && !strings.HasPrefix(name, "FILE:/run/user/61001/cockpit-session-") {
+			t.Errorf("%s: KRB5CCNAME is %q", calls, name)
+		}
+		if changes := report.Changes(); changes != "" {
+			t.Errorf("%s: the login process changed:\n%s", calls, changes)
+		}
+		if files := left(t); files != "" {
+			t.Errorf("%s: the end leaves %s", calls, files)
+		}
+	}
+	for _, options := range []string{"no_ticket", "ticket_for=host@other.lab.test no_ticket"} {
+		if name := variable(g.login(t, options, "sre"), "KRB5CCNAME"); name != "" {
+			t.Errorf("%s: KRB5CCNAME is %q", options, name)
+		}
+	}
+}
+
+// TestTicketIsThereDuringTheSession, also when a child of the host ends its copy
+// of PAM's handle.
+func TestTicketIsThereDuringTheSession(t *testing.T) {
+	startKDC(t)
+	person(t, "alice", 61001, true)
+	dir := t.TempDir()
+	// Between the login and its end: what the program made, when it is asked to remove it.
+	write(t, dir+"/look", "#!/bin/sh\nif [ \"$1\" = -r ]; then cp \"/run/user/$2/$3\" "+dir+"/seen; fi\nexec "+
+		pamhost.Built(t, "cockpit-cert-ticket")+" \"$@\"\n")
+	if err := os.Chmod(dir+"/look", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	g := newGate(t, dir+"/look")
+	g.login(t, "", "srf")
+	if got := listed(t, dir+"/seen"); got != "alice@LAB.TEST for host/host1.lab.test@LAB.TEST" {
+		t.Errorf("at the end of the session the cache has %s", got)
+	}
+}
+
+// TestNoRuntimeDirectory: without the directory that pam_systemd makes there is
+// no ticket, nor anywhere that the environment names in its place.
+func TestNoRuntimeDirectory(t *testing.T) {
+	namespace.Need(t)
+	dir := t.TempDir()
+	write(t, dir+"/tell", "#!/bin/sh\necho \"$@\" >"+dir+"/told\necho written\n")
+	if err := os.Chmod(dir+"/tell", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	namespace.Copy(t, "/etc")
+	person(t, "alice", 61001, false)
+	g := newGate(t, dir+"/tell")
+	for _, value := range []string{"XDG_RUNTIME_DIR=/run/user/0", "XDG_RUNTIME_DIR=/run/user/61001/", "XDG_RUNTIME_DIR=", "XDG_RUNTIME_DIR=/tmp", "OTHER=1"} {
+		report := g.login(t, "", "sre", "-e", value)
+		if name := variable(report, "KRB5CCNAME"); name != "" {
+			t.Errorf("%s: KRB5CCNAME is %q", value, name)
+		}
+		if told, err := os.ReadFile(dir + "/told"); err == nil {
+			t.Errorf("%s: the program was run: %s", value, told)
+		}
+	}
+}
+
+// TestProgramInTrouble: whatever becomes of the program, the login goes on, is
+// not held longer than 3 seconds, and one line tells why there is no ticket.
+func TestProgramInTrouble(t *testing.T) {
+	namespace.Need(t)
+	namespace.Copy(t, "/etc")
+	person(t, "alice", 61001, false)
+	dir := t.TempDir()
+	g := newGate(t, dir+"/program")
+	const slow = "no Kerberos ticket within 3 seconds: can this host reach a domain controller\\?"
+	for name, test := range map[string]struct {
+		script, log string
+		variable    bool
+	}{
+		"it hangs":               {"while :; do sleep 100; done", slow, false},
+		"it hangs, and is deaf":  {"trap '' ALRM TERM HUP PIPE; while :; do sleep 100; done", slow, false},
+		"it leaves another":      {"sleep 100 & exit 0", slow, false},
+		"it floods":              {"while :; do echo 4 text; done", "text", false},
+		"it ends":                {"exit 1", "", false},
+		"it is killed":           {"kill -9 $$", "", false},
+		"it says rubbish":        {"echo rubbish", "cockpit-cert-ticket broke, please report this: rubbish", false},
+		"it says a format":       {"echo 4 %s%n%1000000d", "%s%n%1000000d", false},
+		"it says what it may":    {"echo 4 why; echo 7 debug", "why", false},
+		"it succeeds with words": {"echo 4 why; echo written", "why", true},
+		"it succeeds":            {"echo written", "", true},
+		"the environment":        {"[ -z \"$KRB5_CONFIG$HOME$LD_PRELOAD\" ] || echo 4 environment; echo written", "", true},
+		"the signals":            {"[ \"$(grep -E '^Sig(Blk|Ign):' /proc/self/status | tr -d '[:alpha:]:\\t\\n0')\" = '' ] || echo 4 signals; echo written", "", true},
+		"the descriptors":        {"[ \"$(readlink /proc/$$/fd/3)\" != /etc/passwd ] || echo 4 descriptors; echo written", "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			write(t, dir+"/program", "#!/bin/sh\n[ \"$1\" != -r ] || exit 0\n"+test.script+"\n")
+			if err := os.Chmod(dir+"/program", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("KRB5_CONFIG", "/tmp/evil")
+			syslog := namespace.ListenSyslog(t)
+			start := time.Now()
+			report := g.login(t, "", "sre", "-C", "ignore")
+			// Sanitizers and a busy machine take their time; without a limit it would be 100 seconds.
+			if took := time.Since(start); took > 20*time.Second {
+				t.Errorf("it took %s", took)
+			}
+			if got := report.Get("r"); got != pamhost.Success {
+				t.Errorf("setcred answers %s", got)
+			}
+			if got := variable(report, "KRB5CCNAME") != ""; got != test.variable {
+				t.Errorf("KRB5CCNAME is set: %v", got)
+			}
+			if test.log != "" {
+				syslog.Wait(t, test.log)
+			} else if lines := syslog.Lines(); len(lines) > 1 {
+				t.Errorf("more is logged than the login: %v", lines)
+			}
+			if changes := report.Changes(); changes != "" {
+				t.Errorf("the login process changed:\n%s", changes)
+			}
+		})
+	}
+}
+
+// TestPasswordLoginIsOthers: with the user's name set, setcred is other modules' business.
+func TestPasswordLoginIsOthers(t *testing.T) {
+	namespace.Need(t)
+	namespace.Copy(t, "/etc")
+	person(t, "alice", 61001, false)
+	g := newGate(t, "/bin/false")
+	pamhost.Service(t, g.dir, "cockpit", fmt.Sprintf("auth [success=done default=ignore] %s\nauth required pam_debug.so cred=cred_expired\n", g.module))
+	for calls, want := range map[string]string{"s": "16", "r": "16", "d": "16"} {
+		report := pamhost.Host{Program: g.host, Args: []string{"-d", g.dir, "-u", "alice", "-o", calls}}.Run(t)
+		if got := report.Get(calls); got != want {
+			t.Errorf("%s answers %s, not what the module behind ours does, %s", calls, got, want)
+		}
+	}
+}
