@@ -34,7 +34,7 @@ static bool is_service(const char *value)
     if (service == 0 || *value == '-' || value[service] != '@')
         return false;
     host = strspn(value + service + 1, characters);
-    return host > 0 && value[service + 1 + host] == '\0' && service + host < 250;
+    return host > 0 && value[service + 1 + host] == '\0' && service + 1 + host <= 250;
 }
 
 static void ticket_parse(pam_handle_t *pamh, const char *value, struct options *options)

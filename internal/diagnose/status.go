@@ -68,7 +68,7 @@ func (s System) Chain(ctx context.Context) []Link {
 	links := []Link{releaseLink, s.certificates(), s.command(release)}
 	rule, ruleLink := s.rule()
 	links = append(links, ruleLink, s.module(ctx, release, rule))
-	links = append(links, s.sssd(ctx), s.authorities(), s.cgroups(), s.selinux())
+	links = append(links, s.sssd(ctx), s.authorities(), s.cgroups(), s.selinux(), s.tickets())
 	return links
 }
 

@@ -4,6 +4,7 @@
 package pamconf
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 const (
 	defaultTimeout = 15
 	maxTimeout     = 600
+	maxTicketFor   = 16
 )
 
 // Arguments are a rule's options as the module understands them.
@@ -20,19 +22,36 @@ type Arguments struct {
 	Debug            bool
 	AllowUnvalidated bool
 	Timeout          time.Duration
+	NoTicket         bool
+	TicketFor        []string
 	Ignored          []string // with an error in the log
 }
+
+// serviceName is a name of ticket_for.
+var serviceName = regexp.MustCompile(`^[A-Za-z0-9._][A-Za-z0-9._-]*@[A-Za-z0-9._-]+$`)
+
+// maxService is how long it may be.
+const maxService = 250
 
 // ReadArguments reads them as module/options.c does.
 func ReadArguments(args []string) Arguments {
 	read := Arguments{Timeout: defaultTimeout * time.Second}
 	for _, arg := range args {
 		value, timeout := strings.CutPrefix(arg, "timeout=")
+		name, ticketFor := strings.CutPrefix(arg, "ticket_for=")
 		switch {
 		case arg == "debug":
 			read.Debug = true
 		case arg == "allow_unvalidated":
 			read.AllowUnvalidated = true
+		case arg == "no_ticket":
+			read.NoTicket = true
+		case ticketFor:
+			if len(name) > maxService || len(read.TicketFor) == maxTicketFor || !serviceName.MatchString(name) {
+				read.Ignored = append(read.Ignored, arg)
+			} else {
+				read.TicketFor = append(read.TicketFor, name)
+			}
 		case timeout:
 			seconds, err := strconv.ParseUint(value, 10, 32)
 			if err != nil || seconds < 1 || seconds > maxTimeout {

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package diagnose
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pam_cockpit_cert/internal/pamconf"
+	"pam_cockpit_cert/internal/sssdconf"
+)
+
+// tickets tells what sudo lacks for taking the Kerberos ticket that a session
+// has. It is never broken: nobody has to want it.
+func (s System) tickets() Link {
+	const name = "sudo by ticket"
+	if !s.exists("etc/krb5.keytab") {
+		return unused(name, "this host has no Kerberos key: it has not joined a domain")
+	}
+	if _, file, err := (pamconf.Service{Root: s.Root, Name: s.Service}).Parsed(); err == nil && slices.ContainsFunc(file.Ours(), noTicket) {
+		return unused(name, "the rule has no_ticket")
+	}
+	config, err := sssdconf.Read(s.Root)
+	if err != nil {
+		return Link{name, Unused, "SSSD's configuration cannot be read", asRoot()}
+	}
+	var missing, fixes []string
+	if !sudoAllowed(config) {
+		missing = append(missing, "SSSD's pam_gssapi_services does not name sudo")
+		fixes = append(fixes, "in "+filepath.Join(s.Root, "etc/sssd/sssd.conf")+", in the domain's section, write pam_gssapi_services = sudo, sudo-i")
+	}
+	sudo, file, err := pamconf.Service{Root: s.Root, Name: "sudo"}.Parsed()
+	if err != nil || !slices.ContainsFunc(file.Rules(), isGSS) {
+		where := sudo.Path
+		if where == "" {
+			where = filepath.Join(s.Root, "etc/pam.d/sudo")
+		}
+		missing = append(missing, "pam_sss_gss.so is not in "+where)
+		fixes = append(fixes, "make this its first rule: auth sufficient pam_sss_gss.so")
+	}
+	if len(missing) > 0 {
+		return Link{name, Unused, strings.Join(missing, "; "), strings.Join(fixes, "; ")}
+	}
+	return ok(name, "sudo takes the session's Kerberos ticket")
+}
+
+func (s System) exists(name string) bool {
+	_, err := os.Stat(filepath.Join(s.Root, name))
+	return err == nil
+}
+
+func noTicket(rule pamconf.Rule) bool { return pamconf.ReadArguments(rule.Args).NoTicket }
+
+func isGSS(rule pamconf.Rule) bool {
+	return strings.TrimPrefix(rule.Type, "-") == "auth" && path.Base(rule.Module) == "pam_sss_gss.so"
+}
+
+// sudoAllowed reports whether SSSD lets sudo use tickets, for all domains or for one.
+func sudoAllowed(config *sssdconf.Config) bool {
+	sections := []string{"pam"}
+	for _, domain := range config.Domains() {
+		sections = append(sections, "domain/"+domain)
+	}
+	for _, section := range sections {
+		for service := range strings.SplitSeq(config.Get(section, "pam_gssapi_services"), ",") {
+			if strings.TrimSpace(service) == "sudo" {
+				return true
+			}
+		}
+	}
+	return false
+}
