@@ -4,6 +4,7 @@
 package infopipe
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -61,6 +62,25 @@ func onlyUser(listed *dbus.Call, path dbus.ObjectPath) error {
 	return nil
 }
 
+// errListsNobody is the cause of an Error where SSSD's list is empty. As after a
+// NotFound, the domains have to be online for that to mean anything.
+var errListsNobody = errors.New("ListByCertificate names nobody")
+
+// noUser returns what it means that FindByValidCertificate found nobody: nothing,
+// if SSSD's other answer at that time has a user. A back end that is started
+// anew in between has this effect.
+func noUser(listed *dbus.Call, notFound error) error {
+	all, err := value[[]dbus.ObjectPath](listed)
+	if err != nil || len(all) == 0 {
+		return notFound
+	}
+	return (&Error{
+		Outcome: Unavailable,
+		Problem: fmt.Sprintf("SSSD finds no user by this certificate, and %s at the same time", all[0]),
+		Hint:    "was the user changed, or SSSD's back end started, just now? Try again",
+	}).is(notFound)
+}
+
 // onlyPath returns the only user of a list.
 func onlyPath(listed *dbus.Call) (dbus.ObjectPath, error) {
 	all, err := value[[]dbus.ObjectPath](listed)
@@ -69,11 +89,7 @@ func onlyPath(listed *dbus.Call) (dbus.ObjectPath, error) {
 	}
 	switch len(all) {
 	case 0:
-		return "", &Error{
-			Outcome: NotMapped,
-			Problem: "SSSD lists no user by this certificate",
-			Hint:    "was the user changed just now? Try again",
-		}
+		return "", &Error{Outcome: NotMapped, Problem: nobody, Hint: nobodyHint, Err: errListsNobody}
 	case 1:
 		return all[0], nil
 	default:

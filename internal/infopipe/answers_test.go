@@ -124,6 +124,7 @@ func TestAnswersThatSSSDNeverGives(t *testing.T) {
 		"a user ID that is signed":            {fake.Answers{"Get uidNumber": fake.Property(int32(1000))}, `of type "i"`},
 		"a user ID of 64 bits":                {fake.Answers{"Get uidNumber": fake.Property(uint64(1000))}, `of type "t"`},
 		"no user ID":                          {fake.Answers{"Get uidNumber": {}}, "Get"},
+		"a user whose object is unknown":      {fake.Answers{"Get name": fake.Failure("org.freedesktop.DBus.Error.InvalidArgs", "Invalid argument")}, "does not know the object"},
 		"a user without the property":         {fake.Answers{"Get uidNumber": fake.Failure("org.freedesktop.DBus.Error.UnknownProperty", "?")}, "not expected"},
 		"an error that nobody has heard of":   {fake.Answers{"FindByValidCertificate": fake.Failure("com.example.Odd", "odd")}, "com.example.Odd: odd"},
 		"SSSD's error with an unknown text":   {fake.Answers{"FindByValidCertificate": fake.Failure("sbus.Error.Errno", "10: No child processes")}, "No child processes"},

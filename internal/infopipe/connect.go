@@ -84,14 +84,18 @@ func (c *Client) connectOnce(ctx context.Context) (*connection, error) {
 func (b *connection) greet(ctx context.Context) error {
 	hello := b.BusObject().GoWithContext(ctx, busName+".Hello", 0, nil)
 	owner := b.askOwner(ctx)
-	b.ping = ping(ctx, b.Conn)
+	b.ping = ping(ctx, b.Object(service, rootPath))
 	if err := b.transport.flush(); err != nil {
 		return err
 	}
 	if err := (<-hello.Done).Err; err != nil {
 		return err
 	}
-	return b.setOwner(owner)
+	if err := b.setOwner(owner); err != nil {
+		return err
+	}
+	b.repeatPing()
+	return nil
 }
 
 func (b *connection) askOwner(ctx context.Context) *dbus.Call {
@@ -107,12 +111,17 @@ func (b *connection) setOwner(asked *dbus.Call) error {
 	return nil
 }
 
+// repeatPing has the ping repeated to the SSSD that is known. The first one goes
+// to whoever owns SSSD's name when it arrives; should that be an SSSD that was
+// started in between, its answer is a stranger's.
+func (b *connection) repeatPing() { b.ping.object = b.Object(b.sssd, rootPath) }
+
 // ping asks SSSD for nothing. Its first answer to anybody comes after it has
 // asked the bus who that is, once for all requests that come in that moment; and
 // that is what SSSD 2.10 and later may forget, see reading. So the first request
 // is a cheap one, and alone.
-func ping(ctx context.Context, conn *dbus.Conn) *reading {
-	return read(ctx, conn.Object(service, rootPath), service+".Ping", "PING")
+func ping(ctx context.Context, sssd dbus.BusObject) *reading {
+	return read(ctx, sssd, service+".Ping", "PING")
 }
 
 // isCrowded tells a bus that hangs up, or whose queue is full, see unix(7),

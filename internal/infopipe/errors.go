@@ -60,7 +60,14 @@ const (
 	errNoOwner        = "org.freedesktop.DBus.Error.NameHasNoOwner"
 	errServiceUnknown = "org.freedesktop.DBus.Error.ServiceUnknown"
 	errUnknownMethod  = "org.freedesktop.DBus.Error.UnknownMethod"
+	errInvalidArgs    = "org.freedesktop.DBus.Error.InvalidArgs"
 	errNotFound       = "sbus.Error.NotFound"
+)
+
+// What it means that SSSD finds nobody, and no domain is offline.
+const (
+	nobody     = "SSSD knows no user by this certificate"
+	nobodyHint = "is it in the user's entry, or does a rule of sss-certmap(5) match it? An entry is looked up again after 15 s"
 )
 
 // meanings is what SSSD 2.4 to 2.13, dbus-daemon and dbus-broker answer, and
@@ -71,13 +78,11 @@ var meanings = []struct {
 	outcome       Outcome
 	problem, hint string
 }{
-	{errNotFound, "", NotMapped,
-		"SSSD knows no user by this certificate",
-		"is it in the user's entry, or does a rule of sss-certmap(5) match it? An entry is looked up again after 15 s"},
+	{errNotFound, "", NotMapped, nobody, nobodyHint},
 	{"sbus.Error.Errno", ": Invalid certificate provided", NotMapped,
 		"SSSD refuses the certificate",
 		"is it valid today, and is its issuer in /etc/sssd/pki/sssd_auth_ca_db.pem? See pam-cockpit-cert check, and /var/log/sssd/sssd_ifp.log"},
-	{"org.freedesktop.DBus.Error.InvalidArgs", "", NotMapped,
+	{errInvalidArgs, "", NotMapped,
 		"SSSD knows several users by this certificate",
 		"let one of them have it"},
 

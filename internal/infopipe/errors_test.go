@@ -44,7 +44,10 @@ func TestErrors(t *testing.T) {
 		{"sbus.Error.Internal", "", infopipe.Invalid, "not expected"},
 	} {
 		t.Run(test.name+" "+test.text, func(t *testing.T) {
-			sssd := fake.Serve(t, address, fake.Answers{"FindByValidCertificate": fake.Failure(test.name, test.text)})
+			sssd := fake.Serve(t, address, fake.Answers{
+				"FindByValidCertificate": fake.Failure(test.name, test.text),
+				"ListByCertificate":      fake.Value([]dbus.ObjectPath{}),
+			})
 			user, err := ask(t, &infopipe.Client{Address: address, AllowUnvalidated: test.says != "too old"}, 5*time.Second)
 			check(t, user, err, test.outcome, test.says)
 			if !strings.Contains(err.Error(), test.name) {
@@ -81,10 +84,17 @@ func TestWithoutValidation(t *testing.T) {
 	})
 	t.Run("allowed, and the user is unknown", func(t *testing.T) {
 		unknown := answers()
-		unknown["ListByCertificate"] = fake.Failure("sbus.Error.NotFound", "No such file or directory")
+		unknown["ListByCertificate"] = fake.Value([]dbus.ObjectPath{})
 		fake.Serve(t, address, unknown)
 		user, err := ask(t, &infopipe.Client{Address: address, AllowUnvalidated: true}, 5*time.Second)
 		check(t, user, err, infopipe.NotMapped, "no user")
+	})
+	t.Run("allowed, and the domain is offline", func(t *testing.T) {
+		offline := answers()
+		offline["ListByCertificate"], offline["IsOnline"] = fake.Value([]dbus.ObjectPath{}), fake.Value(false)
+		fake.Serve(t, address, offline)
+		user, err := ask(t, &infopipe.Client{Address: address, AllowUnvalidated: true}, 5*time.Second)
+		check(t, user, err, infopipe.Unavailable, "offline")
 	})
 	t.Run("not allowed", func(t *testing.T) {
 		sssd := fake.Serve(t, address, answers())
@@ -119,6 +129,7 @@ func TestOffline(t *testing.T) {
 	} {
 		t.Run(title, func(t *testing.T) {
 			test.answers["FindByValidCertificate"] = notFound
+			test.answers["ListByCertificate"] = fake.Value([]dbus.ObjectPath{})
 			fake.Serve(t, address, test.answers)
 			start := time.Now()
 			user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
@@ -126,6 +137,30 @@ func TestOffline(t *testing.T) {
 			if took := time.Since(start); took > 3*time.Second {
 				t.Errorf("took %v; the question after a NotFound is bounded to 1 s", took)
 			}
+		})
+	}
+}
+
+// TestContradictions: while SSSD's back end is started anew, one of two answers
+// of the same moment knows the user. That says nothing of a user who is unknown.
+func TestContradictions(t *testing.T) {
+	address := fake.StartBus(t, "")
+	notFound := fake.Failure("sbus.Error.NotFound", "No such file or directory")
+	none := fake.Value([]dbus.ObjectPath{})
+	starting := fake.Failure("sbus.Error.Errno", "1432158251: SSSD is offline")
+	for title, test := range map[string]struct {
+		answers fake.Answers
+		text    string
+	}{
+		"not found, and listed":            {fake.Answers{"FindByValidCertificate": notFound}, "at the same time"},
+		"found, and not listed: offline":   {fake.Answers{"ListByCertificate": none, "IsOnline": fake.Value(false)}, "is offline"},
+		"found, and not listed: starting":  {fake.Answers{"ListByCertificate": none, "IsOnline": starting}, "SSSD is offline"},
+		"found, and then gone: it started": {fake.Answers{"Get name": notFound, "IsOnline": starting}, "SSSD is offline"},
+	} {
+		t.Run(title, func(t *testing.T) {
+			fake.Serve(t, address, test.answers)
+			user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
+			check(t, user, err, infopipe.Unavailable, test.text)
 		})
 	}
 }

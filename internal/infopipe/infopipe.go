@@ -72,7 +72,7 @@ func (c *Client) FindByCertificate(ctx context.Context, pem string) (User, error
 	switch {
 	case err == nil:
 		return user, nil
-	case isNotFound(err):
+	case isNotFound(err), errors.Is(err, errListsNobody):
 		if problem := offline(ctx, conn); problem != nil {
 			return User{}, problem
 		}
@@ -82,9 +82,11 @@ func (c *Client) FindByCertificate(ctx context.Context, pem string) (User, error
 
 // find asks for the user, starting SSSD first if nobody owns its name.
 func (c *Client) find(ctx context.Context, conn *connection, pem string) (User, error) {
-	user, err := c.findRunning(ctx, conn, pem)
-	if !hasName(err, errNoOwner) && !hasName(err, errServiceUnknown) {
-		return user, err
+	if conn.sssd != "" {
+		user, err := c.findRunning(ctx, conn, pem)
+		if !hasName(err, errNoOwner) && !hasName(err, errServiceUnknown) {
+			return user, err
+		}
 	}
 	c.debugf("SSSD's InfoPipe is not running: starting it")
 	if err := c.activate(ctx, conn.Conn); err != nil {
@@ -93,7 +95,7 @@ func (c *Client) find(ctx context.Context, conn *connection, pem string) (User, 
 	if err := conn.setOwner(conn.askOwner(ctx)); err != nil {
 		return User{}, err
 	}
-	conn.ping = ping(ctx, conn.Conn)
+	conn.ping = ping(ctx, conn.Object(conn.sssd, rootPath))
 	return c.findRunning(ctx, conn, pem)
 }
 
@@ -136,8 +138,11 @@ func (c *Client) findRunning(ctx context.Context, conn *connection, pem string) 
 	if err == nil {
 		err = userPath(path)
 	}
-	if err == nil && !unvalidated {
+	switch {
+	case err == nil && !unvalidated:
 		err = onlyUser(<-listed.Done, path)
+	case isNotFound(err) && !unvalidated:
+		err = noUser(<-listed.Done, err)
 	}
 	if err != nil {
 		return User{}, err
@@ -146,7 +151,11 @@ func (c *Client) findRunning(ctx context.Context, conn *connection, pem string) 
 
 	object := conn.Object(conn.sssd, path)
 	name, uid := property(ctx, object, "name"), property(ctx, object, "uidNumber")
-	return readUser(name.answer(), uid.answer())
+	user, err := readUser(name.answer(), uid.answer())
+	if hasName(err, errInvalidArgs) { // not what it means for a certificate
+		return User{}, invalid("SSSD does not know the object %s, which it named", path).is(err)
+	}
+	return user, err
 }
 
 func property(ctx context.Context, object dbus.BusObject, name string) *reading {

@@ -4,10 +4,10 @@
 package infopipe
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -63,12 +63,10 @@ func (f fixed) rest() int64 { return int64(f.bodyAt()-fixedSize) + int64(f.body)
 // bodyAt returns where the body begins.
 func (f fixed) bodyAt() int64 { return (fixedSize + int64(f.fields) + 7) &^ 7 }
 
-// fields are the header fields that matter here.
+// fields are the header fields that matter here, as parts of the message.
 type fields struct {
-	member, errorName   string
-	destination, sender string
-	signature           string
-	replySerial         uint32
+	member, destination, sender, signature []byte
+	replySerial                            uint32
 }
 
 // fieldTypes has the type of each header field that the specification knows, by
@@ -84,15 +82,13 @@ func parseFields(message []byte, f fixed) (fields, error) {
 	for seen := 0; v.at < len(v.text); {
 		v.align(8)
 		code := v.byte()
-		if code == 0 || int(code) >= len(fieldTypes) || seen&(1<<code) != 0 || v.signature() != string(fieldTypes[code]) {
+		if code == 0 || int(code) >= len(fieldTypes) || seen&(1<<code) != 0 || !v.is(fieldTypes[code]) {
 			return fields{}, errFields
 		}
 		seen |= 1 << code
 		switch code {
 		case 3:
 			found.member = v.string()
-		case 4:
-			found.errorName = v.string()
 		case 5:
 			found.replySerial = v.uint32()
 		case 6:
@@ -155,14 +151,20 @@ func (v *values) uint32() uint32 {
 }
 
 // string reads a string or an object path.
-func (v *values) string() string { return v.text0(v.uint32()) }
+func (v *values) string() []byte { return v.text0(v.uint32()) }
 
-func (v *values) signature() string { return v.text0(uint32(v.byte())) }
+func (v *values) signature() []byte { return v.text0(uint32(v.byte())) }
+
+// is reads a signature, and returns whether it is that of this one type.
+func (v *values) is(basic byte) bool {
+	signature := v.signature()
+	return len(signature) == 1 && signature[0] == basic
+}
 
 // text0 reads that many bytes and the NUL that ends them.
-func (v *values) text0(n uint32) string {
-	text := string(v.take(n))
-	if v.byte() != 0 || strings.IndexByte(text, 0) >= 0 || !utf8.ValidString(text) {
+func (v *values) text0(n uint32) []byte {
+	text := v.take(n)
+	if v.byte() != 0 || bytes.IndexByte(text, 0) >= 0 || !utf8.Valid(text) {
 		v.bad = true
 	}
 	return text

@@ -27,16 +27,22 @@ const (
 // client (sbus_requests_terminate_member in src/sbus/request/sbus_request_hash.c).
 // Questions about a certificate are not shared, so they need no such care.
 type reading struct {
-	ask     func()
+	ctx     context.Context // bounds every repetition
+	object  dbus.BusObject
+	method  string
+	args    []any
 	answers chan *dbus.Call
 }
 
-// read puts the question for the first time. Its context bounds all of them.
+// read puts the question for the first time.
 func read(ctx context.Context, object dbus.BusObject, method string, args ...any) *reading {
-	r := &reading{answers: make(chan *dbus.Call, mostQuestions)}
-	r.ask = func() { object.GoWithContext(ctx, method, dbus.FlagNoAutoStart, r.answers, args...) }
+	r := &reading{ctx, object, method, args, make(chan *dbus.Call, mostQuestions)}
 	r.ask()
 	return r
+}
+
+func (r *reading) ask() {
+	r.object.GoWithContext(r.ctx, r.method, dbus.FlagNoAutoStart, r.answers, r.args...)
 }
 
 // answer waits for whichever answer comes first; one that is late counts, too.

@@ -14,6 +14,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,12 +61,14 @@ var replies = map[string]struct{ signature, variant string }{
 // bus answers them in one go.
 type transport struct {
 	conn net.Conn
+	stop func() bool   // closing it when the context ends
 	in   *bufio.Reader // in bufio's size: what is discarded takes no more
 
 	// Used by godbus' reading goroutine alone, once Auth has returned.
 	toAuth   io.Reader // what godbus is told in the handshake
 	welcomed bool      // the bus has accepted the handshake
-	answer   io.Reader // what is left of the answer that is handed up
+	message  []byte    // the buffer of all messages that may be answers
+	answer   []byte    // what is left of the answer that is handed up
 
 	mu       sync.Mutex
 	begun    bool             // godbus has ended its side of the handshake
@@ -93,14 +96,17 @@ func dial(ctx context.Context, address string) (*transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newTransport(conn), nil
+	return newTransport(ctx, conn), nil
 }
 
-func newTransport(conn net.Conn) *transport {
+// newTransport closes the connection when the context ends. godbus would do so,
+// too, but not while it writes to a bus that reads nothing.
+func newTransport(ctx context.Context, conn net.Conn) *transport {
 	// The effective user: in a set-user-ID program the real one is the caller's.
 	user := hex.EncodeToString([]byte(strconv.Itoa(os.Geteuid())))
 	return &transport{
 		conn:    conn,
+		stop:    context.AfterFunc(ctx, func() { conn.Close() }),
 		in:      bufio.NewReader(conn),
 		toAuth:  strings.NewReader("REJECTED EXTERNAL\r\nOK 0\r\n"),
 		held:    []byte("\x00AUTH EXTERNAL " + user + "\r\nBEGIN\r\n"),
@@ -110,7 +116,10 @@ func newTransport(conn net.Conn) *transport {
 }
 
 // Close implements io.Closer.
-func (t *transport) Close() error { return t.conn.Close() }
+func (t *transport) Close() error {
+	t.stop()
+	return t.conn.Close()
+}
 
 // because returns why a connection has ended for an error that says only that it
 // has: godbus closes it as soon as nothing more can be read.
@@ -177,10 +186,11 @@ func (t *transport) await(message []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, known := replies[f.member]; !known {
-		return fmt.Errorf("no answer to %s is known", f.member)
+	member := string(f.member)
+	if _, known := replies[member]; !known {
+		return fmt.Errorf("no answer to %s is known", member)
 	}
-	t.awaited[head.order.Uint32(message[8:])] = await{f.member, f.destination == busName}
+	t.awaited[head.order.Uint32(message[8:])] = await{member, string(f.destination) == busName}
 	return nil
 }
 
@@ -189,12 +199,7 @@ func (t *transport) Read(buffer []byte) (int, error) {
 	if n, err := t.toAuth.Read(buffer); err == nil {
 		return n, nil
 	}
-	for {
-		if t.answer != nil {
-			if n, err := t.answer.Read(buffer); err == nil {
-				return n, nil
-			}
-		}
+	if len(t.answer) == 0 {
 		answer, err := t.next()
 		if err != nil {
 			t.mu.Lock()
@@ -202,11 +207,15 @@ func (t *transport) Read(buffer []byte) (int, error) {
 			t.mu.Unlock()
 			return 0, err
 		}
-		t.answer = bytes.NewReader(answer)
+		t.answer = answer
 	}
+	n := copy(buffer, t.answer)
+	t.answer = t.answer[n:]
+	return n, nil
 }
 
-// next reads messages until one is an answer.
+// next reads messages until one is an answer, which stays as it is until the
+// next call.
 func (t *transport) next() ([]byte, error) {
 	if err := t.welcome(); err != nil {
 		return nil, err
@@ -226,7 +235,8 @@ func (t *transport) next() ([]byte, error) {
 			}
 			continue
 		}
-		message := make([]byte, fixedSize+head.rest())
+		message := slices.Grow(t.message[:0], fixedSize+int(head.rest()))[:fixedSize+int(head.rest())]
+		t.message = message
 		copy(message, text[:])
 		if _, err := io.ReadFull(t.in, message[fixedSize:]); err != nil {
 			return nil, err
@@ -273,20 +283,20 @@ func (t *transport) accept(message []byte, head fixed) []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	call, asked := t.awaited[f.replySerial]
-	fromBus := f.sender == busName
+	fromBus := string(f.sender) == busName
 	// For SSSD the bus says that SSSD is not there, or ended.
-	mayAnswer := fromBus && (call.bus || head.kind == kindError) || !call.bus && f.sender == t.infoPipe && f.sender != ""
+	mayAnswer := fromBus && (call.bus || head.kind == kindError) || !call.bus && string(f.sender) == t.infoPipe && t.infoPipe != ""
 	if !asked || !mayAnswer {
 		return nil
 	}
 	delete(t.awaited, f.replySerial)
 	v := values{text: message, at: int(head.bodyAt()), order: head.order}
-	if problem := v.problem(call.member, head.kind, f.signature); problem != "" {
+	if problem := v.problem(call.member, head.kind, string(f.signature)); problem != "" {
 		return badAnswer(f.replySerial, problem)
 	}
 	if call.member == "GetNameOwner" && head.kind == kindReturn {
 		owner := values{text: message, at: int(head.bodyAt()), order: head.order}
-		t.infoPipe = owner.string()
+		t.infoPipe = string(owner.string())
 	}
 	return message
 }
@@ -299,7 +309,7 @@ func (v *values) problem(member string, kind byte, signature string) string {
 	}
 	is := signature
 	if signature == "v" && expected.signature == "v" {
-		is = v.signature()
+		is = string(v.signature())
 		if len(is) == 1 && strings.Contains(expected.variant, is) {
 			expected.signature = is
 		}

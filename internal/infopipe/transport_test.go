@@ -5,6 +5,7 @@ package infopipe
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -28,7 +29,7 @@ func awaiting(text io.Reader, methods ...string) *transport {
 		_, _ = io.Copy(far, text)
 		far.Close()
 	}()
-	t := newTransport(near)
+	t := newTransport(context.Background(), near)
 	t.toAuth, t.welcomed, t.infoPipe = strings.NewReader(""), true, owner
 	for i, method := range methods {
 		t.awaited[uint32(i+1)] = await{method, method == "Hello" || method == "GetNameOwner" || method == "StartServiceByName"}
@@ -197,7 +198,7 @@ func TestAttackersHaveNoMemoryOfOurs(t *testing.T) {
 func TestTheHandshakeIsOneWrite(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
-	transport := newTransport(near)
+	transport := newTransport(context.Background(), near)
 	conn, err := dbus.NewConn(transport)
 	if err != nil {
 		t.Fatal(err)
