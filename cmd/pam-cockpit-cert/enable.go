@@ -39,12 +39,7 @@ Cockpit would not by itself. Then say what else is missing.`,
 			if err != nil {
 				return err
 			}
-			missing := []diagnose.Link{}
-			for _, link := range s.system().Chain(ctx) {
-				if link.State == diagnose.Broken || link.State == diagnose.Unseen {
-					missing = append(missing, link)
-				}
-			}
+			missing := diagnose.Failed(s.system().Checks(ctx))
 			return s.ui.print(enabled{report, missing}, func() {
 				if report.Changed {
 					s.changes(report, "set")
@@ -53,7 +48,7 @@ Cockpit would not by itself. Then say what else is missing.`,
 				}
 				if len(missing) > 0 {
 					s.ui.sayf("\nA login needs more:")
-					s.ui.links(missing)
+					s.ui.checks(missing)
 				}
 			})
 		},
@@ -63,7 +58,7 @@ Cockpit would not by itself. Then say what else is missing.`,
 // enabled is what a program reads.
 type enabled struct {
 	cockpit.Report
-	Missing []diagnose.Link `json:"missing"`
+	Missing []diagnose.Check `json:"missing"`
 }
 
 func disableCommand(s *settings) *cobra.Command {

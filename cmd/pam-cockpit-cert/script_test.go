@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -39,6 +40,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"only": only,
+			"says": says,
 		},
 	})
 }
@@ -56,5 +58,19 @@ func only(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if fmt.Sprint(names) != fmt.Sprint(args[1:]) {
 		ts.Fatalf("%s has %v, not %v", args[0], names, args[1:])
+	}
+}
+
+// wrapped is where a line of a status was broken, to fit.
+var wrapped = regexp.MustCompile(`\n {8}([^ $-]|-[^>])`)
+
+// says PATTERN: standard output has it, wherever its lines are broken.
+func says(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: says pattern")
+	}
+	text := wrapped.ReplaceAllString(ts.ReadFile("stdout"), " $1")
+	if !regexp.MustCompile("(?m)" + args[0]).MatchString(text) {
+		ts.Fatalf("nothing matches %s in\n%s", args[0], text)
 	}
 }

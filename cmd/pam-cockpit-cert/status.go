@@ -4,7 +4,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,52 +31,133 @@ func (s *settings) system() diagnose.System {
 	return diagnose.System{Root: s.root, Service: "cockpit", Command: sessionCommand, Bus: infopipe.SystemBus, Now: time.Now()}
 }
 
+// report judges the system.
+func (s *settings) report(ctx context.Context) diagnose.Report {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return diagnose.NewReport(version, s.system().Checks(ctx))
+}
+
 func statusCommand(s *settings) *cobra.Command {
-	return &cobra.Command{
+	var fix bool
+	c := &cobra.Command{
 		Use:   "status",
 		Short: "Look at every link between a certificate and a login",
-		Long: `Look at every link between a certificate and a login, one line for each, with
-what to do where one is broken. The exit status is 0 if all is well.`,
+		Long: `Look at every link between a certificate and a login, and say what to do where
+one is broken. The exit status is 0 if all is well, warnings aside.
+
+With --fix, run those fixes that are commands, after asking about each.`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
-			ctx, cancel := context.WithTimeout(c.Context(), patience)
-			defer cancel()
-			links := s.system().Chain(ctx)
-			if err := s.ui.print(links, func() { s.ui.links(links) }); err != nil {
+			if fix && s.ui.json {
+				return &usageError{errors.New("--fix asks people: it cannot be used with --json")}
+			}
+			report := s.report(c.Context())
+			if err := s.ui.print(report, func() { s.ui.checks(report.Checks) }); err != nil {
 				return err
 			}
-			if !diagnose.Healthy(links) {
+			if fix {
+				changed, err := s.fix(c, report.Checks)
+				if err != nil {
+					return err
+				}
+				if changed {
+					s.ui.sayf("")
+					report = s.report(c.Context())
+					s.ui.checks(report.Checks)
+				}
+			}
+			if s.root != "/" && !s.ui.json {
+				s.ui.sayf("SSSD, control groups and SELinux: only the running system can tell.")
+			}
+			if !report.OK {
 				return errNotWell
 			}
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&fix, "fix", false, "run the fixes that are commands, after asking about each")
+	return c
+}
+
+// fix runs what fixes the checks, once each and if the person who is asked says
+// so, and reports whether it ran anything.
+func (s *settings) fix(c *cobra.Command, checks []diagnose.Check) (changed bool, err error) {
+	answers := bufio.NewReader(c.InOrStdin())
+	var asked []string
+	for _, check := range checks {
+		if check.Fix == nil || check.Fix.Command == "" || slices.Contains(asked, check.Fix.Command) {
+			continue
+		}
+		asked = append(asked, check.Fix.Command)
+		fmt.Fprintf(s.ui.out, "\nrun %s ? [y/N] ", harmless([]any{check.Fix.Command})...)
+		answer, err := answers.ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			s.ui.sayf("") // where a terminal's Enter would have left the cursor
+		} else if err != nil {
+			return changed, err
+		}
+		if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+			continue
+		}
+		changed = true
+		if err := s.execute(c.Context(), check.Fix.Args); err != nil {
+			return changed, fmt.Errorf("%s: %w", check.Fix.Command, err)
+		}
+	}
+	if len(asked) == 0 {
+		s.ui.sayf("\nno fix is a command: see above what else to do")
+	}
+	return changed, nil
+}
+
+// execute runs a command of a fix; ours is this program, wherever it is.
+func (s *settings) execute(ctx context.Context, args []string) error {
+	program := args[0]
+	if program == "pam-cockpit-cert" {
+		var err error
+		if program, err = os.Executable(); err != nil {
+			return err
+		}
+	}
+	command := exec.CommandContext(ctx, program, args[1:]...)
+	command.Stdout, command.Stderr = s.ui.out, s.ui.err
+	return command.Run()
 }
 
 // marks are how a state begins a line: a word that can be searched for.
 var marks = map[diagnose.State]struct{ word, colour string }{
-	diagnose.OK:     {"ok", "32"},
-	diagnose.Broken: {"BROKEN", "31;1"},
-	diagnose.Unseen: {"unseen", "33"},
-	diagnose.Unused: {"-", ""},
+	diagnose.OK:      {"ok", "32"},
+	diagnose.Warning: {"warning", "33"},
+	diagnose.Broken:  {"BROKEN", "31;1"},
+	diagnose.Unknown: {"unknown", "33"},
 }
 
-func (u *ui) links(links []diagnose.Link) {
-	for _, link := range links {
-		mark := marks[link.State]
-		u.sayf("%s %-16s %s", u.coloured(mark.colour, pad(mark.word, 7)), link.Name, link.What)
-		if link.Fix != "" {
-			u.sayf("%-24s -> %s", "", link.Fix)
+// markWidth is the longest mark's, and a blank.
+const markWidth = 8
+
+func (u *ui) checks(checks []diagnose.Check) {
+	margin := strings.Repeat(" ", markWidth)
+	for _, check := range checks {
+		mark := marks[check.State]
+		fmt.Fprint(u.out, string(u.coloured(mark.colour, mark.word)), strings.Repeat(" ", markWidth-len(mark.word)))
+		u.paragraph(markWidth, check.ID+": ", check.Summary)
+		if check.Detail != "" {
+			fmt.Fprint(u.out, margin)
+			u.paragraph(markWidth, "", check.Detail)
+		}
+		if check.Fix == nil {
+			continue
+		}
+		if check.Fix.Text != "" {
+			fmt.Fprint(u.out, margin)
+			u.paragraph(markWidth, "-> ", check.Fix.Text)
+		}
+		if check.Fix.Command != "" {
+			u.sayf("%s$ %s", styled(margin), check.Fix.Command)
 		}
 	}
-}
-
-func pad(word string, width int) string {
-	for len(word) < width {
-		word += " "
-	}
-	return word
 }
 
 // coloured wraps text in a colour of ECMA-48, if colour is wanted.

@@ -74,6 +74,30 @@ func (u *ui) print(value any, people func()) error {
 
 func (u *ui) sayf(format string, args ...any) { fmt.Fprintf(u.out, format+"\n", harmless(args)...) }
 
+// width is how many columns a line has at the most, unless one word is longer.
+const width = 80
+
+// paragraph prints a lead of our own and a text from the column indent, where the
+// cursor is, and breaks lines between words.
+func (u *ui) paragraph(indent int, lead, text string) {
+	fmt.Fprint(u.out, lead)
+	column := indent + len(lead)
+	for i, word := range strings.Fields(fmt.Sprint(harmless([]any{text})...)) {
+		switch {
+		case i == 0:
+		case column+1+utf8.RuneCountInString(word) > width:
+			fmt.Fprint(u.out, "\n", strings.Repeat(" ", indent))
+			column = indent
+		default:
+			fmt.Fprint(u.out, " ")
+			column++
+		}
+		fmt.Fprint(u.out, word)
+		column += utf8.RuneCountInString(word)
+	}
+	fmt.Fprintln(u.out)
+}
+
 func (u *ui) warnf(format string, args ...any) {
 	fmt.Fprintf(u.err, "pam-cockpit-cert: "+format+"\n", harmless(args)...)
 }

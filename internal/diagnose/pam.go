@@ -27,17 +27,17 @@ func isTrue(value string) bool { return cockpit.IsTrue(value) }
 const thePackage = "pam_cockpit_cert (Debian, Ubuntu: libpam-cockpit-cert)"
 
 // rule also returns the module that the rule names.
-func (s System) rule() (module string, link Link) {
-	const name = "PAM rule"
+func (s System) rule() (module string, check Check) {
+	const id = idRule
 	place, file, err := pamconf.Service{Root: s.Root, Name: s.Service}.Parsed()
 	var none *pamconf.NoServiceError
 	switch {
 	case errors.As(err, &none):
-		return pamconf.Module, broken(name, err.Error(), "")
+		return pamconf.Module, broken(id, err.Error(), nil)
 	case errors.Is(err, fs.ErrPermission):
-		return pamconf.Module, unseen(name, err.Error(), asRoot())
+		return pamconf.Module, unknown(id, err.Error(), asRoot())
 	case err != nil:
-		return pamconf.Module, broken(name, err.Error(), "mend the file: no login by it is safe")
+		return pamconf.Module, broken(id, err.Error(), advise("correct the file: no login by it is safe"))
 	}
 	where := place.Path
 	if place.Vendor != "" {
@@ -46,30 +46,30 @@ func (s System) rule() (module string, link Link) {
 	ours := file.Ours()
 	if len(ours) == 0 {
 		if line := file.CommentedOut(); line > 0 {
-			return pamconf.Module, broken(name, fmt.Sprintf("is a comment in line %d of %s", line, where), s.call("pam install"))
+			return pamconf.Module, broken(id, fmt.Sprintf("a comment in line %d of %s", line, where), s.call("pam", "install"))
 		}
-		return pamconf.Module, broken(name, "is not in "+where, s.call("pam install"))
+		return pamconf.Module, broken(id, "not in "+where, s.call("pam", "install"))
 	}
 	rule := append(pamconf.InAuth(file), ours...)[0]
-	what := fmt.Sprintf("is in line %d of %s", rule.Line, where)
+	what := fmt.Sprintf("in line %d of %s", rule.Line, where)
 	switch doubts := pamconf.Warnings(file); {
 	case len(doubts) > 0:
-		return rule.Module, broken(name, what+"; "+strings.Join(doubts, "; "), "edit it by hand, or: "+s.call("pam remove")+", then "+s.call("pam install"))
+		return rule.Module, broken(id, what+"; "+strings.Join(doubts, "; "), advise("edit it by hand, or: "+s.call("pam", "remove").Command+"; "+s.call("pam", "install").Command))
 	case !sameControl(rule.Control, pamconf.Control):
-		return rule.Module, broken(name, fmt.Sprintf("%s, with the control [%s]", what, rule.Control),
-			fmt.Sprintf("unless you know better, make that [%s]", pamconf.Control))
+		return rule.Module, broken(id, fmt.Sprintf("%s, with the control [%s]", what, rule.Control),
+			advise(fmt.Sprintf("unless you know better, make that [%s]", pamconf.Control)))
 	// NixOS writes no '-', and names the module by a path that holds.
 	case !rule.Silent && !filepath.IsAbs(rule.Module):
-		return rule.Module, broken(name, what+", without a leading '-'", "write -auth, so that nobody is troubled where the module is missing")
+		return rule.Module, broken(id, what+", without a leading '-'", advise("write -auth, so that logins go on where the module is missing"))
 	}
 	if ignored := pamconf.ReadArguments(rule.Args).Ignored; len(ignored) > 0 {
-		return rule.Module, broken(name, fmt.Sprintf("%s, with what is no option of the module: %s", what, strings.Join(ignored, " ")),
-			"remove that; pam_cockpit_cert(8) has the options")
+		return rule.Module, broken(id, fmt.Sprintf("%s, with what is no option of the module: %s", what, strings.Join(ignored, " ")),
+			advise("remove that; pam_cockpit_cert(8) has the options"))
 	}
 	if len(rule.Args) > 0 {
 		what += ", with " + strings.Join(rule.Args, " ")
 	}
-	return rule.Module, ok(name, what)
+	return rule.Module, ok(id, what)
 }
 
 // sameControl compares the actions of two controls, in whichever order.
@@ -119,37 +119,37 @@ func (s System) modulePath(module string) string {
 	return first
 }
 
-func (s System) module(ctx context.Context, release cockpit.Version, module string) Link {
-	const name = "PAM module"
+func (s System) module(ctx context.Context, release cockpit.Version, module string) Check {
+	const id = idModule
 	path := s.modulePath(module)
 	if path == "" {
-		return broken(name, module+" is not installed", "install "+thePackage)
+		return broken(id, module+" is not installed", advise("install "+thePackage))
 	}
 	file, err := elf.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return unseen(name, err.Error(), asRoot())
+		return unknown(id, err.Error(), asRoot())
 	case err != nil:
-		return broken(name, fmt.Sprintf("%s is no shared object: %v", path, err), "install "+thePackage+" again")
+		return broken(id, fmt.Sprintf("%s is no shared object: %v", path, err), advise("install "+thePackage+" again"))
 	}
 	defer file.Close()
 	// libpam loads both; only Go's linker makes this section.
 	switch foreign := file.Section(".go.buildinfo") == nil; {
 	case foreign && !release.NeedsCommand():
-		return broken(name, fmt.Sprintf("%s is Cockpit %d's own, which accepts certificates from anybody", path, release), "install "+thePackage)
+		return broken(id, fmt.Sprintf("%s is Cockpit %d's own, which accepts certificates from anybody", path, release), advise("install "+thePackage))
 	case foreign:
-		return broken(name, path+" is the one that Cockpit brought, which does nothing since release 248", "install "+thePackage)
+		return broken(id, path+" is the one that Cockpit brought, which does nothing since release 248", advise("install "+thePackage))
 	}
 	if machine, known := s.machine(); known && file.Machine != machine {
-		return broken(name, fmt.Sprintf("%s is for %v, and this system is %v", path, file.Machine, machine), "install the package for this architecture")
+		return broken(id, fmt.Sprintf("%s is for %v, and this system is %v", path, file.Machine, machine), advise("install the package for this architecture"))
 	}
 	if !s.here() {
-		return ok(name, path)
+		return ok(id, path)
 	}
 	if complaint := load(ctx, path); complaint != "" {
-		return broken(name, fmt.Sprintf("%s cannot be loaded: %s", path, complaint), "install "+thePackage+" again, and what it needs")
+		return broken(id, fmt.Sprintf("%s cannot be loaded: %s", path, complaint), advise("install "+thePackage+" again, and what it needs"))
 	}
-	return ok(name, path)
+	return ok(id, path)
 }
 
 // machine is the architecture of the programs that load the module.

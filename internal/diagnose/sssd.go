@@ -23,26 +23,23 @@ import (
 // sssd asks the InfoPipe about what is no certificate, in the way that a login
 // asks about one. One that is new enough to validate answers that it cannot
 // read it; every other answer is what a login would get.
-func (s System) sssd(ctx context.Context) Link {
-	const name = "SSSD"
-	if !s.here() {
-		return unused(name, elsewhere)
-	}
+func (s System) sssd(ctx context.Context) Check {
+	const id = idSSSD
 	client := infopipe.Client{Address: s.Bus}
 	_, err := client.FindByCertificate(ctx, "no certificate")
 	var failed *infopipe.Error
 	var remote dbus.Error
 	switch {
 	case errors.As(err, &remote) && remote.Name == "org.freedesktop.DBus.Error.IOError":
-		return ok(name, "runs, and validates certificates")
+		return ok(id, "running, and validates certificates")
 	case errors.As(err, &remote) && remote.Name == "org.freedesktop.DBus.Error.AuthFailed" && os.Geteuid() != 0:
-		return unseen(name, "runs; it answers root only", asRoot())
+		return unknown(id, "running; it answers root only", asRoot())
 	case errors.As(err, &failed):
-		return broken(name, failed.Problem+cause(failed.Err), failed.Hint+s.unconfigured(failed))
+		return broken(id, failed.Problem+cause(failed.Err), advise(failed.Hint+s.unconfigured(failed)))
 	case err != nil:
-		return broken(name, err.Error(), "")
+		return broken(id, err.Error(), nil)
 	}
-	return broken(name, "knows a user by what is no certificate", "is it SSSD that owns org.freedesktop.sssd.infopipe on the bus?")
+	return broken(id, "SSSD knows a user by what is no certificate", advise("is it SSSD that owns org.freedesktop.sssd.infopipe on the bus?"))
 }
 
 // unconfigured is what an SSSD that is not there needs first of all.
@@ -67,34 +64,34 @@ func cause(err error) string {
 // soon is when an expiry is worth a word.
 const soon = 30 * 24 * time.Hour
 
-func (s System) authorities() Link {
-	const name = "authorities"
+func (s System) authorities() Check {
+	const id = idAuthorities
 	ca := sssdconf.DefaultCA
 	switch config, err := sssdconf.Read(s.Root); {
 	case err == nil:
 		ca = config.CA()
 	case errors.Is(err, fs.ErrPermission):
-		return unseen(name, "where SSSD has them cannot be seen: "+err.Error(), asRoot())
+		return unknown(id, "where SSSD has them cannot be seen: "+err.Error(), asRoot())
 	case !errors.Is(err, fs.ErrNotExist):
-		return broken(name, "where SSSD has them cannot be seen: "+err.Error(), "mend it")
+		return broken(id, "where SSSD has them cannot be seen: "+err.Error(), advise("correct it"))
 	}
 	path := filepath.Join(s.Root, ca)
-	fix := "put the certificates of the authorities that issue your users' certificates into " + path + ", PEM, readable by SSSD"
+	fix := advise("put the certificates of the authorities that issue your users' certificates into " + path + ", PEM, readable by SSSD")
 	text, err := safefile.ReadFile(s.Root, ca, 16<<20)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return unseen(name, err.Error(), asRoot())
+		return unknown(id, err.Error(), asRoot())
 	case errors.Is(err, fs.ErrNotExist):
-		return broken(name, path+" does not exist", fix)
+		return broken(id, path+" does not exist", fix)
 	case err != nil:
-		return broken(name, err.Error(), fix)
+		return broken(id, err.Error(), fix)
 	}
-	if link, unreadable := s.unreadable(name, ca); unreadable {
-		return link
+	if check, unreadable := s.unreadable(id, ca); unreadable {
+		return check
 	}
 	all, err := sssdconf.Authorities(text)
 	if err != nil {
-		return broken(name, fmt.Sprintf("%s: %v", path, err), fix)
+		return broken(id, fmt.Sprintf("%s: %v", path, err), fix)
 	}
 	valid, next := 0, time.Time{}
 	for _, authority := range all {
@@ -109,29 +106,29 @@ func (s System) authorities() Link {
 	what := fmt.Sprintf("%d in %s", len(all), path)
 	switch {
 	case len(all) == 0:
-		return broken(name, path+" has none", fix)
+		return broken(id, path+" has none", fix)
 	case valid == 0:
-		return broken(name, what+", none of them valid today", fix)
+		return broken(id, what+", none of them valid today", fix)
 	case valid < len(all):
-		return broken(name, fmt.Sprintf("%s, %d of them not valid today", what, len(all)-valid), "remove or renew those")
+		return broken(id, fmt.Sprintf("%s, %d of them not valid today", what, len(all)-valid), advise("remove or renew those"))
 	case next.Before(s.Now.Add(soon)):
 		what += ", one of which expires on " + next.UTC().Format(time.DateOnly)
 	}
-	return ok(name, what)
+	return ok(id, what)
 }
 
-// unreadable is the link where we can read the authorities, and SSSD cannot,
+// unreadable is the check where we can read the authorities, and SSSD cannot,
 // which refuses every certificate then.
-func (s System) unreadable(name, ca string) (Link, bool) {
+func (s System) unreadable(id, ca string) (Check, bool) {
 	path, err := safefile.Resolve(s.Root, ca)
 	if err != nil || !s.here() {
-		return Link{}, false
+		return Check{}, false
 	}
 	sssd, running := sssdReader()
 	if !running || sssd.may(path) {
-		return Link{}, false
+		return Check{}, false
 	}
 	// Not to give it to the process's user, for anybody can name a process so.
-	return broken(name, fmt.Sprintf("%s cannot be read by SSSD, which runs as user ID %d", path, sssd.uid),
-		"chmod 644 "+path+", for there are no secrets in it"), true
+	return broken(id, fmt.Sprintf("%s cannot be read by SSSD, which runs as user ID %d", path, sssd.uid),
+		run("chmod", "644", path).after("there are no secrets in it")), true
 }

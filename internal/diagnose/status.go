@@ -14,30 +14,6 @@ import (
 	"time"
 )
 
-// State is how a link is.
-type State string
-
-// The states.
-const (
-	OK     State = "ok"
-	Broken State = "broken"
-	Unseen State = "unseen" // we could not look
-	Unused State = "unused" // nothing depends on it here
-)
-
-// Link is one of the chain.
-type Link struct {
-	Name  string `json:"name"`
-	State State  `json:"state"`
-	What  string `json:"what"`          // as it is
-	Fix   string `json:"fix,omitempty"` // what to do, if something is
-}
-
-func ok(name, what string) Link          { return Link{name, OK, what, ""} }
-func broken(name, what, fix string) Link { return Link{name, Broken, what, fix} }
-func unseen(name, what, fix string) Link { return Link{name, Unseen, what, fix} }
-func unused(name, what string) Link      { return Link{name, Unused, what, ""} }
-
 // System is what is looked at.
 type System struct {
 	Root    string // usually "/"
@@ -52,40 +28,38 @@ type System struct {
 func (s System) here() bool { return s.Root == "/" }
 
 // call is a call of ours that does something about this system.
-func (s System) call(args string) string {
+func (s System) call(args ...string) *Fix {
 	if s.here() {
-		return "pam-cockpit-cert " + args
+		return run(append([]string{"pam-cockpit-cert"}, args...)...)
 	}
-	return "pam-cockpit-cert --root " + s.Root + " " + args
+	return run(append([]string{"pam-cockpit-cert", "--root", s.Root}, args...)...)
 }
 
-// elsewhere is what is said of those, where they cannot.
-const elsewhere = "only the running system can tell"
-
-// Chain looks at everything, in the order in which a login needs it.
-func (s System) Chain(ctx context.Context) []Link {
-	release, releaseLink := s.cockpit(ctx)
-	links := []Link{releaseLink, s.certificates(), s.command(release)}
-	rule, ruleLink := s.rule()
-	links = append(links, ruleLink, s.module(ctx, release, rule))
-	links = append(links, s.sssd(ctx), s.authorities(), s.cgroups(), s.selinux(), s.tickets())
-	return links
-}
-
-// Healthy reports whether nothing is broken, nor hidden from us.
-func Healthy(links []Link) bool {
-	for _, link := range links {
-		if link.State == Broken || link.State == Unseen {
-			return false
-		}
+// Checks looks at everything, in the order in which a login needs it. What does
+// not apply to the system, or only a running one can tell, is left out.
+func (s System) Checks(ctx context.Context) []Check {
+	release, cockpit := s.cockpit(ctx)
+	checks := []Check{cockpit, s.certificates()}
+	if release.NeedsCommand() {
+		checks = append(checks, s.command(release))
 	}
-	return true
+	module, rule := s.rule()
+	checks = append(checks, rule, s.module(ctx, release, module))
+	if s.here() {
+		checks = append(checks, s.sssd(ctx))
+	}
+	checks = append(checks, s.authorities())
+	if s.here() {
+		checks = append(checks, s.cgroups())
+		checks = append(checks, s.selinux()...)
+	}
+	return append(checks, s.tickets()...)
 }
 
 // asRoot is what an ordinary user can do about what it cannot see.
-func asRoot() string {
+func asRoot() *Fix {
 	if os.Geteuid() == 0 {
-		return ""
+		return nil
 	}
-	return "try again as root"
+	return advise("try again as root")
 }

@@ -23,17 +23,17 @@ func TestTheLayoutOfControlGroups(t *testing.T) {
 	}
 }
 
-func TestAllIsWellOnlyWhereNothingIsBrokenOrUnseen(t *testing.T) {
+func TestOnlyWhatIsBrokenOrUnknownKeepsASystemFromBeingOK(t *testing.T) {
 	for _, test := range []struct {
-		links []Link
-		want  bool
+		checks []Check
+		want   bool
 	}{
-		{[]Link{ok("a", ""), unused("b", "")}, true},
-		{[]Link{ok("a", ""), unseen("b", "", "")}, false},
-		{[]Link{broken("a", "", ""), ok("b", "")}, false},
+		{[]Check{ok("a", ""), warning("b", "", nil)}, true},
+		{[]Check{ok("a", ""), unknown("b", "", nil)}, false},
+		{[]Check{broken("a", "", nil), ok("b", "")}, false},
 	} {
-		if Healthy(test.links) != test.want {
-			t.Errorf("%v: %v", test.links, !test.want)
+		if got := NewReport("1", test.checks); got.OK != test.want {
+			t.Errorf("%v: %+v", test.checks, got)
 		}
 	}
 }

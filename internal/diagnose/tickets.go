@@ -15,18 +15,19 @@ import (
 )
 
 // tickets tells what sudo lacks for taking the Kerberos ticket that a session
-// has. It is never broken: nobody has to want it.
-func (s System) tickets() Link {
-	const name = "sudo by ticket"
+// has. It is never broken: nobody has to want it. Hosts that have not joined a
+// domain, and rules with no_ticket, have nothing to say about it.
+func (s System) tickets() []Check {
+	const id = idTickets
 	if !s.exists("etc/krb5.keytab") {
-		return unused(name, "this host has no Kerberos key: it has not joined a domain")
+		return nil
 	}
 	if _, file, err := (pamconf.Service{Root: s.Root, Name: s.Service}).Parsed(); err == nil && slices.ContainsFunc(file.Ours(), noTicket) {
-		return unused(name, "the rule has no_ticket")
+		return nil
 	}
 	config, err := sssdconf.Read(s.Root)
 	if err != nil {
-		return Link{name, Unused, "SSSD's configuration cannot be read", asRoot()}
+		return nil // another check says so
 	}
 	var missing, fixes []string
 	if !sudoAllowed(config) {
@@ -42,10 +43,12 @@ func (s System) tickets() Link {
 		missing = append(missing, "pam_sss_gss.so is not in "+where)
 		fixes = append(fixes, "make this its first rule: auth sufficient pam_sss_gss.so")
 	}
+	check := ok(id, "sudo takes the session's Kerberos ticket")
 	if len(missing) > 0 {
-		return Link{name, Unused, strings.Join(missing, "; "), strings.Join(fixes, "; ")}
+		check.Summary = "sudo asks for a password: " + strings.Join(missing, "; ")
+		check.Fix = advise("if it is to take the session's Kerberos ticket: " + strings.Join(fixes, "; "))
 	}
-	return ok(name, "sudo takes the session's Kerberos ticket")
+	return []Check{check}
 }
 
 func (s System) exists(name string) bool {

@@ -25,9 +25,14 @@ import (
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-// matches looks for each regular expression in a status, at the start of a line.
+// wrapped is where a line of a status was broken, to fit.
+var wrapped = regexp.MustCompile(`\n {8}([^ $-]|-[^>])`)
+
+// matches looks for each regular expression in a status, at the start of a line,
+// wherever lines were broken.
 func matches(t *testing.T, output string, expressions ...string) {
 	t.Helper()
+	output = wrapped.ReplaceAllString(output, " $1")
 	for _, expression := range expressions {
 		if !regexp.MustCompile(`(?m)^` + expression).MatchString(output) {
 			t.Errorf("nothing matches %q in\n%s", expression, output)
@@ -69,34 +74,34 @@ func TestStatusAsksSSSDAndTheLinker(t *testing.T) {
 
 	output, status := command(t, nil, 0, "status")
 	matches(t, output,
-		`ok +SSSD +runs, and validates certificates$`,
-		`ok +authorities +1 in /etc/sssd/pki/sssd_auth_ca_db.pem`,
-		`ok +PAM rule +is in line 1 of /etc/pam.d/cockpit`,
-		`ok +PAM module +`+regexp.QuoteMeta(module)+`$`,
-		`BROKEN +certificates +are off`)
+		`ok +sssd: running, and validates certificates$`,
+		`ok +authorities: 1 in /etc/sssd/pki/sssd_auth_ca_db.pem`,
+		`ok +pam-rule: in line 1 of /etc/pam.d/cockpit`,
+		`ok +pam-module: `+regexp.QuoteMeta(module)+`$`,
+		`BROKEN +certificates: off`)
 	if status != 1 {
 		t.Errorf("exit status %d", status)
 	}
 
 	output, _ = command(t, nil, 61001, "status")
 	matches(t, output,
-		`unseen +SSSD +runs; it answers root only\n +-> try again as root`,
-		`unseen +authorities .*permission denied\n +-> try again as root`)
+		`unknown +sssd: running; it answers root only\n +-> try again as root`,
+		`unknown +authorities: .*permission denied\n +-> try again as root`)
 
 	s.StopSSSD()
 	output, _ = command(t, nil, 0, "status")
-	matches(t, output, `BROKEN +SSSD +SSSD is not running and could not be started`)
+	matches(t, output, `BROKEN +sssd: SSSD is not running and could not be started`)
 
 	s.Write(sssd.Authority, string(ca.PEM())+string(ca.Issue("old", pki.Expired).PEM()))
 	output, _ = command(t, nil, 0, "status")
-	matches(t, output, `BROKEN +authorities +2 in .*, 1 of them not valid today\n +-> remove or renew those`)
+	matches(t, output, `BROKEN +authorities: 2 in .*, 1 of them not valid today\n +-> remove or renew those`)
 	s.Write(sssd.Authority, "nothing\n")
 	output, _ = command(t, nil, 0, "status")
-	matches(t, output, `BROKEN +authorities .* has none\n +-> put the certificates`)
+	matches(t, output, `BROKEN +authorities: .* has none\n +-> put the certificates`)
 	s.Write("/etc/sssd/other.pem", string(ca.PEM()))
 	s.Write(sssd.Config, config(t, "[ifp]\nca_db = /etc/sssd/other.pem\n"))
 	output, _ = command(t, nil, 0, "status")
-	matches(t, output, `ok +authorities +1 in /etc/sssd/other.pem`)
+	matches(t, output, `ok +authorities: 1 in /etc/sssd/other.pem`)
 }
 
 // Each refusal says what an ordinary user can do about it, and what such a user
@@ -128,10 +133,10 @@ func TestAnOrdinaryUserLearnsWhatOnlyRootMay(t *testing.T) {
 	write(t, "/etc/pam.d/cockpit", "auth required pam_unix.so\n", 0o600)
 	output, _ = command(t, nil, user, "status")
 	matches(t, output,
-		`unseen +certificates +open /etc/cockpit/cockpit.conf: permission denied\n +-> try again as root`,
-		`unseen +session command`,
-		`unseen +PAM rule .*permission denied\n +-> try again as root`,
-		`unseen +authorities +where SSSD has them cannot be seen: open /etc/sssd/sssd.conf: permission denied\n +-> try again as root`)
+		`unknown +certificates: open /etc/cockpit/cockpit.conf: permission denied\n +-> try again as root`,
+		`unknown +session-command`,
+		`unknown +pam-rule: .*permission denied\n +-> try again as root`,
+		`unknown +authorities: where SSSD has them cannot be seen: open /etc/sssd/sssd.conf: permission denied\n +-> try again as root`)
 }
 
 // Since SSSD 2.10, it is not root that reads the authorities. In its place, for
@@ -153,7 +158,7 @@ func TestStatusKnowsAuthoritiesThatSSSDCannotRead(t *testing.T) {
 	t.Cleanup(func() { _ = process.Process.Kill(); _ = process.Wait() })
 	s.Write(sssd.Config, "[sssd]\n")
 	output, _ := command(t, nil, 0, "status")
-	matches(t, output, `BROKEN +authorities +`+sssd.Authority+` cannot be read by SSSD, which runs as user ID 61001\n +-> chmod 644 `+sssd.Authority+`, for there are no secrets in it$`)
+	matches(t, output, `BROKEN +authorities: `+sssd.Authority+` cannot be read by SSSD, which runs as user ID 61001\n +-> there are no secrets in it\n +\$ chmod 644 `+sssd.Authority+`$`)
 	if err := os.Chmod(sssd.Authority, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +214,7 @@ func TestStatusOfASystemThatLacksNothing(t *testing.T) {
 	write(t, config, on, 0o644)
 
 	output, status := command(t, nil, 0, "status")
-	if status != 0 || regexp.MustCompile(`(?m)^(BROKEN|unseen)`).MatchString(output) {
+	if status != 0 || regexp.MustCompile(`(?m)^(BROKEN|unknown|warning)`).MatchString(output) {
 		t.Fatalf("exit status %d:\n%s", status, output)
 	}
 	if output, status := command(t, nil, 0, "--json", "status"); status != 0 {
@@ -223,7 +228,7 @@ func TestStatusOfASystemThatLacksNothing(t *testing.T) {
 		}
 		write(t, "/sys/fs/selinux/enforce", enforce, 0o644)
 	}
-	for enforce, want := range map[string]string{"1": `ok +SELinux +enforces; what it denies is in: ausearch`, "0": `ok +SELinux +permits everything$`} {
+	for enforce, want := range map[string]string{"1": `ok +selinux: enforcing what it denied: ausearch -m avc,user_avc,selinux_err`, "0": `ok +selinux: permissive$`} {
 		mount(enforce)
 		output, status := command(t, nil, 0, "status")
 		matches(t, output, want)
@@ -237,10 +242,10 @@ func TestStatusOfASystemThatLacksNothing(t *testing.T) {
 
 	for name, breakIt := range map[string]func(){
 		"certificates":    func() { write(t, config, strings.Replace(on, "true", "false", 1), 0o644) },
-		"session command": func() { write(t, session, "", 0o644) },
-		"PAM rule":        func() { write(t, "/etc/pam.d/cockpit", "auth required pam_unix.so\n", 0o644) },
+		"session-command": func() { write(t, session, "", 0o644) },
+		"pam-rule":        func() { write(t, "/etc/pam.d/cockpit", "auth required pam_unix.so\n", 0o644) },
 		"authorities":     func() { s.Write(sssd.Authority, "") },
-		"control groups":  func() { os.RemoveAll("/run/systemd/system") },
+		"control-groups":  func() { os.RemoveAll("/run/systemd/system") },
 	} {
 		breakIt()
 		output, status := command(t, nil, 0, "status")
@@ -258,7 +263,7 @@ func TestStatusKnowsAnSSSDThatIsTooOld(t *testing.T) {
 	fake.Serve(t, infopipe.SystemBus, fake.Answers{
 		"FindByValidCertificate": fake.Failure("org.freedesktop.DBus.Error.UnknownMethod", "FindByValidCertificate")})
 	output, _ := command(t, nil, 0, "status")
-	matches(t, output, `BROKEN +SSSD +this SSSD is too old to validate certificates .*\n +-> it has to be 2.6.1 or later`)
+	matches(t, output, `BROKEN +sssd: this SSSD is too old to validate certificates .*\n +-> it has to be 2.6.1 or later`)
 
 	// The rule's options are the login's, and so they are check's.
 	s.AddUser("alice", 1000)
@@ -290,7 +295,7 @@ func TestStatusSaysWhatAFreshSSSDNeeds(t *testing.T) {
 	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
 	s.StartBus()
 	output, _ := command(t, nil, 0, "status")
-	matches(t, output, `BROKEN +SSSD .*\n +-> .*SSSD has no configuration yet: join a domain \(realm join\), or write /etc/sssd/sssd.conf$`)
+	matches(t, output, `BROKEN +sssd: .*\n +-> .*SSSD has no configuration yet: join a domain \(realm join\), or write /etc/sssd/sssd.conf$`)
 }
 
 func TestStatusKnowsAModuleThatIsNone(t *testing.T) {
@@ -303,12 +308,12 @@ func TestStatusKnowsAModuleThatIsNone(t *testing.T) {
 	foreign := append([]byte(nil), ours...)
 	foreign[18], foreign[19] = 183^(foreign[18]&1), 0 // e_machine: AArch64, or one that nobody has
 	for _, test := range []struct{ name, source, want string }{
-		{"Cockpit's stub", "int pam_sm_authenticate(void) { return 25; }", `BROKEN +PAM module .*the one that Cockpit brought, which does nothing`},
+		{"Cockpit's stub", "int pam_sm_authenticate(void) { return 25; }", `BROKEN +pam-module: .*the one that Cockpit brought, which does nothing`},
 		{"one whose libraries are missing", `__attribute__((section(".go.buildinfo"))) int go = 1; extern int nowhere(void); int pam_sm_authenticate(void) { return nowhere(); }`,
-			`BROKEN +PAM module .*cannot be loaded: .*undefined symbol: nowhere`},
-		{"one of another architecture", "", `BROKEN +PAM module .*is for EM_.*, and this system is EM_`},
-		{"text", "-", `BROKEN +PAM module .*is no shared object`},
-		{"none", "none", `BROKEN +PAM module .* is not installed`},
+			`BROKEN +pam-module: .*cannot be loaded: .*undefined symbol: nowhere`},
+		{"one of another architecture", "", `BROKEN +pam-module: .*is for EM_.*, and this system is EM_`},
+		{"text", "-", `BROKEN +pam-module: .*is no shared object`},
+		{"none", "none", `BROKEN +pam-module: .* is not installed`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			module := filepath.Join(t.TempDir(), "pam_cockpit_cert.so")

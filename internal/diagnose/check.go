@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package diagnose
+
+import (
+	"regexp"
+	"strings"
+)
+
+// State is the result of a check.
+type State string
+
+// The states. A system with warnings works; one with something broken, or with
+// something that could not be looked at, is not called ok.
+const (
+	OK      State = "ok"
+	Warning State = "warning"
+	Broken  State = "broken"
+	Unknown State = "unknown"
+)
+
+// Check is one link of the chain, judged. Its ID is stable, for programs and for
+// searching; the texts may change from release to release.
+type Check struct {
+	ID      string `json:"id"`
+	State   State  `json:"state"`
+	Summary string `json:"summary"`          // what is, on a line or two
+	Detail  string `json:"detail,omitempty"` // what follows from it, or where it comes from
+	Fix     *Fix   `json:"fix,omitempty"`    // what to do about it
+}
+
+// Fix is what to do about a check: a command, or what a person has to decide.
+type Fix struct {
+	Text    string   `json:"text,omitempty"`
+	Command string   `json:"command,omitempty"` // for a shell
+	Args    []string `json:"-"`                 // the same command, to execute
+}
+
+// The IDs, in the order in which a login needs what they name.
+const (
+	idCockpit      = "cockpit"
+	idCertificates = "certificates"
+	idCommand      = "session-command"
+	idRule         = "pam-rule"
+	idModule       = "pam-module"
+	idSSSD         = "sssd"
+	idValidation   = "validation"
+	idAuthorities  = "authorities"
+	idCgroups      = "control-groups"
+	idSELinux      = "selinux"
+	idTickets      = "sudo-by-ticket"
+)
+
+func ok(id, summary string) Check { return Check{ID: id, State: OK, Summary: summary} }
+
+func warning(id, summary string, fix *Fix) Check { return Check{id, Warning, summary, "", fix} }
+
+func broken(id, summary string, fix *Fix) Check { return Check{id, Broken, summary, "", fix} }
+
+func unknown(id, summary string, fix *Fix) Check { return Check{id, Unknown, summary, "", fix} }
+
+// because adds a detail.
+func (c Check) because(detail string) Check {
+	c.Detail = detail
+	return c
+}
+
+// advise is a fix that a person makes; none if there is nothing to say.
+func advise(text string) *Fix {
+	if text == "" {
+		return nil
+	}
+	return &Fix{Text: text}
+}
+
+// run is a fix that is one command.
+func run(args ...string) *Fix { return &Fix{Command: quoted(args), Args: args} }
+
+// after says when a command is to be run, or why.
+func (f *Fix) after(text string) *Fix {
+	f.Text = text
+	return f
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// quoted spells a command for a POSIX shell.
+func quoted(args []string) string {
+	words := make([]string, len(args))
+	for i, arg := range args {
+		if words[i] = arg; !plainWord.MatchString(arg) {
+			words[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// Report is a system, judged.
+type Report struct {
+	OK      bool    `json:"ok"`
+	Version string  `json:"version"` // ours
+	Checks  []Check `json:"checks"`
+}
+
+// NewReport reports checks that this version of ours made.
+func NewReport(version string, checks []Check) Report {
+	return Report{OK: len(Failed(checks)) == 0, Version: version, Checks: checks}
+}
+
+// Failed are the checks that keep a system from being ok.
+func Failed(checks []Check) []Check {
+	failed := []Check{}
+	for _, check := range checks {
+		if check.State == Broken || check.State == Unknown {
+			failed = append(failed, check)
+		}
+	}
+	return failed
+}
