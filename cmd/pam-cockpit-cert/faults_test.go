@@ -69,6 +69,7 @@ func scenarios(t *testing.T) []scenario {
 	}
 	plain, edited := read("../../internal/pamconf/testdata/services/fedora"), read("../../pam.d/cockpit.fedora")
 	const service, vendor, record = "etc/pam.d/cockpit", "usr/lib/pam.d/cockpit", "var/lib/pam_cockpit_cert/cockpit"
+	const other = "var/lib/other" // its directory is what a package's script looks for
 	const rule = "-auth [success=done new_authtok_reqd=done user_unknown=die default=ignore] pam_cockpit_cert.so\n"
 	include := rule + strings.ReplaceAll("auth include /V\naccount include /V\npassword include /V\nsession include /V\n", "V", vendor)
 	const config, enabled = "etc/cockpit/cockpit.conf", "var/lib/pam_cockpit_cert/ENABLED.json"
@@ -87,11 +88,11 @@ func scenarios(t *testing.T) []scenario {
 		{"disable", []string{"disable"},
 			map[string]string{config: on, enabled: memory}, map[string]string{config: off, enabled: ""},
 			"fsync renameat fsync"},
-		{"install", []string{"pam", "install", "--once-for", "1"},
-			map[string]string{service: plain, record: ""}, map[string]string{service: edited, record: "1\n"},
+		{"a package's installation", []string{"scriptlet", "rpm", "posttrans"},
+			map[string]string{service: plain, record: "", other: "stays"}, map[string]string{service: edited, record: "rpm\n", other: "stays"},
 			"fsync renameat fsync fsync renameat fsync"},
 		{"remove", []string{"pam", "remove", "--forget"},
-			map[string]string{service: edited, record: "1\n"}, map[string]string{service: plain, record: ""},
+			map[string]string{service: edited, record: "rpm\n"}, map[string]string{service: plain, record: ""},
 			"fsync renameat fsync"},
 		{"install with a vendor's file", []string{"pam", "install"},
 			map[string]string{service: "", vendor: plain}, map[string]string{service: include},

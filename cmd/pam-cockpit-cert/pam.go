@@ -49,7 +49,6 @@ stays as it is. A file that libpam would refuse is refused, and left alone.`,
 	}
 	c.Flags().BoolVar(&debug, "debug", false, "the rule's option debug: log more; --debug=false takes it away")
 	c.Flags().StringVar(&options.Module, "module", "", "the module's `PATH` in the rule (default pam_cockpit_cert.so)")
-	c.Flags().StringVar(&options.OnceFor, "once-for", "", "for install scripts: not again for the same `VERSION` of the service's file")
 	return c
 }
 
@@ -65,7 +64,7 @@ func pamRemove(s *settings, service *string) *cobra.Command {
 			return s.reportRule(report, err)
 		},
 	}
-	c.Flags().BoolVar(&forget, "forget", false, "for install scripts: leave a rule that install did not write, and forget --once-for")
+	c.Flags().BoolVar(&forget, "forget", false, "leave a rule that install did not write, and let packages put theirs in again")
 	return c
 }
 

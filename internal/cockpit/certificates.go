@@ -191,11 +191,19 @@ func left(file *Config) []string {
 	if value, line := file.Get(WebService, Authentication); IsTrue(value) {
 		left = append(left, fmt.Sprintf("line %d: [%s] %s = %s", line, WebService, Authentication, value))
 	}
-	value, line := file.Get(TLSCert, Command)
-	if program, _ := SplitCommand(value); filepath.Base(program) == "cockpit-cert-session" {
+	if file.RunsSessionCommand() {
+		value, line := file.Get(TLSCert, Command)
 		left = append(left, fmt.Sprintf("line %d: [%s] %s = %s", line, TLSCert, Command, value))
 	}
 	return left
+}
+
+// RunsSessionCommand reports whether cockpit-ws starts cockpit-cert-session for
+// browsers with a certificate, wherever that is.
+func (f *Config) RunsSessionCommand() bool {
+	value, _ := f.Get(TLSCert, Command)
+	program, _ := SplitCommand(value)
+	return filepath.Base(program) == "cockpit-cert-session"
 }
 
 // ReadConfig returns the configuration that counts; one that is not there is empty.

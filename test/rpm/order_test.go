@@ -160,7 +160,7 @@ func TestANewServiceFile(t *testing.T) {
 	out := h.must("dnf", "upgrade")
 	h.is("with the rule in it, the old one stays", service, withRule(fedoraPAM))
 	h.is("with the rule in it, the old one stays", newService, newerPAM)
-	if !strings.Contains(out, "to use it, move it to "+service) {
+	if !strings.Contains(out, "to use it, move "+newService+" to\npam-cockpit-cert: "+service+" and run:") {
 		t.Errorf("nobody is told:\n%s", out)
 	}
 

@@ -76,7 +76,7 @@ func TestTheSpecOnEachDistribution(t *testing.T) {
 				t.Errorf("the module is not %s in\n%s", c.module, text)
 			}
 			rule := strings.TrimPrefix(strings.SplitAfter(c.module, "/security")[1], "/")
-			if !strings.Contains(text, "pam install --module "+rule+" ") {
+			if !strings.Contains(text, "scriptlet --module "+rule+" rpm posttrans") {
 				t.Errorf("the rule does not name %s in\n%s", rule, text)
 			}
 		})

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package scriptlet
+
+import (
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"pam_cockpit_cert/internal/safefile"
+)
+
+// debPostinst runs when the package is configured, and by the package's trigger
+// when cockpit-ws brings its service file. The arguments are those of Debian
+// Policy 6.5.
+func (s Scriptlet) debPostinst(args []string) error {
+	if len(args) == 0 || args[0] != "configure" && args[0] != "triggered" {
+		return nil
+	}
+	version, exists := s.debVersion(), safefile.Exists(s.Root, serviceFile)
+	switch {
+	case version != "" && exists:
+		return s.putIn(version)
+	case version == "" && !exists:
+		// cockpit-ws is not here, or was purged. Then the rule went with the
+		// file, and no administrator took it out.
+		return s.takeOut()
+	}
+	return nil
+}
+
+func (s Scriptlet) debPrerm(args []string) error {
+	if len(args) == 0 || args[0] != "remove" {
+		return nil
+	}
+	return s.leave()
+}
+
+var md5Sum = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// debVersion returns the MD5 sum of the service file that cockpit-ws ships, by
+// which dpkg tells versions of a conffile apart; empty if cockpit-ws is not configured, when
+// dpkg has "newconffile" in its place, or not installed.
+func (s Scriptlet) debVersion() string {
+	args := []string{"--show", "--showformat=${Conffiles}\n", "cockpit-ws"}
+	if s.Root != "/" { // else dpkg's own environment says where
+		args = append([]string{"--admindir=" + filepath.Join(s.Root, "var/lib/dpkg")}, args...)
+	}
+	out, err := exec.Command("dpkg-query", args...).Output()
+	if err != nil {
+		return "" // it does not know the package
+	}
+	for line := range strings.Lines(string(out)) {
+		if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == serviceFile && md5Sum.MatchString(fields[1]) {
+			return fields[1]
+		}
+	}
+	return ""
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+// Package scriptlet does the work of the packages' install scripts. The rule
+// goes into Cockpit's PAM service once for each version of the service's file,
+// so that an administrator who takes it out is not overruled. When the package
+// is removed, whatever names its files is taken out first.
+package scriptlet
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"pam_cockpit_cert/internal/cockpit"
+	"pam_cockpit_cert/internal/pamconf"
+)
+
+const service = "cockpit"
+
+// serviceFile is Cockpit's PAM service, which cockpit-ws ships.
+const serviceFile = pamconf.ConfigDir + "/" + service
+
+// ErrIncomplete says that Warn was told what could not be done. A package's
+// script goes on regardless: neither a login nor the package manager depends on it.
+var ErrIncomplete = errors.New("not everything could be done")
+
+// UnknownError is about a script that is not one of ours.
+type UnknownError struct{ Format, Script string }
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("there is no script %.40q of a package of the format %.40q", e.Script, e.Format)
+}
+
+// Scriptlet is what the scripts of one package have in common.
+type Scriptlet struct {
+	Root   string
+	Module string            // the module's name or path in the rule; empty for pam_cockpit_cert.so
+	Warn   func(line string) // tells the administrator
+}
+
+// Run does the work of a package's script. The package manager gave the script
+// these arguments and this standard input.
+func (s Scriptlet) Run(format, script string, args []string, in io.Reader) error {
+	switch format + " " + script {
+	case "deb postinst":
+		return s.debPostinst(args)
+	case "deb prerm":
+		return s.debPrerm(args)
+	case "rpm posttrans":
+		return s.rpmPosttrans()
+	case "rpm transfiletriggerin":
+		return s.rpmTransfiletriggerin(in)
+	case "rpm triggerun":
+		return s.rpmTriggerun(args)
+	case "rpm preun":
+		return s.rpmPreun(args)
+	}
+	return &UnknownError{format, script}
+}
+
+// putIn puts the rule in, unless it was put in for this version of the
+// service's file before. Without a version nothing is remembered.
+func (s Scriptlet) putIn(version string) error {
+	report, err := pamconf.Service{Root: s.Root, Name: service}.Install(pamconf.InstallOptions{Module: s.Module, OnceFor: version})
+	if err != nil {
+		s.warn("%v", err)
+		s.warn("when that is fixed, run: %s", s.installCommand())
+		return ErrIncomplete
+	}
+	for _, warning := range report.Warnings {
+		s.warn("warning: %s", warning)
+	}
+	return nil
+}
+
+func (s Scriptlet) installCommand() string {
+	if s.Module == "" {
+		return "pam-cockpit-cert pam install"
+	}
+	return "pam-cockpit-cert pam install --module " + s.Module
+}
+
+// takeOut takes out the rule that putIn put in, and forgets that it did.
+func (s Scriptlet) takeOut() error {
+	if _, err := (pamconf.Service{Root: s.Root, Name: service}).Remove(true); err != nil {
+		s.warn("%v", err)
+		return ErrIncomplete
+	}
+	return nil
+}
+
+// leave prepares for the package's end. A rule that cannot be taken out harms
+// nobody: its leading dash makes libpam skip a module that is gone. A Command
+// that cannot does: cockpit-ws would start a program that is gone for every
+// browser with a certificate, so that its user could not log in at all.
+func (s Scriptlet) leave() error {
+	err := s.takeOut()
+	if err != nil {
+		s.warn("look at %s: the rule could not be taken out", filepath.Join(s.Root, serviceFile))
+	}
+	if _, disableErr := cockpit.DisableCertificates(s.Root); disableErr != nil {
+		s.warn("%v", disableErr)
+		err = ErrIncomplete
+	}
+	config, readErr := cockpit.ReadConfig(s.Root)
+	if readErr != nil || config.RunsSessionCommand() {
+		s.warn("take Command out of [tls-cert] in %s:", filepath.Join(s.Root, cockpit.ConfigFile))
+		s.warn("its program is gone, and no browser with a certificate can log in")
+		err = ErrIncomplete
+	}
+	return err
+}
+
+func (s Scriptlet) warn(format string, args ...any) { s.Warn(fmt.Sprintf(format, args...)) }
