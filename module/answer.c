@@ -3,6 +3,7 @@
 
 #include "answer.h"
 
+#include <security/_pam_types.h>
 #include <string.h>
 
 _Static_assert(sizeof(struct answer) == 1024, "the Go side writes this layout");
@@ -22,6 +23,21 @@ static bool text_valid(const char *text, size_t size)
     return true;
 }
 
+/* The results of pam_cockpit_cert(8); internal/login/result.go has their table. */
+static bool result_valid(uint32_t result)
+{
+    switch (result) {
+    case PAM_SUCCESS:
+    case PAM_USER_UNKNOWN:
+    case PAM_IGNORE:
+    case PAM_AUTHINFO_UNAVAIL:
+    case PAM_SERVICE_ERR:
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool answer_valid(const struct answer *a)
 {
     bool has_user;
@@ -36,8 +52,7 @@ bool answer_valid(const struct answer *a)
     case ANSWER_ASKING:
         return a->result == 0 && !has_user && a->text[0] == '\0';
     case ANSWER_VERDICT:
-        return a->result >= ANSWER_SUCCESS && a->result <= ANSWER_SERVICE_ERROR &&
-               has_user == (a->result == ANSWER_SUCCESS);
+        return result_valid(a->result) && has_user == (a->result == PAM_SUCCESS);
     default:
         return false;
     }

@@ -48,7 +48,7 @@ func (out answers) verdict(answer login.Answer) {
 }
 
 func record(answer login.Answer) *C.struct_answer {
-	r := &C.struct_answer{kind: C.ANSWER_VERDICT, priority: priority(answer.Level), result: results[answer.Result]}
+	r := &C.struct_answer{kind: C.ANSWER_VERDICT, priority: priority(answer.Level), result: C.uint32_t(answer.Result.PAMCode())}
 	if answer.Result == login.Success {
 		r.uid = C.uint32_t(answer.User.UID)
 		copyText(r.user[:], answer.User.Name)
@@ -72,14 +72,6 @@ func (out answers) recovered() {
 		Level:   logrus.FatalLevel,
 		Message: fmt.Sprintf("the worker broke, please report this: %v", problem),
 	})
-}
-
-var results = map[login.Result]C.uint32_t{
-	login.Success:      C.ANSWER_SUCCESS,
-	login.UserUnknown:  C.ANSWER_USER_UNKNOWN,
-	login.Ignore:       C.ANSWER_IGNORE,
-	login.Unavailable:  C.ANSWER_UNAVAILABLE,
-	login.ServiceError: C.ANSWER_SERVICE_ERROR,
 }
 
 // copyText fills in a C string, cut to fit and NUL-terminated unless it is

@@ -24,15 +24,6 @@ enum answer_kind {
     ANSWER_VERDICT = 3, /* the last record */
 };
 
-/* The five results of the manual page. */
-enum answer_result {
-    ANSWER_SUCCESS = 1,
-    ANSWER_USER_UNKNOWN = 2,
-    ANSWER_IGNORE = 3,
-    ANSWER_UNAVAILABLE = 4,
-    ANSWER_SERVICE_ERROR = 5,
-};
-
 /*
  * Below PIPE_BUF, so that a record is written whole or not at all. Numbers are
  * in host order; text is NUL-terminated and printable.
@@ -41,7 +32,7 @@ struct answer {
     char magic[4];
     uint32_t kind;
     uint32_t priority;              /* of text: syslog(3)'s level */
-    uint32_t result;                /* of a verdict */
+    uint32_t result;                /* of a verdict: PAM's code, one of the five of pam_cockpit_cert(8) */
     uint32_t uid;                   /* of user, as SSSD says */
     char user[ANSWER_USER_MAX + 8]; /* set if and only if the verdict is success */
     char text[740];                 /* to be logged; may be empty in a verdict */

@@ -7,6 +7,7 @@ package main
 
 /*
 #include <stdbool.h>
+#include <stdint.h>
 */
 import "C"
 
@@ -104,7 +105,7 @@ func cockpitCertWorker(holder, timeout C.int, debug, allowUnvalidated C.bool) {
 		out.write(r)
 	case "user beside a failure":
 		r := record(success)
-		r.result = results[login.UserUnknown]
+		r.result = C.uint32_t(login.UserUnknown.PAMCode())
 		out.write(r)
 	case "verdict, then hang":
 		out.verdict(login.Answer{Result: login.Ignore})

@@ -181,23 +181,6 @@ static int accept_user(pam_handle_t *pamh, const struct answer *verdict)
     return result;
 }
 
-/* The manual page's table of results. */
-static int pam_code(uint32_t result)
-{
-    switch (result) {
-    case ANSWER_SUCCESS:
-        return PAM_SUCCESS;
-    case ANSWER_USER_UNKNOWN:
-        return PAM_USER_UNKNOWN;
-    case ANSWER_IGNORE:
-        return PAM_IGNORE;
-    case ANSWER_UNAVAILABLE:
-        return PAM_AUTHINFO_UNAVAIL;
-    default:
-        return PAM_SERVICE_ERR;
-    }
-}
-
 static int authenticate(pam_handle_t *pamh, const struct options *options)
 {
     const void *user = NULL;
@@ -224,11 +207,11 @@ static int authenticate(pam_handle_t *pamh, const struct options *options)
     result = ask_worker(pamh, options, &verdict);
     if (result != 0)
         return result;
-    result = pam_code(verdict.result);
+    result = (int)verdict.result; /* one of the five, says answer_valid() */
     if (result == PAM_SUCCESS)
         result = accept_user(pamh, &verdict);
     /* What the worker says of a success holds only now. */
-    if (verdict.text[0] != '\0' && result == pam_code(verdict.result))
+    if (verdict.text[0] != '\0' && result == (int)verdict.result)
         pam_syslog(pamh, (int)verdict.priority, "%s", verdict.text);
     return result;
 }

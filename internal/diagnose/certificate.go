@@ -36,15 +36,6 @@ type CertificateReport struct {
 	Next        string    `json:"next,omitempty"`
 }
 
-// codes are the names in security/_pam_types.h.
-var codes = map[login.Result]string{
-	login.Success:      "PAM_SUCCESS",
-	login.UserUnknown:  "PAM_USER_UNKNOWN",
-	login.Ignore:       "PAM_IGNORE",
-	login.Unavailable:  "PAM_AUTHINFO_UNAVAIL",
-	login.ServiceError: "PAM_SERVICE_ERR",
-}
-
 // ErrRootOnly says that SSSD lets nobody but root ask.
 var ErrRootOnly = errors.New("SSSD answers root only: try again as root")
 
@@ -107,7 +98,7 @@ func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) 
 }
 
 func (r *CertificateReport) set(result login.Result) {
-	r.Result, r.PAM = result.String(), codes[result]
+	r.Result, r.PAM = result.String(), result.PAMName()
 }
 
 // remembering keeps the error, of which an answer has the words only.

@@ -22,20 +22,40 @@ const (
 	ServiceError
 )
 
+// results has the manual page's word for each result, and what PAM calls it:
+// the names and numbers are those of <security/_pam_types.h>, and the numbers
+// are part of Linux-PAM's binary interface. Nothing else maps a result to them.
+var results = [...]struct {
+	word, pamName string
+	pamCode       uint32
+}{
+	Success:      {"success", "PAM_SUCCESS", 0},
+	UserUnknown:  {"user_unknown", "PAM_USER_UNKNOWN", 10},
+	Ignore:       {"ignore", "PAM_IGNORE", 25},
+	Unavailable:  {"unavail", "PAM_AUTHINFO_UNAVAIL", 9},
+	ServiceError: {"service_err", "PAM_SERVICE_ERR", 3},
+}
+
 // String returns the manual page's word for the result.
 func (r Result) String() string {
-	switch r {
-	case Success:
-		return "success"
-	case UserUnknown:
-		return "user_unknown"
-	case Ignore:
-		return "ignore"
-	case Unavailable:
-		return "unavail"
-	case ServiceError:
-		return "service_err"
-	default:
+	if !r.valid() {
 		return "no result"
 	}
+	return results[r].word
+}
+
+// PAMName returns the name of PAM's code for the result.
+func (r Result) PAMName() string { return results[r.orServiceError()].pamName }
+
+// PAMCode returns PAM's code for the result.
+func (r Result) PAMCode() uint32 { return results[r.orServiceError()].pamCode }
+
+func (r Result) valid() bool { return r >= Success && r <= ServiceError }
+
+// orServiceError has what is none of the results fail a login.
+func (r Result) orServiceError() Result {
+	if !r.valid() {
+		return ServiceError
+	}
+	return r
 }

@@ -8,6 +8,7 @@ package answer
 
 /*
 #include "answer.h"
+#include <security/_pam_types.h>
 */
 import "C"
 
@@ -20,17 +21,17 @@ import (
 // Size is a record's size in bytes.
 const Size = int(C.sizeof_struct_answer)
 
-// The kinds of records, and the results of verdicts.
+// The kinds of records, and the results of verdicts, which are PAM's codes.
 const (
 	Log     = C.ANSWER_LOG
 	Asking  = C.ANSWER_ASKING
 	Verdict = C.ANSWER_VERDICT
 
-	Success      = C.ANSWER_SUCCESS
-	UserUnknown  = C.ANSWER_USER_UNKNOWN
-	Ignore       = C.ANSWER_IGNORE
-	Unavailable  = C.ANSWER_UNAVAILABLE
-	ServiceError = C.ANSWER_SERVICE_ERROR
+	Success      = C.PAM_SUCCESS
+	UserUnknown  = C.PAM_USER_UNKNOWN
+	Ignore       = C.PAM_IGNORE
+	Unavailable  = C.PAM_AUTHINFO_UNAVAIL
+	ServiceError = C.PAM_SERVICE_ERR
 )
 
 // Record is module/answer.h's struct answer.

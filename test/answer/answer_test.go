@@ -6,7 +6,12 @@ package answer
 import (
 	"bytes"
 	"encoding/binary"
+	"os"
+	"slices"
+	"strings"
 	"testing"
+
+	"pam_cockpit_cert/internal/login"
 )
 
 func TestValid(t *testing.T) {
@@ -27,16 +32,15 @@ func TestValid(t *testing.T) {
 		"a success without a user":          {New(Verdict, 6, Success, 1000, "", ""), false},
 		"a failure with a user":             {New(Verdict, 3, UserUnknown, 1000, "alice", ""), false},
 		"no result":                         {New(Verdict, 3, 0, 1000, "", ""), false},
-		"no such result":                    {New(Verdict, 3, ServiceError+1, 1000, "", ""), false},
 		"no kind":                           {New(0, 3, 0, 1000, "", "x"), false},
 		"no such kind":                      {New(4, 3, 0, 1000, "", "x"), false},
 		"no such priority":                  {New(Log, 8, 0, 1000, "", "x"), false},
 		"a facility in the priority":        {New(Log, 10<<3|3, 0, 1000, "", "x"), false},
-		"a log line with a result":          {New(Log, 3, Success, 1000, "", "x"), false},
+		"a log line with a result":          {New(Log, 3, UserUnknown, 1000, "", "x"), false},
 		"a log line with a user":            {New(Log, 3, 0, 1000, "alice", "x"), false},
 		"a log line without text":           {New(Log, 3, 0, 1000, "", ""), false},
 		"asking with text":                  {New(Asking, 0, 0, 1000, "", "x"), false},
-		"asking with a result":              {New(Asking, 0, Success, 1000, "", ""), false},
+		"asking with a result":              {New(Asking, 0, UserUnknown, 1000, "", ""), false},
 		"a newline in the text":             {New(Log, 3, 0, 1000, "", "a\nb"), false},
 		"an escape in the text":             {New(Log, 3, 0, 1000, "", "a\x1bb"), false},
 		"a delete in the user":              {New(Verdict, 3, Success, 1000, "a\x7f", ""), false},
@@ -49,10 +53,45 @@ func TestValid(t *testing.T) {
 			}
 		})
 	}
+	// No other code of PAM's passes, nor what is none.
+	results := []int{Success, UserUnknown, Ignore, Unavailable, ServiceError}
+	for result := range 300 {
+		user := ""
+		if result == Success {
+			user = "alice"
+		}
+		if got := Valid(New(Verdict, 3, uint32(result), 1000, user, "").Bytes()); got != slices.Contains(results, result) {
+			t.Errorf("the result %d is valid: %v", result, got)
+		}
+	}
 	other := New(Log, 3, 0, 1000, "", "x")
 	other.Magic[3] = '2'
 	if Valid(other.Bytes()) {
 		t.Error("a record of another version is valid")
+	}
+}
+
+// TestTheTableOfResults compares it with libpam's header and the manual page.
+func TestTheTableOfResults(t *testing.T) {
+	page, err := os.ReadFile("../../man/pam_cockpit_cert.8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for result, code := range map[login.Result]uint32{
+		login.Success:      Success,
+		login.UserUnknown:  UserUnknown,
+		login.Ignore:       Ignore,
+		login.Unavailable:  Unavailable,
+		login.ServiceError: ServiceError,
+		0:                  ServiceError, // none of them
+		login.Result(77):   ServiceError,
+	} {
+		if got := result.PAMCode(); got != code {
+			t.Errorf("%v is PAM's code %d, want %d", result, got, code)
+		}
+		if line := ".It Cm " + result.String() + " Pq Dv " + result.PAMName() + "\n"; result.String() != "no result" && !strings.Contains(string(page), line) {
+			t.Errorf("the manual page has no %q", line)
+		}
 	}
 }
 
