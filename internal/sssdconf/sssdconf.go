@@ -13,7 +13,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"pam_cockpit_cert/internal/safefile"
 )
@@ -28,33 +31,66 @@ const (
 	maxSize     = 1 << 20
 )
 
-// Config is sssd.conf(5) with its snippets: values by section and key.
+// Config is sssd.conf(5) with its snippets: values by section and key, whose
+// names SSSD compares without regard to case.
 type Config struct {
-	sections map[string]map[string]string
+	Skipped []string // snippets that SSSD ignores, with the reasons
+
+	sections map[string]*section
 	order    []string
 }
 
+type section struct {
+	name string // as it is first spelled
+	keys map[string]setting
+}
+
+type setting struct {
+	value string
+	file  string // as the root names it
+	line  int
+}
+
 // Read reads the configuration; fs.ErrNotExist and fs.ErrPermission are what
-// they say, for the file is for root and SSSD only. Snippets alone will do.
+// they say, for the file is for root and SSSD only. Snippets alone will do. A
+// main file that SSSD refuses is an error of type *SyntaxError.
 func Read(root string) (*Config, error) {
-	c := &Config{sections: map[string]map[string]string{}}
+	c := &Config{sections: map[string]*section{}}
 	text, missing := safefile.ReadFile(root, mainFile, maxSize)
 	if missing != nil && !errors.Is(missing, fs.ErrNotExist) {
 		return nil, missing
 	}
-	c.add(string(text))
+	settings, err := parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(root, mainFile), err)
+	}
+	c.add(mainFile, settings)
 	snippets, err := snippets(root)
 	if err != nil {
 		return nil, err
 	}
+	used := 0
 	for _, name := range snippets {
-		text, err := safefile.ReadFile(root, name, maxSize)
+		reason, err := ignored(root, name)
 		if err != nil {
 			return nil, err
 		}
-		c.add(string(text))
+		if reason == "" {
+			text, err := safefile.ReadFile(root, name, maxSize)
+			if err != nil {
+				return nil, err
+			}
+			settings, err := parse(text)
+			if err == nil {
+				c.add(name, settings)
+				used++
+				continue
+			}
+			reason = err.Error()
+		}
+		c.Skipped = append(c.Skipped, filepath.Join(root, name)+": "+reason)
 	}
-	if len(snippets) == 0 && missing != nil {
+	if used == 0 && missing != nil {
 		return nil, missing
 	}
 	return c, nil
@@ -82,28 +118,78 @@ func snippets(root string) ([]string, error) {
 	return names, nil
 }
 
-func (c *Config) add(text string) {
-	section := ""
-	for _, line := range strings.Split(text, "\n") {
-		line = strings.TrimSpace(line)
-		if name, ok := strings.CutPrefix(line, "["); ok && strings.HasSuffix(name, "]") {
-			section = strings.TrimSuffix(name, "]")
+// ignored says why SSSD ignores a snippet: it has to be root's or SSSD's, and
+// nobody else's to read (sss_ini_add_snippets in SSSD's src/util/sss_ini.c). Since
+// SSSD has a user of its own, that user's group may read it as well.
+func ignored(root, name string) (string, error) {
+	path, err := safefile.Resolve(root, name)
+	if err != nil {
+		return "", err
+	}
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return "", &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	uid, gid, has := account(root)
+	allowed := uint32(0o700)
+	if has {
+		allowed = 0o750
+	}
+	switch {
+	case stat.Uid != 0 && !(has && stat.Uid == uid), stat.Gid != 0 && !(has && stat.Gid == gid):
+		return fmt.Sprintf("it has to be root's, and is user %d's and group %d's", stat.Uid, stat.Gid), nil
+	case stat.Mode&0o7777&^allowed != 0 || stat.Mode&0o400 == 0:
+		return fmt.Sprintf("its mode has to be 600, and is %o", stat.Mode&0o7777), nil
+	}
+	return "", nil
+}
+
+// account is SSSD's own, which it has since 2.10 on some distributions.
+func account(root string) (uid, gid uint32, has bool) {
+	text, err := safefile.ReadFile(root, "/etc/passwd", maxSize)
+	if err != nil {
+		return 0, 0, false
+	}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Split(line, ":")
+		if fields[0] != "sssd" || len(fields) < 4 {
 			continue
 		}
-		key, value, ok := strings.Cut(line, "=")
-		if !ok || section == "" || line[0] == '#' || line[0] == ';' {
-			continue
+		u, uidErr := strconv.ParseUint(fields[2], 10, 32)
+		g, gidErr := strconv.ParseUint(fields[3], 10, 32)
+		return uint32(u), uint32(g), uidErr == nil && gidErr == nil
+	}
+	return 0, 0, false
+}
+
+func (c *Config) add(file string, settings []entry) {
+	for _, e := range settings {
+		key := strings.ToLower(e.section)
+		if c.sections[key] == nil {
+			c.sections[key] = &section{e.section, map[string]setting{}}
+			c.order = append(c.order, key)
 		}
-		if c.sections[section] == nil {
-			c.sections[section] = map[string]string{}
-			c.order = append(c.order, section)
+		if e.key != "" {
+			c.sections[key].keys[strings.ToLower(e.key)] = setting{e.value, file, e.line}
 		}
-		c.sections[section][strings.TrimSpace(key)] = strings.TrimSpace(value)
 	}
 }
 
+func (c *Config) get(section, key string) setting {
+	if s := c.sections[strings.ToLower(section)]; s != nil {
+		return s.keys[strings.ToLower(key)]
+	}
+	return setting{}
+}
+
 // Get returns a value, or "".
-func (c *Config) Get(section, key string) string { return c.sections[section][key] }
+func (c *Config) Get(section, key string) string { return c.get(section, key).value }
+
+// Where is where a value is set: "line 3 of /etc/sssd/sssd.conf".
+func (c *Config) Where(section, key string) string {
+	s := c.get(section, key)
+	return fmt.Sprintf("line %d of %s", s.line, s.file)
+}
 
 // CA is the file with the certificate authorities.
 func (c *Config) CA() string {
@@ -113,17 +199,26 @@ func (c *Config) CA() string {
 	return DefaultCA
 }
 
-// Domains are those that SSSD serves, in the order in which it asks them.
+// Domains are those that SSSD serves, in the order in which it asks them: the
+// ones that are listed, and the ones that are enabled by themselves. SSSD skips
+// names that have no section, and sections that are disabled.
 func (c *Config) Domains() []string {
 	var domains []string
-	for _, name := range strings.Split(c.Get("sssd", "domains"), ",") {
-		if name = strings.TrimSpace(name); name != "" {
+	add := func(name string) {
+		same := func(other string) bool { return strings.EqualFold(name, other) }
+		if name != "" && c.sections["domain/"+strings.ToLower(name)] != nil && !slices.ContainsFunc(domains, same) {
 			domains = append(domains, name)
 		}
 	}
-	for _, section := range c.order {
-		if name, ok := strings.CutPrefix(section, "domain/"); ok && c.Get(section, "enabled") == "true" && !slices.Contains(domains, name) {
-			domains = append(domains, name)
+	for _, name := range strings.Split(c.Get("sssd", "domains"), ",") {
+		if name = strings.TrimSpace(name); !strings.EqualFold(c.Get("domain/"+name, "enabled"), "false") {
+			add(name)
+		}
+	}
+	for _, key := range c.order {
+		section := c.sections[key]
+		if strings.HasPrefix(key, "domain/") && strings.EqualFold(c.Get(key, "enabled"), "true") {
+			add(section.name[len("domain/"):])
 		}
 	}
 	return domains
@@ -135,11 +230,11 @@ type Rule struct{ Name, Match, Map string }
 // Rules are those of one domain that are in the configuration itself; FreeIPA
 // has rules in the directory as well.
 func (c *Config) Rules(domain string) []Rule {
+	prefix := "certmap/" + strings.ToLower(domain) + "/"
 	var rules []Rule
-	for _, section := range c.order {
-		name, ok := strings.CutPrefix(section, "certmap/"+domain+"/")
-		if ok {
-			rules = append(rules, Rule{name, c.Get(section, "matchrule"), c.Get(section, "maprule")})
+	for _, key := range c.order {
+		if strings.HasPrefix(key, prefix) {
+			rules = append(rules, Rule{c.sections[key].name[len(prefix):], c.Get(key, "matchrule"), c.Get(key, "maprule")})
 		}
 	}
 	return rules

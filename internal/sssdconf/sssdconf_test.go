@@ -5,8 +5,10 @@ package sssdconf
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,9 +19,24 @@ import (
 	"pam_cockpit_cert/internal/testutil/rootfs"
 )
 
+// newRoot makes a root whose files have the mode that SSSD wants.
+func newRoot(t *testing.T, files map[string]string) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, whose SSSD's files have to be")
+	}
+	root := rootfs.New(t, files)
+	for name := range files {
+		if err := os.Chmod(filepath.Join(root, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
 func config(t *testing.T, files map[string]string) *Config {
 	t.Helper()
-	c, err := Read(rootfs.New(t, files))
+	c, err := Read(newRoot(t, files))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +45,7 @@ func config(t *testing.T, files map[string]string) *Config {
 
 func TestLaterSnippetsCountMore(t *testing.T) {
 	c := config(t, map[string]string{
-		mainFile:                         "key = of no section\n[ifp]\nca_db = /main.pem\n# ca_db = /comment\n; ca_db = /comment\n not a setting\n[sssd]\ndomains = a\n",
+		mainFile:                         "key = of no section\n[ifp]\nca_db = /main.pem\n# ca_db = /comment\n; ca_db = /comment\n[sssd]\ndomains = a\n[domain/a]\n",
 		snippetsDir + "/20.conf":         "[ifp]\nca_db =  /twenty.pem \n",
 		snippetsDir + "/10.conf":         "[ifp]\nca_db = /ten.pem\n[domain/b]\nenabled = true\n",
 		snippetsDir + "/.30.conf":        "[domain/hidden]\nenabled = true\n",
@@ -40,7 +57,7 @@ func TestLaterSnippetsCountMore(t *testing.T) {
 	if got := c.Domains(); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("the domains are %v", got)
 	}
-	if got := config(t, map[string]string{snippetsDir + "/10.conf": "[sssd]\ndomains = , a,b ,\n"}); got.CA() != DefaultCA || !slices.Equal(got.Domains(), []string{"a", "b"}) {
+	if got := config(t, map[string]string{snippetsDir + "/10.conf": "[sssd]\ndomains = , a,b ,\n[domain/a]\n[domain/b]\n"}); got.CA() != DefaultCA || !slices.Equal(got.Domains(), []string{"a", "b"}) {
 		t.Errorf("snippets alone: %s, %v", got.CA(), got.Domains())
 	}
 }
@@ -60,7 +77,7 @@ func TestWhatCannotBeReadIsNotGuessed(t *testing.T) {
 		want string
 	}{
 		{"a folder", func(root string) error { return os.Mkdir(filepath.Join(root, mainFile), 0o755) }, "not a regular file"},
-		{"a FIFO among the snippets", func(root string) error { return unix.Mkfifo(filepath.Join(root, snippetsDir, "1.conf"), 0o644) }, "not a regular file"},
+		{"a FIFO among the snippets", func(root string) error { return unix.Mkfifo(filepath.Join(root, snippetsDir, "1.conf"), 0o600) }, "not a regular file"},
 		{"a large file", func(root string) error {
 			return os.WriteFile(filepath.Join(root, mainFile), make([]byte, maxSize+1), 0o600)
 		}, "larger than"},
@@ -71,7 +88,7 @@ func TestWhatCannotBeReadIsNotGuessed(t *testing.T) {
 		}, "not a directory"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			root := rootfs.New(t, map[string]string{snippetsDir + "/README": ""})
+			root := newRoot(t, map[string]string{snippetsDir + "/README": ""})
 			if err := test.make(root); err != nil {
 				t.Fatal(err)
 			}
@@ -93,10 +110,117 @@ func TestALinkOfTheRootStaysInIt(t *testing.T) {
 	}
 }
 
-func TestHostileLinesAreSkipped(t *testing.T) {
-	c := config(t, map[string]string{mainFile: "[\n]\n[]\n=\n[ifp]\n\x00 = \x00\n= x\n" + strings.Repeat("y", 500_000) + "\nca_db = /x.pem\r\n[sssd"})
-	if got := c.CA(); got != "/x.pem" {
-		t.Errorf("the authorities are in %q", got)
+// cases are files, and the line that makes SSSD refuse them, or what they set.
+var cases = []struct {
+	name, text string
+	line       int    // of the error; 0 for none
+	ca         string // ca_db in ifp
+}{
+	{"plain", "[ifp]\nca_db = /x.pem\n", 0, "/x.pem"},
+	{"blanks in the section's name", "[ ifp\t]  \nca_db=/x.pem", 0, "/x.pem"},
+	{"other case", "[IFP]\nCA_db = /x.pem\n", 0, "/x.pem"},
+	{"sections of the same name", "[ifp]\nca_db = /x.pem\n[Ifp]\nca_db = /y.pem\n", 0, "/y.pem"},
+	{"an indented setting", "[ifp]\n   ca_db   =   /x y.pem  \n", 0, "/x y.pem"},
+	{"Windows' line ends", "[ifp]\r\nca_db = /x.pem\r\n", 0, "/x.pem"},
+	{"a byte order mark", "\ufeff[ifp]\nca_db = /x.pem\n", 0, "/x.pem"},
+	{"comments", "# a\n; b\n// c\n/* [ifp\n] */\n[ifp]\n/* d */\nca_db = /x.pem # e\n", 0, "/x.pem # e"},
+	{"a comment that does not end", "[ifp]\nca_db = /x.pem\n/*/\nca_db = /y.pem\n", 5, ""},
+	{"an empty value", "[ifp]\nca_db =\n", 0, DefaultCA},
+	{"a section's name with a bracket", "[if]p]\nca_db = /x.pem\n", 0, DefaultCA},
+	{"text after the section's name", "[ifp] # mine\nca_db = /x.pem\n", 1, ""},
+	{"an open section", "[ifp\n", 1, ""},
+	{"an indented section", "[sssd]\n [ifp]\n", 2, ""},
+	{"an indented comment", "[sssd]\n # comment\n", 2, ""},
+	{"a section without a name", "[ifp]\n[]\n", 2, ""},
+	{"a setting without a name", "[ifp]\n = x\n", 2, ""},
+	{"words", "[ifp]\n\nca_db\n", 3, ""},
+}
+
+func TestFilesAreReadAsSSSDReadsThem(t *testing.T) {
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := Read(newRoot(t, map[string]string{mainFile: test.text}))
+			var refused *SyntaxError
+			switch {
+			case test.line > 0:
+				if !errors.As(err, &refused) || refused.Line != test.line {
+					t.Errorf("got %v", err)
+				}
+			case err != nil:
+				t.Error(err)
+			case c.CA() != test.ca:
+				t.Errorf("the authorities are in %q", c.CA())
+			}
+		})
+	}
+}
+
+// The same files, judged by SSSD's own tool.
+func TestSSSDRefusesTheSameFiles(t *testing.T) {
+	if _, err := exec.LookPath("sssctl"); err != nil || os.Geteuid() != 0 {
+		t.Skip("needs sssd-tools, and root")
+	}
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			root := newRoot(t, map[string]string{mainFile: test.text, snippetsDir + "/README": ""})
+			out, err := exec.Command("sssctl", "config-check", "--config="+filepath.Join(root, mainFile), "--snippet="+filepath.Join(root, snippetsDir)).CombinedOutput()
+			var exit *exec.ExitError
+			if err != nil && !errors.As(err, &exit) {
+				t.Fatal(err)
+			}
+			if refused := strings.Contains(string(out), "Failed to load configuration"); refused != (test.line > 0) ||
+				refused && !strings.Contains(string(out), fmt.Sprintf("on line %d:", test.line)) {
+				t.Errorf("sssctl says:\n%s", out)
+			}
+		})
+	}
+}
+
+func TestSnippetsThatSSSDIgnoresAreIgnored(t *testing.T) {
+	root := newRoot(t, map[string]string{mainFile: "[ifp]\nca_db = /main.pem\n",
+		snippetsDir + "/10.conf": "[ifp]\nca_db = /ten.pem\n", snippetsDir + "/20.conf": "[ifp]\nca_db = /twenty.pem\n",
+		snippetsDir + "/30.conf": "words\n", snippetsDir + "/40.conf": "[ifp]\nca_db = /forty.pem\n"})
+	for name, mode := range map[string]os.FileMode{"10.conf": 0o700, "20.conf": 0o644} {
+		if err := os.Chmod(filepath.Join(root, snippetsDir, name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chown(filepath.Join(root, snippetsDir, "40.conf"), 1000, 0); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Read(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.CA(); got != "/ten.pem" || c.Where("ifp", "ca_db") != "line 2 of "+snippetsDir+"/10.conf" {
+		t.Errorf("the authorities are in %s, by %s", got, c.Where("ifp", "ca_db"))
+	}
+	for i, want := range []string{"20.conf: its mode has to be 600, and is 644", "30.conf: line 1: there is no =", "40.conf: it has to be root's, and is user 1000's"} {
+		if len(c.Skipped) != 3 || !strings.Contains(c.Skipped[i], want) {
+			t.Errorf("skipped are %q", c.Skipped)
+		}
+	}
+	// SSSD 2.10 and later may have an account of its own.
+	if err := errors.Join(os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("sssd:x:1000:1001::/:/bin/false\n"), 0o644),
+		os.Chown(filepath.Join(root, snippetsDir, "40.conf"), 0, 1001), os.Chmod(filepath.Join(root, snippetsDir, "40.conf"), 0o640)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := Read(root); err != nil || c.CA() != "/forty.pem" {
+		t.Errorf("got %v, %v", c, err)
+	}
+}
+
+func TestOnlyDomainsThatSSSDServesCount(t *testing.T) {
+	for text, want := range map[string][]string{
+		"[sssd]\ndomains = a, b\n[domain/a]\n":                              {"a"},
+		"[sssd]\ndomains = A, a\n[ Domain/a ]\n":                            {"A"},
+		"[sssd]\ndomains = a, b\n[domain/a]\nenabled = FALSE\n[domain/b]\n": {"b"},
+		"[sssd]\ndomains = b\n[domain/a]\nenabled = True\n[domain/b]\n":     {"b", "a"},
+		"[domain/a]\n[domain/b]\nenabled = yes\n":                           nil,
+	} {
+		if got := config(t, map[string]string{mainFile: text}).Domains(); !slices.Equal(got, want) {
+			t.Errorf("%q: %v", text, got)
+		}
 	}
 }
 

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package sssdconf
+
+import (
+	"fmt"
+	"strings"
+)
+
+// SyntaxError says which line makes SSSD refuse the whole file.
+type SyntaxError struct {
+	Line   int
+	Reason string
+}
+
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("line %d: %s; SSSD refuses the whole file because of it", e.Line, e.Reason)
+}
+
+// entry is a setting of a section, or a section's header, without a key.
+type entry struct {
+	section, key, value string
+	line                int
+}
+
+// whitespace is isspace(3)'s, in the C locale.
+const whitespace = " \t\n\v\f\r"
+
+// parse reads a file as SSSD has its ini library do it (ini_parse.c in ding-libs,
+// without wrapped lines): a section and a comment begin in the first column, a
+// setting may be indented, comments may be C's, and a line that is none of these
+// makes the library refuse the file.
+func parse(text []byte) ([]entry, error) {
+	var entries []entry
+	section, comment := "", false
+	lines := strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n")
+	for i, line := range lines {
+		fail := func(reason string) ([]entry, error) { return nil, &SyntaxError{i + 1, reason} }
+		trimmed := strings.Trim(line, whitespace)
+		switch {
+		case comment || strings.HasPrefix(line, "/*"):
+			comment = !strings.HasSuffix(trimmed, "*/") || !comment && len(trimmed) < len("/**/")
+		case trimmed == "" || line[0] == '#' || line[0] == ';' || strings.HasPrefix(line, "//"):
+		case line[0] == '[':
+			name, closed := strings.CutSuffix(trimmed[1:], "]")
+			if section = strings.Trim(name, whitespace); !closed {
+				return fail("a section's name does not end in ]")
+			} else if section == "" {
+				return fail("the section has no name")
+			}
+			entries = append(entries, entry{section: section, line: i + 1})
+		default:
+			key, value, found := strings.Cut(trimmed, "=")
+			if key = strings.TrimRight(key, whitespace); !found {
+				return fail("there is no = in it")
+			} else if key == "" {
+				return fail("there is nothing before the =")
+			}
+			if section != "" {
+				entries = append(entries, entry{section, key, strings.TrimLeft(value, whitespace), i + 1})
+			}
+		}
+	}
+	if comment {
+		return nil, &SyntaxError{len(lines), "a comment does not end"}
+	}
+	return entries, nil
+}
