@@ -14,7 +14,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"pam_cockpit_cert/internal/infopipe"
-	fake "pam_cockpit_cert/internal/infopipe/infopipetest"
+	fake "pam_cockpit_cert/internal/testutil/infopipetest"
 )
 
 const pem = "the certificate"

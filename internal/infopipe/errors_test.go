@@ -11,7 +11,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"pam_cockpit_cert/internal/infopipe"
-	fake "pam_cockpit_cert/internal/infopipe/infopipetest"
+	fake "pam_cockpit_cert/internal/testutil/infopipetest"
 )
 
 // TestErrors: each error that SSSD 2.4 to 2.13, dbus-daemon or dbus-broker was

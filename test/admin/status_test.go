@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pam_cockpit_cert/internal/infopipe"
-	fake "pam_cockpit_cert/internal/infopipe/infopipetest"
+	fake "pam_cockpit_cert/internal/testutil/infopipetest"
 	"pam_cockpit_cert/internal/testutil/namespace"
 	"pam_cockpit_cert/internal/testutil/pamhost"
 	"pam_cockpit_cert/internal/testutil/pki"

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	fake "pam_cockpit_cert/internal/infopipe/infopipetest"
+	fake "pam_cockpit_cert/internal/testutil/infopipetest"
 	"pam_cockpit_cert/internal/testutil/namespace"
 	"pam_cockpit_cert/internal/testutil/pamhost"
 	"pam_cockpit_cert/internal/testutil/pki"

@@ -13,7 +13,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"pam_cockpit_cert/internal/infopipe"
-	fake "pam_cockpit_cert/internal/infopipe/infopipetest"
+	fake "pam_cockpit_cert/internal/testutil/infopipetest"
 	"pam_cockpit_cert/internal/testutil/namespace"
 	"pam_cockpit_cert/internal/testutil/pamhost"
 	"pam_cockpit_cert/internal/testutil/pki"

@@ -13,8 +13,8 @@ import (
 	"strings"
 
 	"pam_cockpit_cert/internal/infopipe"
-	"pam_cockpit_cert/internal/infopipe/infopipetest"
 	"pam_cockpit_cert/internal/testutil/cockpittls"
+	"pam_cockpit_cert/internal/testutil/infopipetest"
 	"pam_cockpit_cert/internal/testutil/namespace"
 	"pam_cockpit_cert/internal/testutil/pamhost"
 	"pam_cockpit_cert/internal/testutil/pki"
