@@ -6,65 +6,173 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"pam_cockpit_cert/internal/cockpit"
 	"pam_cockpit_cert/internal/diagnose"
+	"pam_cockpit_cert/internal/pamconf"
+	"pam_cockpit_cert/internal/safefile"
 )
 
-const restart = "it takes effect when Cockpit starts again: systemctl try-restart cockpit"
+const restart = "systemctl try-restart cockpit"
+
+// applying is how a command that changes a system goes about it.
+type applying struct {
+	dryRun bool // print the changes as diff -u does, and make none
+	now    bool // restart what has to read its configuration again
+}
+
+func (a *applying) flags(c *cobra.Command) {
+	c.Flags().BoolVar(&a.dryRun, "dry-run", false, "print what would change, and change nothing")
+	c.Flags().BoolVar(&a.now, "now", false, "restart Cockpit, which ends the sessions in it")
+}
+
+func (a *applying) check(s *settings) error {
+	switch {
+	case a.dryRun && a.now:
+		return &usageError{errors.New("--dry-run changes nothing, so that there is nothing to restart")}
+	case a.now && s.root != "/":
+		return &usageError{errors.New("--now restarts this system's Cockpit, not one below --root")}
+	}
+	return nil
+}
 
 func enableCommand(s *settings) *cobra.Command {
-	return &cobra.Command{
+	var how applying
+	c := &cobra.Command{
 		Use:   "enable",
 		Short: "Turn certificates on in Cockpit",
-		Long: `Turn certificates on in cockpit.conf, and have them go through PAM where this
-Cockpit would not by itself. Then say what else is missing.`,
+		Long: `Turn certificates on in cockpit.conf, have them go through PAM where this Cockpit
+would not by itself, and put the module's rule into the PAM service cockpit.
+Then say what else is missing.
+
+Where the module or the session command is not installed, every browser with a
+certificate would be locked out: nothing is changed then.`,
+		Example: "  pam-cockpit-cert enable --dry-run\n" +
+			"  pam-cockpit-cert enable --now",
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := how.check(s); err != nil {
+				return err
+			}
 			ctx, cancel := context.WithTimeout(c.Context(), patience)
 			defer cancel()
-			release, err := cockpit.InstalledVersion(ctx, s.root)
-			if err != nil && !errors.Is(err, cockpit.ErrNotInstalled) {
-				return err
-			}
-			command := ""
-			if release.NeedsCommand() {
-				command = sessionCommand
-			}
-			report, err := cockpit.EnableCertificates(s.root, cockpit.CertificateSettings(command))
-			if err != nil {
-				return err
-			}
-			missing := diagnose.Failed(s.system().Checks(ctx))
-			return s.ui.print(enabled{report, missing}, func() {
-				if report.Changed {
-					s.changes(report, "set")
-				} else {
-					s.ui.sayf("certificates are on in %s: nothing to do", report.File)
-				}
-				if len(missing) > 0 {
-					s.ui.sayf("\nA login needs more:")
-					s.ui.checks(missing)
-				}
-			})
+			return s.enable(ctx, how)
 		},
 	}
+	how.flags(c)
+	return c
+}
+
+func (s *settings) enable(ctx context.Context, how applying) error {
+	service := pamconf.Service{Root: s.root, Name: "cockpit"}
+	wanted, changes, err := s.previewEnable(ctx, service)
+	if err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
+	if how.dryRun {
+		return s.ui.diffs(changes)
+	}
+	rule, err := service.Install(pamconf.InstallOptions{})
+	if err != nil {
+		return err
+	}
+	report, err := cockpit.EnableCertificates(s.root, wanted)
+	if err != nil {
+		return err
+	}
+	if how.now {
+		if err := restartCockpit(ctx); err != nil {
+			return err
+		}
+	}
+	missing := diagnose.Failed(s.system().Checks(ctx))
+	return s.ui.print(enabled{report, rule, missing}, func() {
+		if rule.Changed {
+			s.ui.sayf("%s", rule.Message)
+		}
+		if report.Changed {
+			s.changes(report, "set", how.now)
+		} else {
+			s.ui.sayf("certificates are on in %s: nothing to do", report.File)
+		}
+		if len(missing) > 0 {
+			s.ui.sayf("\nA login needs more:")
+			s.ui.checks(missing)
+		}
+	})
+}
+
+// previewEnable returns what enable would change, or why it must not.
+func (s *settings) previewEnable(ctx context.Context, service pamconf.Service) (wanted []cockpit.Change, changes []safefile.Change, err error) {
+	release, err := cockpit.InstalledVersion(ctx, s.root)
+	if err != nil && !errors.Is(err, cockpit.ErrNotInstalled) {
+		return nil, nil, err
+	}
+	command := ""
+	if release.NeedsCommand() {
+		command = sessionCommand
+	}
+	wanted = cockpit.CertificateSettings(command)
+	rule, err := service.Preview(pamconf.InstallOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	config, err := cockpit.PreviewCertificates(s.root, wanted)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.system().Obstacle(ctx); err != nil {
+		return nil, nil, err
+	}
+	return wanted, []safefile.Change{rule, config}, nil
 }
 
 // enabled is what a program reads.
 type enabled struct {
 	cockpit.Report
+	Rule    pamconf.Report   `json:"rule"`
 	Missing []diagnose.Check `json:"missing"`
+}
+
+// diffs prints changes that are not made.
+func (u *ui) diffs(changes []safefile.Change) error {
+	texts := []string{}
+	for _, change := range changes {
+		if change.Changes() {
+			texts = append(texts, change.Diff())
+		}
+	}
+	return u.print(map[string]any{"diff": texts}, func() {
+		for _, text := range texts {
+			for line := range strings.Lines(text) {
+				u.sayf("%s", strings.TrimSuffix(line, "\n"))
+			}
+		}
+		if len(texts) == 0 {
+			u.sayf("nothing to do")
+		}
+	})
+}
+
+func restartCockpit(ctx context.Context) error {
+	words := strings.Fields(restart)
+	if out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput(); err != nil {
+		return fmt.Errorf("certificates are on, but Cockpit did not restart: %s: %w: %s", restart, err, strings.TrimSpace(string(out)))
+	}
+	return nil
 }
 
 func disableCommand(s *settings) *cobra.Command {
 	return &cobra.Command{
 		Use:               "disable",
-		Short:             "Undo what enable changed, and nothing else",
+		Short:             "Undo what enable and setup changed, and nothing else",
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
@@ -74,7 +182,7 @@ func disableCommand(s *settings) *cobra.Command {
 			}
 			err = s.ui.print(report, func() {
 				if report.Changed {
-					s.changes(report, "took out")
+					s.changes(report, "took out", false)
 				} else {
 					s.ui.sayf("nothing that enable changed is in %s", report.File)
 				}
@@ -90,12 +198,12 @@ func disableCommand(s *settings) *cobra.Command {
 	}
 }
 
-func (s *settings) changes(report cockpit.Report, verb string) {
+func (s *settings) changes(report cockpit.Report, verb string, restarted bool) {
 	s.ui.sayf("%s:", report.File)
 	for _, line := range report.Done {
 		s.ui.sayf("  %s %s", verb, line)
 	}
-	if s.root == "/" {
-		s.ui.sayf("%s", restart)
+	if s.root == "/" && !restarted {
+		s.ui.sayf("it takes effect when Cockpit starts again: %s", restart)
 	}
 }

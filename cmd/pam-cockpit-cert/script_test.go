@@ -4,13 +4,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"pam_cockpit_cert/internal/safefile"
 )
 
 func TestMain(m *testing.M) {
@@ -39,8 +43,9 @@ func TestScript(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %s", condition)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"only": only,
-			"says": says,
+			"only":    only,
+			"says":    says,
+			"package": installPackage,
 		},
 	})
 }
@@ -73,4 +78,50 @@ func says(ts *testscript.TestScript, neg bool, args []string) {
 	if !regexp.MustCompile("(?m)" + args[0]).MatchString(text) {
 		ts.Fatalf("nothing matches %s in\n%s", args[0], text)
 	}
+}
+
+// installPackage: the root has the files of our package, and a PAM service.
+func installPackage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: package")
+	}
+	ts.Check(placePackage(ts.MkAbs("root")))
+}
+
+// placePackage puts into a root what must be there before certificates may be
+// turned on: a module made by Go, the session command, and a PAM service unless
+// there is one.
+func placePackage(root string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	module := filepath.Join(root, "usr/lib64/security/pam_cockpit_cert.so")
+	command := filepath.Join(root, sessionCommand)
+	service := filepath.Join(root, "etc/pam.d/cockpit")
+	for _, path := range []string{module, command, service} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.Link(self, module); err != nil && !errors.Is(err, fs.ErrExist) {
+		program, err := os.ReadFile(self)
+		if err == nil {
+			err = os.WriteFile(module, program, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(command, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(service); err == nil || safefile.Exists(root, "/usr/lib/pam.d/cockpit") {
+		return nil
+	}
+	text, err := os.ReadFile("../../internal/pamconf/testdata/services/fedora")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(service, text, 0o644)
 }

@@ -73,11 +73,10 @@ func EnableCertificates(root string, wanted []Change) (Report, error) {
 		return Report{}, err
 	}
 	defer file.End()
-	config, err := ParseConfig(file.Text())
+	edited, changes, err := apply(path, file.Text(), wanted)
 	if err != nil {
-		return Report{}, refused(path, err)
+		return Report{}, err
 	}
-	edited, changes := apply(config, wanted)
 	report := Report{File: path}
 	if len(changes) == 0 {
 		return report, nil
@@ -88,12 +87,31 @@ func EnableCertificates(root string, wanted []Change) (Report, error) {
 	for _, change := range changes {
 		report.Done = append(report.Done, said(change))
 	}
-	report.Changed, err = file.Put(edited.Bytes())
+	report.Changed, err = file.Put(edited)
 	return report, err
 }
 
-// apply makes those settings that a configuration lacks.
-func apply(config *Config, wanted []Change) (edited *Config, changes []Change) {
+// PreviewCertificates returns what EnableCertificates would change.
+func PreviewCertificates(root string, wanted []Change) (safefile.Change, error) {
+	path, err := where(root, ConfigFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return safefile.Change{}, err
+	}
+	return safefile.Preview(path, func(old []byte) ([]byte, error) {
+		edited, changes, err := apply(path, old, wanted)
+		if err != nil || len(changes) == 0 {
+			return old, err
+		}
+		return edited, nil
+	})
+}
+
+// apply makes those settings that a file lacks.
+func apply(path string, text []byte, wanted []Change) (edited []byte, changes []Change, err error) {
+	config, err := ParseConfig(text)
+	if err != nil {
+		return nil, nil, refused(path, err)
+	}
 	for _, want := range wanted {
 		if satisfied(config, want) {
 			continue
@@ -104,7 +122,7 @@ func apply(config *Config, wanted []Change) (edited *Config, changes []Change) {
 		}
 		config = edited
 	}
-	return config, changes
+	return config.Bytes(), changes, nil
 }
 
 // satisfied reports whether a setting does already what is wanted, in whichever

@@ -92,6 +92,20 @@ func leftOut(path string) string {
 	return fmt.Sprintf("somebody took the rule out of %s since it was put in: leaving it out", path)
 }
 
+// Preview returns what Install would change, for a person.
+func (s Service) Preview(options InstallOptions) (safefile.Change, error) {
+	if err := errors.Join(s.Check(), options.check()); err != nil {
+		return safefile.Change{}, err
+	}
+	place, err := s.Find()
+	if err != nil {
+		return safefile.Change{}, err
+	}
+	return safefile.Preview(place.Path, func(old []byte) ([]byte, error) {
+		return s.install(old, place, options, false, &Report{})
+	})
+}
+
 // install edits one file; old is nil where there is only the vendor's.
 func (s Service) install(old []byte, place Place, options InstallOptions, done bool, report *Report) ([]byte, error) {
 	text := old

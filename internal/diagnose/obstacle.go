@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package diagnose
+
+import (
+	"context"
+	"debug/elf"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"pam_cockpit_cert/internal/cockpit"
+	"pam_cockpit_cert/internal/pamconf"
+	"pam_cockpit_cert/internal/safefile"
+)
+
+// Obstacle returns why certificates must not be turned on in Cockpit now: every
+// browser that presents one would be locked out. It is nil if a login can get as
+// far as SSSD, of which the administrator may take care later.
+func (s System) Obstacle(ctx context.Context) error {
+	release, err := cockpit.InstalledVersion(ctx, s.Root)
+	if err != nil {
+		return fmt.Errorf("%w; install it first", err)
+	}
+	if release.TooOld() {
+		return fmt.Errorf("Cockpit %d knows no certificates; it has to be 209 or later", release)
+	}
+	if release.NeedsCommand() {
+		if err := s.executable(s.Command); err != nil {
+			return fmt.Errorf("%w; install %s first", err, thePackage)
+		}
+	}
+	module := pamconf.Module
+	if _, file, err := (pamconf.Service{Root: s.Root, Name: s.Service}).Parsed(); err == nil {
+		if ours := pamconf.InAuth(file); len(ours) > 0 {
+			module = ours[0].Module
+		}
+	}
+	path := s.modulePath(module)
+	if path == "" {
+		return fmt.Errorf("the PAM module %s is not installed; install %s first", module, thePackage)
+	}
+	file, err := elf.Open(path)
+	if err != nil {
+		return fmt.Errorf("the PAM module %s cannot be used: %w; install %s again", path, err, thePackage)
+	}
+	defer file.Close()
+	if file.Section(".go.buildinfo") == nil {
+		return fmt.Errorf("the PAM module %s is Cockpit's own; install %s first", path, thePackage)
+	}
+	return nil
+}
+
+// executable checks that everybody may execute a program: cockpit-ws's user is
+// nobody in particular.
+func (s System) executable(name string) error {
+	path, err := safefile.Resolve(s.Root, name)
+	if err != nil {
+		return fmt.Errorf("%s cannot be executed: %w", name, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("%s cannot be executed: %w", name, err)
+	}
+	if !info.Mode().IsRegular() || info.Mode()&0o001 == 0 {
+		return fmt.Errorf("%s cannot be executed by everybody: %w", path, fs.ErrPermission)
+	}
+	return nil
+}
