@@ -6,6 +6,8 @@
 #   PREFIX      /usr
 #   LIBDIR      where this system keeps libraries; PAMDIR is its security folder
 #   PAMDIR      PAM's module folder
+#   PAMMODULE   how a rule names the module: its path, where libpam does not look
+#               for modules in PAMDIR
 #   LIBEXECDIR  cockpit-cert-session and cockpit-cert-ticket go into its folder
 #               pam_cockpit_cert
 #   UNITDIR     where packages have systemd's units
@@ -18,8 +20,11 @@
 
 PREFIX     ?= /usr
 MULTIARCH  := $(shell $(CC) -print-multiarch 2>/dev/null)
-LIBDIR     ?= $(PREFIX)/lib$(if $(MULTIARCH),/$(MULTIARCH))
+LIBPAM     := $(realpath $(shell $(CC) -print-file-name=libpam.so 2>/dev/null))
+# lib/x86_64-linux-gnu, or lib64, or lib: where libpam is.
+LIBDIR     ?= $(PREFIX)/$(if $(MULTIARCH),lib/$(MULTIARCH),$(or $(notdir $(patsubst %/,%,$(dir $(LIBPAM)))),lib))
 PAMDIR     ?= $(LIBDIR)/security
+PAMMODULE  ?= $(shell tools/module-name '$(LIBPAM)' '$(PAMDIR)')
 PAMMODE    ?= 644
 LIBEXECDIR ?= $(PREFIX)/libexec
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
@@ -47,40 +52,58 @@ APT_BUILD     := gcc libc6-dev libpam0g-dev make pkg-config
 APT_CHECK     := $(APT_BUILD)
 APT_SYSTEMS   :=
 
-.PHONY: all
-
+.DEFAULT_GOAL := all
 
 include $(sort $(wildcard */*.mk))
-
-all: $(PROGRAMS)
 
 ## help: list the targets
 .PHONY: help
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST) | sort | awk -F': ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-INSTALL ?= install
+# What is installed: mode, file, place.
+define FILES
+$(PAMMODE) $(MODULE) $(PAMDIR)/pam_cockpit_cert.so
+755 $(SESSION) $(LIBEXECDIR)/pam_cockpit_cert/cockpit-cert-session
+755 $(TICKET) $(LIBEXECDIR)/pam_cockpit_cert/cockpit-cert-ticket
+755 $(COMMAND) $(SBINDIR)/pam-cockpit-cert
+$(foreach page,$(wildcard man/*.8),644 $(page) $(MANDIR)/man8/$(notdir $(page))
+)
+$(foreach file,$(wildcard pam.d/*),644 $(BUILD)/$(file) $(DATADIR)/pam_cockpit_cert/$(file)
+)
+$(foreach file,$(wildcard selinux/*),644 $(file) $(DATADIR)/pam_cockpit_cert/$(file)
+)
+$(foreach file,$(wildcard systemd/*/*),644 $(file) $(UNITDIR)/$(file:systemd/%=%)
+)
+644 README.md $(DOCDIR)/README.md
+644 LICENSE $(DOCDIR)/LICENSE
+644 $(BUILD)/completions/pam-cockpit-cert.bash $(DATADIR)/bash-completion/completions/pam-cockpit-cert
+644 $(BUILD)/completions/pam-cockpit-cert.zsh $(DATADIR)/zsh/site-functions/_pam-cockpit-cert
+644 $(BUILD)/completions/pam-cockpit-cert.fish $(DATADIR)/fish/vendor_completions.d/pam-cockpit-cert.fish
+endef
+install uninstall: export INSTALLED = $(FILES)
+
+# The service files for people to copy name the module as this installation has to.
+PAMD_FILES := $(addprefix $(BUILD)/,$(wildcard pam.d/*))
+PROGRAMS   += $(PAMD_FILES)
+$(PAMD_FILES): $(BUILD)/%: % $(BUILD)/command.flags
+	@mkdir -p $(@D)
+	sed 's,pam_cockpit_cert\.so,$(PAMMODULE),' $< >$@
+
+## all: what `make install` installs
+.PHONY: all
+all: $(PROGRAMS)
 
 ## install: into DESTDIR; as root, or as anyone into a DESTDIR of theirs
 .PHONY: install
 install: all
-	$(INSTALL) -d $(DESTDIR)$(PAMDIR) $(DESTDIR)$(LIBEXECDIR)/pam_cockpit_cert $(DESTDIR)$(SBINDIR) \
-		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DATADIR)/pam_cockpit_cert/pam.d $(DESTDIR)$(DOCDIR) \
-		$(DESTDIR)$(DATADIR)/pam_cockpit_cert/selinux $(DESTDIR)$(UNITDIR)/system-cockpithttps.slice.d \
-		$(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/zsh/site-functions \
-		$(DESTDIR)$(DATADIR)/fish/vendor_completions.d
-	$(INSTALL) -m $(PAMMODE) $(MODULE) $(DESTDIR)$(PAMDIR)/
-	$(INSTALL) -m 755 $(BUILD)/cockpit-cert-session $(DESTDIR)$(LIBEXECDIR)/pam_cockpit_cert/
-	$(INSTALL) -m 755 $(BUILD)/cockpit-cert-ticket $(DESTDIR)$(LIBEXECDIR)/pam_cockpit_cert/
-	$(INSTALL) -m 755 $(BUILD)/pam-cockpit-cert $(DESTDIR)$(SBINDIR)/
-	$(INSTALL) -m 644 man/*.8 $(DESTDIR)$(MANDIR)/man8/
-	$(INSTALL) -m 644 pam.d/* $(DESTDIR)$(DATADIR)/pam_cockpit_cert/pam.d/
-	$(INSTALL) -m 644 selinux/* $(DESTDIR)$(DATADIR)/pam_cockpit_cert/selinux/
-	$(INSTALL) -m 644 systemd/system-cockpithttps.slice.d/* $(DESTDIR)$(UNITDIR)/system-cockpithttps.slice.d/
-	$(INSTALL) -m 644 README.md LICENSE $(DESTDIR)$(DOCDIR)/
-	$(BUILD)/pam-cockpit-cert completion bash >$(DESTDIR)$(DATADIR)/bash-completion/completions/pam-cockpit-cert
-	$(BUILD)/pam-cockpit-cert completion zsh >$(DESTDIR)$(DATADIR)/zsh/site-functions/_pam-cockpit-cert
-	$(BUILD)/pam-cockpit-cert completion fish >$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/pam-cockpit-cert.fish
+	@printf '%s\n' "$$INSTALLED" | tools/install-files install '$(DESTDIR)'
+
+## uninstall: undo install, and what pam-cockpit-cert changed in /etc
+.PHONY: uninstall
+uninstall:
+	$(if $(DESTDIR),,[ ! -x $(SBINDIR)/pam-cockpit-cert ] || { $(SBINDIR)/pam-cockpit-cert pam remove && $(SBINDIR)/pam-cockpit-cert disable; })
+	@printf '%s\n' "$$INSTALLED" | tools/install-files uninstall '$(DESTDIR)'
 
 ## check: lint and every test that needs no booted system
 .PHONY: check

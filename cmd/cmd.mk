@@ -5,22 +5,33 @@ COMMAND := $(BUILD)/pam-cockpit-cert
 PROGRAMS += $(COMMAND)
 
 # With cgo, so that `check` asks libc, and by it SSSD, for users.
-COMMAND_LDFLAGS = -buildid= -linkmode=external $(GO_LDFLAGS) -X main.version=$(VERSION) \
+COMMAND_LDFLAGS = -buildid= -linkmode=external $(GO_LDFLAGS) -X main.version=$(VERSION) -X main.module=$(PAMMODULE) \
 	-X main.sessionCommand=$(LIBEXECDIR)/pam_cockpit_cert/cockpit-cert-session
 
 ## command: the administrator's command, build/pam-cockpit-cert
 .PHONY: command
 command: $(COMMAND)
 
-# It knows its version and where cockpit-cert-session goes: built again when
-# make install is told another place than make was.
+# It knows its version and where the other programs go: built again when make
+# install is told another place than make was.
 $(BUILD)/command.flags: always
 	@mkdir -p $(@D)
 	@echo '$(COMMAND_LDFLAGS)' | cmp -s - $@ || echo '$(COMMAND_LDFLAGS)' >$@
 .PHONY: always
 
-$(COMMAND): $(shell find cmd/pam-cockpit-cert internal -name '*.go') go.mod VERSION $(BUILD)/command.flags
+COMMAND_SOURCES := $(shell find cmd/pam-cockpit-cert internal -name '*.go') go.mod
+$(COMMAND): $(COMMAND_SOURCES) $(BUILD)/command.flags
 	$(GOBUILD) -buildmode=pie -ldflags='$(COMMAND_LDFLAGS) -extldflags "-Wl,-z,relro -Wl,-z,now"' -o $@ ./cmd/pam-cockpit-cert
 
 # Failing system calls, access control lists, libpam's own verdicts, SSSD's on rules.
 APT_CHECK += strace acl attr e2fsprogs openssl sssd-tools
+
+# What the shells complete is the same on every architecture: this machine's own
+# toolchain runs the command, whatever it was built for.
+COMPLETIONS := $(addprefix $(BUILD)/completions/pam-cockpit-cert.,bash fish zsh)
+PROGRAMS    += $(COMPLETIONS)
+$(COMPLETIONS): $(COMMAND_SOURCES)
+	@mkdir -p $(@D)
+	env -u GOOS -u GOARCH -u GOARM -u CC CGO_ENABLED=0 $(GO) run -trimpath -buildvcs=false ./cmd/pam-cockpit-cert \
+		completion $(subst .,,$(suffix $@)) >$@.new
+	mv $@.new $@

@@ -9,6 +9,10 @@ import (
 	"pam_cockpit_cert/internal/pamconf"
 )
 
+// module is how libpam finds the module where this was installed; the linker
+// sets a path where libpam would not look for the name.
+var module = pamconf.Module
+
 func pamCommand(s *settings) *cobra.Command {
 	var service string
 	pam := &cobra.Command{
@@ -26,7 +30,7 @@ func pamCommand(s *settings) *cobra.Command {
 }
 
 func pamInstall(s *settings, service *string) *cobra.Command {
-	var options pamconf.InstallOptions
+	options := pamconf.InstallOptions{Default: module}
 	var debug bool
 	c := &cobra.Command{
 		Use:   "install",
@@ -48,7 +52,7 @@ stays as it is. A file that libpam would refuse is refused, and left alone.`,
 		},
 	}
 	c.Flags().BoolVar(&debug, "debug", false, "the rule's option debug: log more; --debug=false takes it away")
-	c.Flags().StringVar(&options.Module, "module", "", "the module's `PATH` in the rule (default pam_cockpit_cert.so)")
+	c.Flags().StringVar(&options.Module, "module", "", "the module's `PATH` in the rule (default "+module+")")
 	return c
 }
 

@@ -4,6 +4,7 @@
 package pamconf
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -27,8 +28,11 @@ type Report struct {
 // InstallOptions of Install.
 type InstallOptions struct {
 	// Module is the module's name or path in the rule; empty for what a rule
-	// that is there already says, or Module.
+	// that is there already says, or Default.
 	Module string
+	// Default is the name or path in a new rule; empty for Module, which libpam
+	// looks for in its own directory.
+	Default string
 	// Debug turns the option debug on or off; nil leaves it.
 	Debug *bool
 	// OnceFor names the version of the service's file that an install script
@@ -144,10 +148,7 @@ func (s Service) install(old []byte, place Place, options InstallOptions, done b
 		report.Message = fmt.Sprintf("somebody made a comment of the rule in line %d of %s: leaving it so", line, place.Path)
 		return old, nil
 	}
-	spelling := Spelling{Module: Module, Debug: options.Debug != nil && *options.Debug}
-	if options.Module != "" {
-		spelling.Module = options.Module
-	}
+	spelling := Spelling{Module: cmp.Or(options.Module, options.Default, Module), Debug: options.Debug != nil && *options.Debug}
 	edited, err := file.Insert(spelling)
 	if errors.Is(err, ErrNoAuth) {
 		return nil, fmt.Errorf("%s: %w: its logins follow %s, where everybody's do; write an auth stack first", place.Path, err,

@@ -12,17 +12,37 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
-// command runs make, as anyone may.
-func command(t *testing.T, arguments ...string) {
-	t.Helper()
-	arguments = append([]string{"-s", "-C", "../.."}, arguments...)
-	c := exec.Command("make", arguments...)
+// built is where these tests build: for each place anew what knows its place.
+var built string
+
+func TestMain(m *testing.M) {
+	var err error
+	if built, err = os.MkdirTemp("", "install-"); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	_ = os.RemoveAll(built)
+	os.Exit(status)
+}
+
+// invoke runs make, as anyone may, in a directory.
+func invoke(dir string, environment []string, arguments ...string) (string, error) {
+	c := exec.Command("make", append([]string{"-s", "-C", dir}, arguments...)...)
 	// Not those of the make that runs this test.
 	c.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") })
-	if out, err := c.CombinedOutput(); err != nil {
+	c.Env = append(c.Env, environment...)
+	out, err := c.CombinedOutput()
+	return string(out), err
+}
+
+// command runs make in this source, which must not fail.
+func command(t *testing.T, arguments ...string) {
+	t.Helper()
+	if out, err := invoke("../..", nil, arguments...); err != nil {
 		t.Fatalf("make %v: %v\n%s", arguments, err, out)
 	}
 }
@@ -48,7 +68,7 @@ func installed(t *testing.T, dir string) map[string]bool {
 // TestVariables installs to places that no distribution has, after a build that
 // was told of none of them.
 func TestVariables(t *testing.T) {
-	build, dir := "BUILD="+t.TempDir(), t.TempDir()
+	build, dir := "BUILD="+built, t.TempDir()
 	command(t, build, "all")
 	command(t, build, "install", "DESTDIR="+dir, "PREFIX=/opt/p", "PAMDIR=/opt/pam", "MANDIR=/opt/man", "LIBEXECDIR=/opt/libexec", "UNITDIR=/opt/units")
 	files := installed(t, dir)
@@ -77,5 +97,139 @@ func TestVariables(t *testing.T) {
 	}
 	if !bytes.Contains(program, []byte("/opt/libexec/pam_cockpit_cert/cockpit-cert-session")) {
 		t.Error("pam-cockpit-cert enable would name another program than the one that is installed")
+	}
+}
+
+// TestPlainMake: make alone, in a clean clone, builds all that is installed.
+func TestPlainMake(t *testing.T) {
+	clone := t.TempDir()
+	cp := exec.Command("sh", "-euc", `git -c safe.directory='*' ls-files -z --cached --others --exclude-standard |
+		xargs -0 cp --parents -P -p -t "$1"`, "sh", clone)
+	cp.Dir = "../.."
+	if out, err := cp.CombinedOutput(); err != nil {
+		t.Skipf("this is not a clone: %v: %s", err, out)
+	}
+	if out, err := invoke(clone, nil); err != nil {
+		t.Fatalf("make: %v\n%s", err, out)
+	}
+	files := installed(t, filepath.Join(clone, "build"))
+	for path, executable := range map[string]bool{
+		"/pam_cockpit_cert.so":               false,
+		"/cockpit-cert-session":              true,
+		"/cockpit-cert-ticket":               true,
+		"/pam-cockpit-cert":                  true,
+		"/completions/pam-cockpit-cert.bash": false,
+		"/completions/pam-cockpit-cert.fish": false,
+		"/completions/pam-cockpit-cert.zsh":  false,
+		"/pam.d/rule":                        false,
+	} {
+		if got, there := files[path]; !there || got != executable {
+			t.Errorf("build%s: there %v, executable %v; make built %v", path, there, got, files)
+		}
+	}
+}
+
+// TestUmask installs as an administrator whose new files are nobody else's
+// business, and uninstalls.
+func TestUmask(t *testing.T) {
+	dir := t.TempDir()
+	arguments := []string{"DESTDIR=" + dir, "BUILD=" + built, "PREFIX=/opt/p"}
+	mask := syscall.Umask(0o077)
+	out, err := invoke("../..", nil, append(arguments, "install")...)
+	syscall.Umask(mask)
+	if err != nil {
+		t.Fatalf("make install: %v\n%s", err, out)
+	}
+	err = filepath.WalkDir(dir+"/opt", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil && info.Mode()&0o444 != 0o444 || entry.IsDir() && info.Mode()&0o111 != 0o111 {
+			t.Errorf("%s is %v: only its owner can use it", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	command(t, append(arguments, "uninstall")...)
+	if left := installed(t, dir); len(left) > 0 {
+		t.Errorf("make uninstall leaves %v", left)
+	}
+}
+
+// TestTheRuleFindsTheModule: the name alone where libpam looks for it, and the
+// module's path elsewhere.
+func TestTheRuleFindsTheModule(t *testing.T) {
+	for prefix, path := range map[string]string{"/usr": "", "/opt/p": "/opt/p/lib"} {
+		dir := t.TempDir()
+		command(t, "install", "DESTDIR="+dir, "BUILD="+built, "PREFIX="+prefix)
+		if err := os.MkdirAll(dir+"/etc/pam.d", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+"/etc/pam.d/cockpit", []byte("auth required pam_deny.so\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(dir+prefix+"/sbin/pam-cockpit-cert", "--root", dir, "pam", "install").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		for _, file := range []string{"/etc/pam.d/cockpit", prefix + "/share/pam_cockpit_cert/pam.d/rule"} {
+			text, err := os.ReadFile(dir + file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rule, _, _ := strings.Cut(string(text), "\n")
+			_, module, _ := strings.Cut(rule, "] ")
+			if path == "" && module != "pam_cockpit_cert.so" ||
+				!strings.HasPrefix(module, path) || !strings.HasSuffix("/"+module, "/pam_cockpit_cert.so") {
+				t.Errorf("PREFIX=%s: %s names the module %q", prefix, file, module)
+			}
+		}
+	}
+}
+
+// TestAPackagesFilesStay: what dpkg knows is not overwritten, unless the
+// administrator diverted it.
+func TestAPackagesFilesStay(t *testing.T) {
+	if _, err := exec.LookPath("dpkg-deb"); err != nil || os.Getuid() != 0 {
+		t.Skip("needs dpkg, and root")
+	}
+	dir := t.TempDir()
+	prefix, database := filepath.Join(dir, "p"), filepath.Join(dir, "dpkg")
+	file := prefix + "/security/pam_cockpit_cert.so"
+	script := `cd "$1"
+		mkdir -p "$3" package/DEBIAN "package$(dirname "$2")" "$3/info" "$3/updates" "$3/triggers"
+		: >"$3/status"; : >"$3/available"
+		echo theirs >"package$2"
+		printf '%s\n' 'Package: theirs' 'Version: 1' 'Architecture: all' 'Maintainer: x <x@localhost>' 'Description: x' >package/DEBIAN/control
+		dpkg-deb --root-owner-group -b package theirs.deb
+		dpkg --admindir="$3" --log=/dev/null -i theirs.deb`
+	if out, err := exec.Command("sh", "-euc", script, "sh", dir, file, database).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	environment := []string{"DPKG_ADMINDIR=" + database}
+	arguments := []string{"install", "BUILD=" + built, "PREFIX=" + prefix, "PAMDIR=" + filepath.Dir(file)}
+	out, err := invoke("../..", environment, arguments...)
+	if err == nil || !strings.Contains(out, file+" (theirs)") || !strings.Contains(out, "PREFIX=/usr/local") {
+		t.Errorf("make install over a package's file: %v\n%s", err, out)
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "theirs\n" {
+		t.Errorf("the package's file is now of %d bytes, %v", len(text), err)
+	}
+	if files := installed(t, prefix); len(files) != 1 {
+		t.Errorf("refused, but %v are there", files)
+	}
+
+	divert := exec.Command("dpkg-divert", "--local", "--rename", "--divert", file+".theirs", "--add", file)
+	divert.Env = append(os.Environ(), environment...)
+	if out, err := divert.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if out, err := invoke("../..", environment, arguments...); err != nil {
+		t.Errorf("with the package's file diverted: %v\n%s", err, out)
+	}
+	if text, err := os.ReadFile(file + ".theirs"); err != nil || string(text) != "theirs\n" {
+		t.Errorf("the diverted file is now of %d bytes, %v", len(text), err)
 	}
 }
