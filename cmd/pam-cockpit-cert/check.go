@@ -121,4 +121,7 @@ func (u *ui) checked(report diagnose.CertificateReport) {
 	if report.Next != "" {
 		line("next", "%s", report.Next)
 	}
+	for _, warning := range report.Warnings {
+		line("WARNING", "%s", warning)
+	}
 }

@@ -5,15 +5,12 @@ package diagnose
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
 	"os/user"
 	"strconv"
 	"time"
-
-	"github.com/godbus/dbus/v5"
 
 	"pam_cockpit_cert/internal/clientcert"
 	"pam_cockpit_cert/internal/infopipe"
@@ -33,6 +30,7 @@ type CertificateReport struct {
 	Result      string    `json:"result"`
 	PAM         string    `json:"pam"`
 	Reasons     []string  `json:"reasons,omitempty"`
+	Warnings    []string  `json:"warnings,omitempty"`
 	Next        string    `json:"next,omitempty"`
 }
 
@@ -70,18 +68,17 @@ func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) 
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	report := CertificateReport{Fingerprint: certificate.Instance}
-	parsed, err := x509.ParseCertificate(certificate.DER)
-	if err != nil {
-		report.Reasons = append(report.Reasons, fmt.Sprintf("it is malformed: %v", err))
+	this := describe(certificate.DER)
+	if this.Err != nil {
+		report.Reasons = append(report.Reasons, fmt.Sprintf("it is malformed: %v", this.Err))
 	} else {
-		report.Subject, report.Issuer = parsed.Subject.String(), parsed.Issuer.String()
-		report.NotBefore, report.NotAfter = parsed.NotBefore.UTC(), parsed.NotAfter.UTC()
+		report.Subject, report.Issuer = this.Subject, this.Issuer
+		report.NotBefore, report.NotAfter = this.NotBefore, this.NotAfter
 	}
 
 	asked := &remembering{Mapper: c.Mapper}
 	answer := login.Map(ctx, certificate, asked)
-	var remote dbus.Error
-	if errors.As(asked.err, &remote) && remote.Name == "org.freedesktop.DBus.Error.AuthFailed" && os.Geteuid() != 0 {
+	if hasName(asked.err, "org.freedesktop.DBus.Error.AuthFailed") && os.Geteuid() != 0 {
 		return report, ErrRootOnly
 	}
 	report.set(answer.Result)
@@ -90,11 +87,26 @@ func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) 
 		report.known(answer.User)
 	default:
 		report.failed(asked.err)
-		if parsed != nil {
-			report.explain(explaining, parsed, asked.err, c.Now)
-		}
+		report.explain(explaining, certificate.DER, asked.err, c.Now)
+	}
+	if answer.Result == login.Success || hasName(asked.err, "sbus.Error.NotFound") {
+		report.warnOfStrangers(explaining, c)
 	}
 	return report, nil
+}
+
+// warnOfStrangers has SSSD judge a certificate that nobody vouches for: if it is
+// not refused, the one that was asked about proves nothing either.
+func (r *CertificateReport) warnOfStrangers(ctx context.Context, c Checker) {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	stranger, err := selfSigned(c.Now)
+	if err != nil {
+		return
+	}
+	if _, err = c.Mapper.FindByCertificate(ctx, stranger); err == nil || hasName(err, "sbus.Error.NotFound") {
+		r.Warnings = append(r.Warnings, "SSSD accepts certificates from anybody, self-signed ones too: see pam-cockpit-cert status")
+	}
 }
 
 func (r *CertificateReport) set(result login.Result) {

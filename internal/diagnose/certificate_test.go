@@ -5,7 +5,8 @@ package diagnose
 
 import (
 	"context"
-	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"os/user"
 	"strconv"
@@ -64,35 +65,79 @@ func TestTheUserHasToBeTheOneThatThisSystemKnows(t *testing.T) {
 	}
 }
 
-func TestWhatSSSDWouldCheckIsReadFromTheChain(t *testing.T) {
-	parse := func(c pki.Certificate) *x509.Certificate {
-		parsed, err := x509.ParseCertificate(c.DER)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return parsed
-	}
+func TestTheIssuerIsLookedForByItsName(t *testing.T) {
 	ca, other := pki.NewAuthority("Lab CA"), pki.NewAuthority("Other CA")
-	alice := parse(ca.Issue("alice"))
+	alice := describe(ca.Issue("alice").DER)
 	for _, test := range []struct {
 		name    string
 		trusted []byte
 		want    string
-		now     time.Time
 	}{
-		{"trusted", append(other.PEM(), ca.PEM()...), "", time.Now()},
-		{"nobody is trusted", nil, "its issuer CN=Lab CA,O=Lab is missing", time.Now()},
-		{"somebody else is", other.PEM(), "is missing", time.Now()},
-		{"somebody of the same name is", pki.NewAuthority("Lab CA").PEM(), "did not sign it with the key", time.Now()},
-		{"the authority is expired", ca.PEM(), "expired on", time.Now().AddDate(100, 0, 0)},
-		{"what is there cannot be read", []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "cannot be read", time.Now()},
+		{"nobody is trusted", nil, "its issuer CN=Lab CA,O=Lab is missing"},
+		{"somebody else is", other.PEM(), "its issuer CN=Lab CA,O=Lab is missing"},
+		{"somebody of the same name is", append(other.PEM(), pki.NewAuthority("Lab CA").PEM()...), "its issuer CN=Lab CA,O=Lab did not sign it with the key"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			got := chain(alice, test.trusted, test.now)
-			if (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
-				t.Errorf("got %q, want %q", got, test.want)
+		if got, _ := issuerIn(alice, test.trusted); got != test.want {
+			t.Errorf("%s: got %q", test.name, got)
+		}
+	}
+}
+
+// What OpenSSL 1.1.1 and 3.0 print.
+func TestTheWordsOfOpenSSLAreUnderstood(t *testing.T) {
+	for said, want := range map[string]judgement{
+		"stdin: OK\n": {Known: true},
+		"CN=alice,O=Lab\nerror 20 at 0 depth lookup: unable to get local issuer certificate\nerror stdin: verification failed\n": {true, 20, 0, "unable to get local issuer certificate"},
+		"CN=alice,O=Lab\nerror 20 at 0 depth lookup:unable to get local issuer certificate\n":                                    {true, 20, 0, "unable to get local issuer certificate"},
+		"CN=Lab CA,O=Lab\nerror 10 at 1 depth lookup: certificate has expired\nerror stdin: verification failed\n":               {true, 10, 1, "certificate has expired (CN=Lab CA,O=Lab)"},
+		"Could not open file or uri for loading other CRLs from /x\n":                                                            {},
+		"": {},
+	} {
+		if got := judged(said, strings.HasSuffix(said, "OK\n")); got != want {
+			t.Errorf("%q: got %+v", said, got)
+		}
+	}
+}
+
+// The names are those that sssctl cert-show of SSSD 2.8.2 prints for them.
+func TestNamesAreSpelledAsSSSDSpellsThem(t *testing.T) {
+	type part = pkix.RelativeDistinguishedNameSET
+	of := func(oid string, value any) pkix.AttributeTypeAndValue {
+		var id asn1.ObjectIdentifier
+		for number := range strings.SplitSeq(oid, ".") {
+			n, err := strconv.Atoi(number)
+			if err != nil {
+				t.Fatal(err)
 			}
-		})
+			id = append(id, n)
+		}
+		return pkix.AttributeTypeAndValue{Type: id, Value: value}
+	}
+	ia5 := func(text string) asn1.RawValue { return asn1.RawValue{Tag: asn1.TagIA5String, Bytes: []byte(text)} }
+	for want, name := range map[string]pkix.RDNSequence{
+		"E=alice@example.com,CN=Alice Doe,OU=Europe,OU=Users,DC=example,DC=com": {
+			part{of("0.9.2342.19200300.100.1.25", ia5("com"))}, part{of("0.9.2342.19200300.100.1.25", ia5("example"))},
+			part{of("2.5.4.11", "Users")}, part{of("2.5.4.11", "Europe")}, part{of("2.5.4.3", "Alice Doe")}, part{of("1.2.840.113549.1.9.1", ia5("alice@example.com"))}},
+		`OU=a,O=Soci\C3\A9t\C3\A9 \"X\"\, SA,C=FR`: {part{of("2.5.4.6", "FR")}, part{of("2.5.4.10", `Société "X", SA`)}, part{of("2.5.4.11", "a")}},
+		`CN=\#x,UID=adoe,title=Dr,SN=Doe,givenName=Al,serialNumber=123`: {part{of("2.5.4.5", "123")}, part{of("2.5.4.42", "Al")},
+			part{of("2.5.4.4", "Doe")}, part{of("2.5.4.12", "Dr")}, part{of("0.9.2342.19200300.100.1.1", "adoe")}, part{of("2.5.4.3", "#x")}},
+		"CN=multi,OU=x,O=Lab":        {part{of("2.5.4.10", "Lab")}, part{of("2.5.4.11", "x"), of("2.5.4.3", "multi")}},
+		"OID.2.5.4.13=dd,STREET=Rue": {part{of("2.5.4.9", "Rue")}, part{of("2.5.4.13", "dd")}},
+		`CN=a\1B[2J\0A`:              {part{of("2.5.4.3", "a\x1b[2J\n")}},
+		`CN=Zo\C3\AB`:                {part{of("2.5.4.3", asn1.RawValue{Tag: asn1.TagBMPString, Bytes: []byte("\x00Z\x00o\x00\xeb")})}},
+	} {
+		der, err := asn1.Marshal(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := nameOf(der); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	for _, der := range []string{"", "x", "\x30\x02\x31\x05", "\x30\x04\x31\x02\x30\x00"} {
+		if got := nameOf([]byte(der)); got != "" {
+			t.Errorf("%q is %q", der, got)
+		}
 	}
 }
 
@@ -103,6 +148,7 @@ func FuzzReadCertificate(f *testing.F) {
 	f.Add(append(alice.KeyPEM(), alice.PEM()...))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		certificate, _, err := ReadCertificate(text)
+		describe(certificate.DER)
 		if err == nil && (len(certificate.DER) == 0 || len(certificate.Instance) != 64) {
 			t.Errorf("accepted %q as %+v", text, certificate)
 		}

@@ -47,6 +47,8 @@ const (
 	idSSSD         = "sssd"
 	idValidation   = "validation"
 	idAuthorities  = "authorities"
+	idRevocation   = "revocation-lists"
+	idSnippets     = "sssd-snippets"
 	idCgroups      = "control-groups"
 	idSELinux      = "selinux"
 	idTickets      = "sudo-by-ticket"

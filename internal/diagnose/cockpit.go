@@ -137,22 +137,3 @@ func layout(text string) string {
 	}
 	return "version 1"
 }
-
-// selinux has nothing to say where the kernel has no SELinux.
-func (s System) selinux() []Check {
-	const id = idSELinux
-	text, err := os.ReadFile("/sys/fs/selinux/enforce")
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil
-	case err != nil:
-		return []Check{unknown(id, err.Error(), asRoot())}
-	case len(text) > 0 && text[0] == '1':
-		return []Check{ok(id, "enforcing").because("what it denied: " + denials)}
-	}
-	return []Check{ok(id, "permissive")}
-}
-
-// denials shows what SELinux denied: system calls (AVC), and what D-Bus asked it
-// about (USER_AVC).
-const denials = "ausearch -m avc,user_avc,selinux_err -ts recent"

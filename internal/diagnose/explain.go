@@ -6,13 +6,11 @@ package diagnose
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os/exec"
+	"strings"
 	"time"
-
-	"github.com/godbus/dbus/v5"
 
 	"pam_cockpit_cert/internal/infopipe"
 	"pam_cockpit_cert/internal/safefile"
@@ -21,73 +19,156 @@ import (
 
 // explain looks for what SSSD does not say: it refuses whatever is wrong with a
 // certificate in the same words, and finds no user without a word on where it
-// looked.
-func (r *CertificateReport) explain(ctx context.Context, certificate *x509.Certificate, err error, now time.Time) {
+// looked. Where it looked for a user, it has accepted the certificate.
+func (r *CertificateReport) explain(ctx context.Context, der []byte, err error, now time.Time) {
+	if suspicious(err) {
+		r.Reasons = append(r.Reasons, suspicion())
+	}
 	var failed *infopipe.Error
 	if !errors.As(err, &failed) || failed.Outcome != infopipe.NotMapped {
 		return
 	}
 	config, configErr := sssdconf.Read("/")
-	ca := sssdconf.DefaultCA
-	if configErr == nil {
-		ca = config.CA()
+	if isRefusal(err) {
+		if configErr != nil {
+			config = &sssdconf.Config{}
+		}
+		r.refused(ctx, der, config, now)
+		return
 	}
-	var remote dbus.Error
-	refused := errors.As(err, &remote) && remote.Name == "sbus.Error.Errno"
-	switch text, caErr := safefile.ReadFile("/", ca, 16<<20); {
-	case r.invalidToday(certificate, now):
-	case caErr != nil:
-		r.Reasons = append(r.Reasons, fmt.Sprintf("whether its issuer is trusted cannot be seen: %v", caErr))
-	case r.untrusted(certificate, text, ca, now):
-	case refused:
-		r.Reasons = append(r.Reasons, "its dates are right, and "+ca+" has its issuers")
-		r.Next = "was it revoked, does its OCSP responder not answer, or may SSSD not read that file (see pam-cockpit-cert status)? See certificate_verification in sssd.conf(5), and /var/log/sssd/p11_child.log"
-	case configErr != nil:
+	if configErr != nil {
 		r.Reasons = append(r.Reasons, fmt.Sprintf("where SSSD looks for it cannot be seen: %v", configErr))
+		return
+	}
+	r.searched(config, evaluator(ctx, der))
+}
+
+// refused says why SSSD calls the certificate invalid, as far as can be known.
+func (r *CertificateReport) refused(ctx context.Context, der []byte, config *sssdconf.Config, now time.Time) {
+	ca := config.CA()
+	options := config.Verification()
+	if sssd, running := sssdReader(); running {
+		for _, file := range append([]string{ca}, options.CRLs...) {
+			if at, mode := sssd.stopped("/", file); at != "" {
+				r.because(fmt.Sprintf("SSSD, which runs as user ID %d, cannot read %s", sssd.uid, file), quoted([]string{"chmod", mode, at}))
+				return
+			}
+		}
+	}
+	for _, file := range options.CRLs {
+		if !safefile.Exists("/", file) {
+			r.because("the revocation list "+file+" does not exist", "fetch it, or remove crl_file from certificate_verification, "+config.VerificationAt())
+			return
+		}
+	}
+	this := describe(der)
+	text, caErr := safefile.ReadFile("/", ca, maxFile)
+	said := verify(ctx, der, config)
+	switch {
+	case caErr != nil:
+		r.because(fmt.Sprintf("whether its issuer is trusted cannot be seen: %v", caErr), "see pam-cockpit-cert status")
+	case said.Known:
+		r.judged(said, this, text, config, now)
+	case r.outOfDate(this, now):
 	default:
-		r.searched(config, func(rule sssdconf.Rule) sssdconf.Verdict { return evaluate(ctx, certificate.Raw, rule) })
+		if problem, named := issuerIn(this, text); problem != "" && !named {
+			r.because(problem+" in "+ca, "if that authority is to be trusted with logins, append its certificate to "+ca+", PEM")
+			return
+		}
+		r.because("what is wrong with it cannot be told without the program openssl", unsaid(options))
 	}
 }
 
+// because adds a reason, and what to do about it.
+func (r *CertificateReport) because(reason, next string) {
+	r.Reasons, r.Next = append(r.Reasons, reason), next
+}
+
+// judged explains what openssl says, which has judged as SSSD does.
+func (r *CertificateReport) judged(said judgement, this description, trusted []byte, config *sssdconf.Config, now time.Time) {
+	ca, lists := config.CA(), strings.Join(config.Verification().CRLs, ", ")
+	switch said.Error {
+	case 0:
+		r.because("OpenSSL finds nothing wrong with it, and "+ca+" has its issuers", unsaid(config.Verification()))
+		return
+	case errExpired, errNotYetValid:
+		if said.Depth == 0 && r.outOfDate(this, now) {
+			return
+		}
+	case errNoIssuerFound, errNoIssuerHere, errNoIssuerOfLeaf, errSelfSigned, errBadSignature:
+		if problem, _ := issuerIn(this, trusted); said.Depth == 0 && problem != "" {
+			r.because(problem+" in "+ca, "if that authority is to be trusted with logins, append its certificate to "+ca+", PEM")
+			return
+		}
+	case errRevoked:
+		r.because("it was revoked, by the list in "+lists, "the user needs a new certificate")
+		return
+	case errNoCRL:
+		r.because("there is no revocation list of its issuer in "+lists, "add the list of each authority, or remove crl_file from certificate_verification, "+config.VerificationAt())
+		return
+	case errCRLExpired:
+		r.because("the revocation list of its issuer in "+lists+" has expired", "fetch a new one")
+		return
+	}
+	r.because("OpenSSL says: "+said.Text, "see openssl-verify(1), and certificate_verification in sssd.conf(5)")
+}
+
+// unsaid is what may be behind a refusal that openssl does not explain.
+func unsaid(options sssdconf.Verification) string {
+	next := "see /var/log/sssd/p11_child.log"
+	if !options.NoOCSP {
+		next += "; does its OCSP responder say that it was revoked, or not answer? See certificate_verification in sssd.conf(5)"
+	}
+	return next
+}
+
 // searched says where SSSD looked, and what its rules did with the certificate
-// as far as it says.
+// as far as it says: each rule that matches, and of others no more than a few.
 func (r *CertificateReport) searched(config *sssdconf.Config, eval func(sssdconf.Rule) sssdconf.Verdict) {
 	unknown := false
 	for _, domain := range config.Domains() {
-		for _, search := range config.Search(domain, func(rule sssdconf.Rule) sssdconf.Verdict {
-			verdict := eval(rule)
-			unknown = unknown || !verdict.Known
-			return verdict
-		}) {
-			r.Reasons = append(r.Reasons, "looked for in "+search)
+		shown, others, untried := 0, 0, 0
+		for _, search := range config.Search(domain, eval) {
+			unknown = unknown || !search.Known
+			switch {
+			case search.Matches || shown < maxShown:
+				shown++
+				r.Reasons = append(r.Reasons, "looked for in "+search.Text)
+			case search.Known:
+				others++
+			default:
+				untried++
+			}
+		}
+		if others > 0 {
+			r.Reasons = append(r.Reasons, fmt.Sprintf("and by %d more rules of the domain %s, none of which matches", others, domain))
+		}
+		if untried > 0 {
+			r.Reasons = append(r.Reasons, fmt.Sprintf("and by %d more rules of the domain %s, which were not tried", untried, domain))
 		}
 	}
-	if _, err := exec.LookPath(evaluator); unknown && err != nil {
+	if _, err := exec.LookPath(ruleTool); unknown && err != nil {
 		r.Next += "; with the package sssd-tools, check says which rules match"
 	}
 }
 
-func (r *CertificateReport) invalidToday(certificate *x509.Certificate, now time.Time) bool {
+// maxShown is how many rules of a domain are shown though they do not match.
+const maxShown = 5
+
+// outOfDate reports, and says, that today is not within the certificate's dates.
+func (r *CertificateReport) outOfDate(this description, now time.Time) bool {
 	switch {
-	case now.After(certificate.NotAfter):
-		r.Reasons = append(r.Reasons, fmt.Sprintf("it expired on %s, %s ago", certificate.NotAfter.UTC().Format(time.DateOnly), days(now.Sub(certificate.NotAfter))))
-		r.Next = "the user needs a new certificate, unless this system's clock is wrong"
-	case now.Before(certificate.NotBefore):
-		r.Reasons = append(r.Reasons, fmt.Sprintf("it is not valid before %s, in %s", certificate.NotBefore.UTC().Format(time.DateOnly), days(certificate.NotBefore.Sub(now))))
-		r.Next = "is this system's clock right? Otherwise wait"
+	case this.Err != nil:
+		return false
+	case now.After(this.NotAfter):
+		r.because(fmt.Sprintf("it expired on %s, %s ago", this.NotAfter.Format(time.DateOnly), days(now.Sub(this.NotAfter))),
+			"the user needs a new certificate, unless this system's clock is wrong")
+	case now.Before(this.NotBefore):
+		r.because(fmt.Sprintf("it is not valid before %s, in %s", this.NotBefore.Format(time.DateOnly), days(this.NotBefore.Sub(now))),
+			"is this system's clock right? Otherwise wait")
 	default:
 		return false
 	}
-	return true
-}
-
-func (r *CertificateReport) untrusted(certificate *x509.Certificate, trusted []byte, file string, now time.Time) bool {
-	problem := chain(certificate, trusted, now)
-	if problem == "" {
-		return false
-	}
-	r.Reasons = append(r.Reasons, problem+" in "+file)
-	r.Next = "if that authority is to be trusted with logins, append its certificate to " + file + ", PEM"
 	return true
 }
 
@@ -102,44 +183,16 @@ func days(d time.Duration) string {
 	}
 }
 
-// maxChain is more than any real chain has.
-const maxChain = 10
-
-// chain follows the issuers through the trusted authorities, and says where it
-// ends before a self-signed one. SSSD's p11_child does so by OpenSSL.
-func chain(certificate *x509.Certificate, trusted []byte, now time.Time) string {
-	authorities, err := sssdconf.Authorities(trusted)
-	if err != nil {
-		return fmt.Sprintf("an authority cannot be read (%v)", err)
+// issuerIn says what is wrong with a certificate's issuer among those that are
+// trusted, supposing that something is, and whether one of them has its name.
+func issuerIn(this description, trusted []byte) (problem string, named bool) {
+	if this.Err != nil {
+		return "", false
 	}
-	for range maxChain {
-		issuer, named := issuerOf(certificate, authorities)
-		switch {
-		case issuer == nil && named:
-			return fmt.Sprintf("its issuer %s did not sign it with the key", certificate.Issuer)
-		case issuer == nil:
-			return fmt.Sprintf("its issuer %s is missing", certificate.Issuer)
-		case now.After(issuer.NotAfter):
-			return fmt.Sprintf("its issuer %s expired on %s,", certificate.Issuer, issuer.NotAfter.UTC().Format(time.DateOnly))
-		case bytes.Equal(issuer.RawSubject, issuer.RawIssuer):
-			return ""
-		}
-		certificate = issuer
-	}
-	return "its chain of issuers does not end"
-}
-
-// issuerOf returns the authority that signed the certificate, and whether one
-// has at least the name.
-func issuerOf(certificate *x509.Certificate, authorities []*x509.Certificate) (issuer *x509.Certificate, named bool) {
-	for _, authority := range authorities {
-		if !bytes.Equal(authority.RawSubject, certificate.RawIssuer) {
-			continue
-		}
-		named = true
-		if certificate.CheckSignatureFrom(authority) == nil {
-			return authority, true
+	for _, authority := range sssdconf.Authorities(trusted) {
+		if bytes.Equal(describe(authority.DER).RawSubject, this.RawIssuer) {
+			return fmt.Sprintf("its issuer %s did not sign it with the key", this.Issuer), true
 		}
 	}
-	return nil, named
+	return fmt.Sprintf("its issuer %s is missing", this.Issuer), false
 }

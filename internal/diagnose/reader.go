@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"pam_cockpit_cert/internal/safefile"
 )
 
 // reader is a process that has to read a file.
@@ -22,33 +24,42 @@ type reader struct {
 
 // sssdReader is the process of SSSD that has certificates checked, or else SSSD
 // itself. Since SSSD 2.10 that is not root everywhere, or it is root without the
-// capability to read everything. One in a container on this system is not meant.
+// capability to read everything.
 func sssdReader() (reader, bool) {
-	ours, err := os.Readlink("/proc/self/ns/pid")
-	if err != nil {
-		return reader{}, false
-	}
 	for _, program := range []string{"sssd_ifp", "sssd"} {
-		names, err := filepath.Glob("/proc/[0-9]*/comm")
-		if err != nil {
-			return reader{}, false
-		}
-		for _, name := range names {
-			comm, err := os.ReadFile(name)
-			if err != nil || strings.TrimSpace(string(comm)) != program {
-				continue
-			}
-			dir := filepath.Dir(name)
-			if theirs, err := os.Readlink(filepath.Join(dir, "ns/pid")); err != nil || theirs != ours {
-				continue
-			}
-			text, err := os.ReadFile(filepath.Join(dir, "status"))
-			if err == nil && !strings.Contains(string(text), "\nState:\tZ") { // one that has ended
-				return readerOf(string(text)), true
-			}
+		if found := processes(program); len(found) > 0 {
+			return found[0], true
 		}
 	}
 	return reader{}, false
+}
+
+// processes are those of a program. One in a container on this system is not meant.
+func processes(program string) []reader {
+	ours, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return nil
+	}
+	names, err := filepath.Glob("/proc/[0-9]*/comm")
+	if err != nil {
+		return nil
+	}
+	var found []reader
+	for _, name := range names {
+		comm, err := os.ReadFile(name)
+		if err != nil || strings.TrimSpace(string(comm)) != program {
+			continue
+		}
+		dir := filepath.Dir(name)
+		if theirs, err := os.Readlink(filepath.Join(dir, "ns/pid")); err != nil || theirs != ours {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, "status"))
+		if err == nil && !strings.Contains(string(text), "\nState:\tZ") { // one that has ended
+			found = append(found, readerOf(string(text)))
+		}
+	}
+	return found
 }
 
 // readerOf reads a process's status, see proc(5).
@@ -77,9 +88,55 @@ func readerOf(status string) reader {
 	return r
 }
 
-// may reports whether the mode of a file lets the process read it. Where there
-// is an access control list as well, it says yes.
-func (r reader) may(path string) bool {
+// anyone is a user who owns nothing, and is in no group.
+var anyone = reader{uid: 1<<32 - 2, gids: nil}
+
+// access is what a process needs of a file or directory.
+type access uint32
+
+// The bits of a mode, for others.
+const (
+	toRead   access = 0o4
+	toSearch access = 0o1
+)
+
+// stopped returns where the process is stopped on its way to reading a file of a
+// root, and the mode that chmod(1) would have to give that: a directory, by the
+// file's name or by where links lead, or the file; "" if it may read it.
+func (r reader) stopped(root, name string) (at, mode string) {
+	path, err := safefile.Resolve(root, name)
+	if err != nil {
+		return "", ""
+	}
+	for _, file := range []string{filepath.Join(root, name), path} {
+		for _, dir := range parents(root, file) {
+			if !r.may(dir, toSearch) {
+				return dir, "o+x"
+			}
+		}
+	}
+	if !r.may(path, toRead) {
+		return path, "644"
+	}
+	return "", ""
+}
+
+// parents are the directories of a path below a root, the outermost first.
+func parents(root, path string) []string {
+	var dirs []string
+	for dir := filepath.Dir(path); len(dir) > len(root) || dir == root; dir = filepath.Dir(dir) {
+		dirs = append(dirs, dir)
+		if dir == root {
+			break
+		}
+	}
+	slices.Reverse(dirs)
+	return dirs
+}
+
+// may reports whether the mode of a file or directory lets the process do
+// something. Where there is an access control list as well, it says yes.
+func (r reader) may(path string, wanted access) bool {
 	var stat unix.Stat_t
 	if r.all || unix.Stat(path, &stat) != nil {
 		return true
@@ -87,11 +144,12 @@ func (r reader) may(path string) bool {
 	if size, err := unix.Getxattr(path, "system.posix_acl_access", nil); err == nil && size > 0 {
 		return true
 	}
+	bits := stat.Mode
 	switch {
 	case stat.Uid == r.uid:
-		return stat.Mode&unix.S_IRUSR != 0
+		bits >>= 6
 	case slices.Contains(r.gids, stat.Gid):
-		return stat.Mode&unix.S_IRGRP != 0
+		bits >>= 3
 	}
-	return stat.Mode&unix.S_IROTH != 0
+	return bits&uint32(wanted) != 0
 }

@@ -14,11 +14,12 @@ import (
 	"pam_cockpit_cert/internal/sssdconf"
 )
 
-// evaluator is SSSD's own tool for rules, in the package sssd-tools. It takes a
+// ruleTool is SSSD's own tool for rules, in the package sssd-tools. It takes a
 // rule, and says whether a certificate matches it and which filter it makes.
-const evaluator = "sssctl"
+const ruleTool = "sssctl"
 
-// evaluation bounds one of its runs.
+// evaluation bounds all of its runs for one certificate, of some 50 ms each: some
+// configurations have a rule for each user.
 const evaluation = 5 * time.Second
 
 // maxFilter is how much of a filter is worth printing; some have the whole
@@ -27,21 +28,27 @@ const maxFilter = 200
 
 var filterForm = regexp.MustCompile(`(?s)Mapping filter:\s*(\(.*\))\s*$`)
 
-// evaluate asks SSSD's tool what a rule does with a certificate.
-func evaluate(ctx context.Context, der []byte, rule sssdconf.Rule) sssdconf.Verdict {
-	ctx, cancel := context.WithTimeout(ctx, evaluation)
-	defer cancel()
-	args := []string{"cert-eval-rule", base64.StdEncoding.EncodeToString(der)}
-	if rule.Match != "" {
-		args = append(args, "--match="+rule.Match)
+// evaluator asks SSSD's tool what rules do with a certificate, until time is up.
+func evaluator(ctx context.Context, der []byte) func(sssdconf.Rule) sssdconf.Verdict {
+	encoded, end := base64.StdEncoding.EncodeToString(der), time.Now().Add(evaluation)
+	return func(rule sssdconf.Rule) sssdconf.Verdict {
+		ctx, cancel := context.WithDeadline(ctx, end)
+		defer cancel()
+		if ctx.Err() != nil {
+			return sssdconf.Verdict{}
+		}
+		args := []string{"cert-eval-rule", encoded}
+		if rule.Match != "" {
+			args = append(args, "--match="+rule.Match)
+		}
+		if rule.Map != "" {
+			args = append(args, "--map="+rule.Map)
+		}
+		command := exec.CommandContext(ctx, ruleTool, args...)
+		command.Env = append(command.Environ(), "LC_ALL=C")
+		out, _ := command.CombinedOutput() // it fails where the rule does not match
+		return verdict(string(out))
 	}
-	if rule.Map != "" {
-		args = append(args, "--map="+rule.Map)
-	}
-	command := exec.CommandContext(ctx, evaluator, args...)
-	command.Env = append(command.Environ(), "LC_ALL=C")
-	out, _ := command.CombinedOutput() // it fails where the rule does not match
-	return verdict(string(out))
 }
 
 func verdict(said string) sssdconf.Verdict {

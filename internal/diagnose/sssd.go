@@ -5,41 +5,118 @@ package diagnose
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
-	"fmt"
 	"io/fs"
+	"math/big"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
 
 	"pam_cockpit_cert/internal/infopipe"
-	"pam_cockpit_cert/internal/safefile"
 	"pam_cockpit_cert/internal/sssdconf"
 )
 
-// sssd asks the InfoPipe about what is no certificate, in the way that a login
-// asks about one. One that is new enough to validate answers that it cannot
-// read it; every other answer is what a login would get.
-func (s System) sssd(ctx context.Context) Check {
+// sssd probes the InfoPipe with an invalid certificate, in the way of a login:
+// an SSSD that can validate answers that it cannot read it, and every other
+// answer is what a login would get. It reports whether SSSD can be asked more.
+func (s System) sssd(ctx context.Context) (check Check, answers bool) {
 	const id = idSSSD
-	client := infopipe.Client{Address: s.Bus}
-	_, err := client.FindByCertificate(ctx, "no certificate")
+	_, err := s.client().FindByCertificate(ctx, "no certificate")
 	var failed *infopipe.Error
-	var remote dbus.Error
 	switch {
-	case errors.As(err, &remote) && remote.Name == "org.freedesktop.DBus.Error.IOError":
-		return ok(id, "running, and validates certificates")
-	case errors.As(err, &remote) && remote.Name == "org.freedesktop.DBus.Error.AuthFailed" && os.Geteuid() != 0:
-		return unknown(id, "running; it answers root only", asRoot())
+	case hasName(err, "org.freedesktop.DBus.Error.IOError"):
+		return ok(id, "running"), true
+	case hasName(err, "org.freedesktop.DBus.Error.AuthFailed") && os.Geteuid() != 0:
+		return unknown(id, "running; it answers root only", asRoot()), false
 	case errors.As(err, &failed):
-		return broken(id, failed.Problem+cause(failed.Err), advise(failed.Hint+s.unconfigured(failed)))
+		check := broken(id, failed.Problem+cause(failed.Err), advise(failed.Hint+s.unconfigured(failed)))
+		if suspicious(err) {
+			check = check.because(suspicion())
+		}
+		return check, false
 	case err != nil:
-		return broken(id, err.Error(), nil)
+		return broken(id, err.Error(), nil), false
 	}
-	return broken(id, "SSSD knows a user by what is no certificate", advise("is it SSSD that owns org.freedesktop.sssd.infopipe on the bus?"))
+	return broken(id, "SSSD knows a user by what is no certificate", advise("is it SSSD that owns org.freedesktop.sssd.infopipe on the bus?")), false
+}
+
+func (s System) client() *infopipe.Client { return &infopipe.Client{Address: s.Bus} }
+
+func hasName(err error, name string) bool {
+	var remote dbus.Error
+	return errors.As(err, &remote) && remote.Name == name
+}
+
+// isRefusal reports whether SSSD found the certificate itself invalid.
+func isRefusal(err error) bool {
+	var failed *infopipe.Error
+	return errors.As(err, &failed) && failed.Outcome == infopipe.NotMapped && hasName(err, "sbus.Error.Errno")
+}
+
+// validation has SSSD judge a certificate that nobody vouches for, made just now.
+// One that SSSD does not call invalid shows that strangers can log in.
+func (s System) validation(ctx context.Context) Check {
+	const id = idValidation
+	stranger, err := selfSigned(s.Now)
+	if err != nil {
+		return unknown(id, "making a certificate to try: "+err.Error(), nil)
+	}
+	found, err := s.client().FindByCertificate(ctx, stranger)
+	var failed *infopipe.Error
+	switch accepted := err == nil || hasName(err, "sbus.Error.NotFound") || hasName(err, "org.freedesktop.DBus.Error.InvalidArgs"); {
+	case isRefusal(err):
+		return ok(id, "SSSD refuses a certificate that nobody vouches for")
+	case !accepted && errors.As(err, &failed):
+		return broken(id, "SSSD does not judge a certificate: "+failed.Problem+cause(failed.Err), advise(failed.Hint))
+	case !accepted:
+		return broken(id, "SSSD does not judge a certificate: "+err.Error(), nil)
+	}
+	summary := "SSSD accepts certificates from anybody: a self-signed one was not refused"
+	if err == nil {
+		summary += ", and would be " + found.Name
+	}
+	if config, err := sssdconf.Read(s.Root); err == nil && config.Verification().Off {
+		return broken(id, summary, advise("remove it, then: systemctl restart sssd")).
+			because("the cause is no_verification in certificate_verification, " + config.VerificationAt())
+	}
+	return broken(id, summary, advise("turn certificates off (pam-cockpit-cert disable) until SSSD answers that such a certificate is invalid"))
+}
+
+// selfSigned makes a certificate, in PEM.
+func selfSigned(now time.Time) (string, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return "", err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: "pam-cockpit-cert status"},
+		NotBefore:    now.Add(-time.Hour),
+		NotAfter:     now.Add(time.Hour),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return "", err
+	}
+	return inPEM(der), nil
+}
+
+func inPEM(der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 // unconfigured is what an SSSD that is not there needs first of all.
@@ -59,76 +136,4 @@ func cause(err error) string {
 		return ""
 	}
 	return " (" + err.Error() + ")"
-}
-
-// soon is when an expiry is worth a word.
-const soon = 30 * 24 * time.Hour
-
-func (s System) authorities() Check {
-	const id = idAuthorities
-	ca := sssdconf.DefaultCA
-	switch config, err := sssdconf.Read(s.Root); {
-	case err == nil:
-		ca = config.CA()
-	case errors.Is(err, fs.ErrPermission):
-		return unknown(id, "where SSSD has them cannot be seen: "+err.Error(), asRoot())
-	case !errors.Is(err, fs.ErrNotExist):
-		return broken(id, "where SSSD has them cannot be seen: "+err.Error(), advise("correct it"))
-	}
-	path := filepath.Join(s.Root, ca)
-	fix := advise("put the certificates of the authorities that issue your users' certificates into " + path + ", PEM, readable by SSSD")
-	text, err := safefile.ReadFile(s.Root, ca, 16<<20)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return unknown(id, err.Error(), asRoot())
-	case errors.Is(err, fs.ErrNotExist):
-		return broken(id, path+" does not exist", fix)
-	case err != nil:
-		return broken(id, err.Error(), fix)
-	}
-	if check, unreadable := s.unreadable(id, ca); unreadable {
-		return check
-	}
-	all, err := sssdconf.Authorities(text)
-	if err != nil {
-		return broken(id, fmt.Sprintf("%s: %v", path, err), fix)
-	}
-	valid, next := 0, time.Time{}
-	for _, authority := range all {
-		if s.Now.After(authority.NotAfter) || s.Now.Before(authority.NotBefore) {
-			continue
-		}
-		valid++
-		if next.IsZero() || authority.NotAfter.Before(next) {
-			next = authority.NotAfter
-		}
-	}
-	what := fmt.Sprintf("%d in %s", len(all), path)
-	switch {
-	case len(all) == 0:
-		return broken(id, path+" has none", fix)
-	case valid == 0:
-		return broken(id, what+", none of them valid today", fix)
-	case valid < len(all):
-		return broken(id, fmt.Sprintf("%s, %d of them not valid today", what, len(all)-valid), advise("remove or renew those"))
-	case next.Before(s.Now.Add(soon)):
-		what += ", one of which expires on " + next.UTC().Format(time.DateOnly)
-	}
-	return ok(id, what)
-}
-
-// unreadable is the check where we can read the authorities, and SSSD cannot,
-// which refuses every certificate then.
-func (s System) unreadable(id, ca string) (Check, bool) {
-	path, err := safefile.Resolve(s.Root, ca)
-	if err != nil || !s.here() {
-		return Check{}, false
-	}
-	sssd, running := sssdReader()
-	if !running || sssd.may(path) {
-		return Check{}, false
-	}
-	// Not to give it to the process's user, for anybody can name a process so.
-	return broken(id, fmt.Sprintf("%s cannot be read by SSSD, which runs as user ID %d", path, sssd.uid),
-		run("chmod", "644", path).after("there are no secrets in it")), true
 }

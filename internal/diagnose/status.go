@@ -45,10 +45,20 @@ func (s System) Checks(ctx context.Context) []Check {
 	}
 	module, rule := s.rule()
 	checks = append(checks, rule, s.module(ctx, release, module))
+	answers := false
 	if s.here() {
-		checks = append(checks, s.sssd(ctx))
+		var sssd Check
+		if sssd, answers = s.sssd(ctx); answers {
+			checks = append(checks, sssd, s.validation(ctx))
+		} else {
+			checks = append(checks, sssd)
+		}
 	}
-	checks = append(checks, s.authorities())
+	checks = append(checks, s.authorities(ctx, answers))
+	checks = append(checks, s.revocation()...)
+	if skipped := s.snippets(); skipped != nil {
+		checks = append(checks, *skipped)
+	}
 	if s.here() {
 		checks = append(checks, s.cgroups())
 		checks = append(checks, s.selinux()...)

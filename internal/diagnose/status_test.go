@@ -60,7 +60,7 @@ func TestAProcessReadsWhatItsFileSystemUserAndGroupsMay(t *testing.T) {
 		if err := errors.Join(os.Chown(path, test.uid, test.gid), os.Chmod(path, test.mode)); err != nil {
 			t.Fatal(err)
 		}
-		if r.may(path) != test.want {
+		if r.may(path, toRead) != test.want {
 			t.Errorf("owner %d:%d, mode %o: %v", test.uid, test.gid, test.mode, !test.want)
 		}
 	}
@@ -69,7 +69,7 @@ func TestAProcessReadsWhatItsFileSystemUserAndGroupsMay(t *testing.T) {
 		if err := errors.Join(os.Chown(path, 4, 4), os.Chmod(path, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		if root.may(path) != want {
+		if root.may(path, toRead) != want {
 			t.Errorf("root with the capabilities %s: %v", capabilities, !want)
 		}
 	}

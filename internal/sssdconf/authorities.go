@@ -4,26 +4,57 @@
 package sssdconf
 
 import (
+	"bytes"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
-	"fmt"
 )
 
+// Authority is a certificate of a file of them. OpenSSL, which SSSD uses, reads
+// some that Go does not, such as those with a negative serial number.
+type Authority struct {
+	DER    []byte
+	Parsed *x509.Certificate // nil if Go cannot read it
+}
+
 // Authorities reads the certificates of a file in PEM.
-func Authorities(text []byte) ([]*x509.Certificate, error) {
-	var all []*x509.Certificate
+func Authorities(text []byte) []Authority {
+	var all []Authority
 	for rest := text; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			return all, nil
+			return all
 		}
-		if block.Type != "CERTIFICATE" && block.Type != "TRUSTED CERTIFICATE" {
+		if block.Type != "CERTIFICATE" && block.Type != "X509 CERTIFICATE" && block.Type != "TRUSTED CERTIFICATE" {
 			continue
 		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
+		parsed, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return all, fmt.Errorf("certificate %d: %w", len(all)+1, err)
+			parsed = nil
 		}
-		all = append(all, certificate)
+		all = append(all, Authority{block.Bytes, parsed})
 	}
+}
+
+// WrongForm says in which form a file without certificates in PEM is, and the
+// command of openssl(1) that makes PEM of it; both are empty if it is in none
+// that is known.
+func WrongForm(text []byte) (form, command string) {
+	block, _ := pem.Decode(text)
+	var sequence, inner asn1.RawValue
+	switch {
+	case block != nil && block.Type == "PKCS7":
+		return "PKCS #7, which SSSD cannot read", "openssl pkcs7 -print_certs"
+	case block != nil:
+		return "PEM of the type " + block.Type, ""
+	case bytes.HasPrefix(text, []byte{0xff, 0xfe}), bytes.HasPrefix(text, []byte{0xfe, 0xff}):
+		return "UTF-16, which SSSD cannot read", ""
+	}
+	if _, err := asn1.Unmarshal(text, &sequence); err != nil || sequence.Tag != asn1.TagSequence {
+		return "", ""
+	}
+	if _, err := asn1.Unmarshal(sequence.Bytes, &inner); err == nil && inner.Tag == asn1.TagOID {
+		return "PKCS #7 in DER, which SSSD cannot read", "openssl pkcs7 -inform DER -print_certs"
+	}
+	return "DER, which SSSD cannot read", "openssl x509 -inform DER"
 }

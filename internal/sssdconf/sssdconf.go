@@ -250,13 +250,19 @@ type Verdict struct {
 // defaultMatch is SSSD's for a rule without a matchrule.
 const defaultMatch = "<KU>digitalSignature<EKU>clientAuth"
 
-// Search says, in words, by what a domain looks for a certificate's user. eval
-// says what a rule does with the certificate.
-func (c *Config) Search(domain string, eval func(Rule) Verdict) []string {
+// Search is one way in which a domain looks for a certificate's user, in words.
+type Search struct {
+	Text string
+	Verdict
+}
+
+// Search says by what a domain looks for a certificate's user. eval says what a
+// rule does with the certificate.
+func (c *Config) Search(domain string, eval func(Rule) Verdict) []Search {
 	section := "domain/" + domain
 	provider := c.Get(section, "id_provider")
 	local := provider == "files" || provider == "proxy"
-	var search []string
+	var search []Search
 	for _, rule := range c.Rules(domain) {
 		verdict := eval(rule)
 		match, how := rule.Match, rule.Map
@@ -277,18 +283,18 @@ func (c *Config) Search(domain string, eval func(Rule) Verdict) []string {
 		} else if verdict.Known {
 			said = match + " does not match"
 		}
-		search = append(search, fmt.Sprintf("domain %s, rule %s: %s", domain, rule.Name, said))
+		search = append(search, Search{fmt.Sprintf("domain %s, rule %s: %s", domain, rule.Name, said), verdict})
 	}
 	switch {
 	case len(search) > 0:
 	case local:
-		search = append(search, fmt.Sprintf("domain %s (%s): it has no section [certmap/%s/USER], so that no certificate is anybody's", domain, provider, domain))
+		search = append(search, Search{fmt.Sprintf("domain %s (%s): it has no section [certmap/%s/USER], so that no certificate is anybody's", domain, provider, domain), Verdict{Known: true}})
 	default:
 		attribute := c.Get(section, "ldap_user_certificate")
 		if attribute == "" {
 			attribute = "userCertificate;binary"
 		}
-		search = append(search, fmt.Sprintf("domain %s (%s): the user entry whose %s is this certificate, and rules that the directory itself may have", domain, provider, attribute))
+		search = append(search, Search{fmt.Sprintf("domain %s (%s): the user entry whose %s is this certificate, and rules that the directory itself may have", domain, provider, attribute), Verdict{Known: true}})
 	}
 	return search
 }

@@ -253,8 +253,8 @@ func TestTheSearchIsWhatTheProviderWouldMake(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := config(t, map[string]string{mainFile: test.text}).Search("d", test.eval)
-			if len(got) != 1 || !strings.Contains(got[0], test.want) {
-				t.Errorf("got %q", got)
+			if len(got) != 1 || !strings.Contains(got[0].Text, test.want) {
+				t.Errorf("got %+v", got)
 			}
 		})
 	}

@@ -131,7 +131,7 @@ func TestCheckSaysWhatALoginWouldGetAndWhy(t *testing.T) {
 		{"revoked", revoked, func(s *sssd.SSSD) {
 			s.Write("/etc/sssd/pki/crl.pem", string(ca.CRL()))
 			s.Start(strings.Replace(config(t, ""), "[sssd]\n", "[sssd]\ncertificate_verification = crl_file=/etc/sssd/pki/crl.pem\n", 1))
-		}, "PAM_USER_UNKNOWN", []string{"its dates are right, and /etc/sssd/pki/sssd_auth_ca_db.pem has its issuers", "next         was it revoked"}},
+		}, "PAM_USER_UNKNOWN", []string{"it was revoked, by the list in /etc/sssd/pki/crl.pem", "next         the user needs a new certificate"}},
 		{"unmapped", ca.Issue("mallory"), nil, "PAM_USER_UNKNOWN",
 			[]string{"SSSD knows no user by this certificate", "looked for in domain local, rule alice: "}},
 		{"no rule at all", alice, func(s *sssd.SSSD) {
@@ -178,7 +178,7 @@ func TestCheckIsNotForgedByACertificate(t *testing.T) {
 	s.StartBus()
 	forged := pki.NewAuthority("Other\x1b[0m\a CA").Issue("alice\x1b[2J\nresult       success (PAM_SUCCESS)\u202e")
 	output, status := command(t, forged.PEM(), 0, "check", "-")
-	wants(t, output, `subject      "CN=alice\x1b[2J\nresult       success`, `issuer       "CN=Other\x1b[0m\a CA`)
+	wants(t, output, `subject      CN=alice\1B[2J\0Aresult       success`, `issuer       CN=Other\1B[0m\07 CA`)
 	if strings.ContainsAny(output, "\x1b\a\u202e") || strings.Contains(output, "\nresult       success") || status != 1 {
 		t.Errorf("exit status %d: %q", status, output)
 	}

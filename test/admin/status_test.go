@@ -74,7 +74,8 @@ func TestStatusAsksSSSDAndTheLinker(t *testing.T) {
 
 	output, status := command(t, nil, 0, "status")
 	matches(t, output,
-		`ok +sssd: running, and validates certificates$`,
+		`ok +sssd: running$`,
+		`ok +validation: SSSD refuses a certificate that nobody vouches for$`,
 		`ok +authorities: 1 in /etc/sssd/pki/sssd_auth_ca_db.pem`,
 		`ok +pam-rule: in line 1 of /etc/pam.d/cockpit`,
 		`ok +pam-module: `+regexp.QuoteMeta(module)+`$`,
@@ -99,7 +100,7 @@ func TestStatusAsksSSSDAndTheLinker(t *testing.T) {
 	output, _ = command(t, nil, 0, "status")
 	matches(t, output, `BROKEN +authorities: .* has none\n +-> put the certificates`)
 	s.Write("/etc/sssd/other.pem", string(ca.PEM()))
-	s.Write(sssd.Config, config(t, "[ifp]\nca_db = /etc/sssd/other.pem\n"))
+	s.Write(sssd.Config, config(t, "[ IFP ]\nCA_db = /etc/sssd/other.pem\n"))
 	output, _ = command(t, nil, 0, "status")
 	matches(t, output, `ok +authorities: 1 in /etc/sssd/other.pem`)
 }

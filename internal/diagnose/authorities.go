@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package diagnose
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"pam_cockpit_cert/internal/safefile"
+	"pam_cockpit_cert/internal/sssdconf"
+)
+
+// soon is when an expiry is worth a word.
+const soon = 30 * 24 * time.Hour
+
+// maxAsked bounds the authorities that SSSD is asked about, at some 10 ms each.
+const maxAsked = 50
+
+// maxFile bounds files of certificates and revocation lists.
+const maxFile = 16 << 20
+
+// authorities looks at the file of those that SSSD trusts, and where SSSD answers
+// has it judge each: one that SSSD itself calls invalid vouches for nobody.
+func (s System) authorities(ctx context.Context, answers bool) Check {
+	const id = idAuthorities
+	config, err := s.sssdConfig()
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return unknown(id, "where SSSD has them cannot be seen: "+err.Error(), asRoot())
+	case err != nil:
+		return broken(id, "where SSSD has them cannot be seen: "+err.Error(), advise("correct it"))
+	}
+	ca := config.CA()
+	path := filepath.Join(s.Root, ca)
+	fix := advise("put the certificates of the authorities that issue your users' certificates into " + path + ", PEM, readable by SSSD")
+	text, err := safefile.ReadFile(s.Root, ca, maxFile)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return unknown(id, err.Error(), asRoot())
+	case errors.Is(err, fs.ErrNotExist):
+		return broken(id, path+" does not exist", fix)
+	case err != nil:
+		return broken(id, err.Error(), fix)
+	}
+	if check, unreadable := s.unreadable(id, ca); unreadable {
+		return check
+	}
+	if bytes.HasPrefix(text, []byte("\ufeff-----BEGIN")) {
+		return broken(id, path+" begins with a byte order mark, which hides its first certificate from SSSD", run("sed", "-i", `1s/^\xef\xbb\xbf//`, path))
+	}
+	all := sssdconf.Authorities(text)
+	if len(all) == 0 {
+		if form, command := sssdconf.WrongForm(text); form != "" {
+			if command != "" {
+				fix = advise(command + " -in " + path + " -out NEW, and put NEW in its place")
+			}
+			return broken(id, path+" is in "+form, fix)
+		}
+		return broken(id, path+" has none", fix)
+	}
+	what := fmt.Sprintf("%d in %s", len(all), path)
+	if answers {
+		if refused := s.refusedAuthorities(ctx, all); len(refused) > 0 {
+			return s.explainRefused(ctx, id, what, path, all, refused)
+		}
+	}
+	valid, next := 0, time.Time{}
+	for _, authority := range all {
+		if authority.Parsed == nil {
+			valid++ // Go cannot tell; where SSSD answers, it has
+			continue
+		}
+		if s.Now.After(authority.Parsed.NotAfter) || s.Now.Before(authority.Parsed.NotBefore) {
+			continue
+		}
+		valid++
+		if next.IsZero() || authority.Parsed.NotAfter.Before(next) {
+			next = authority.Parsed.NotAfter
+		}
+	}
+	switch {
+	case valid == 0:
+		return broken(id, what+", none of them valid today", fix)
+	case valid < len(all):
+		return broken(id, fmt.Sprintf("%s, %d of them not valid today", what, len(all)-valid), advise("remove or renew those"))
+	case !next.IsZero() && next.Before(s.Now.Add(soon)):
+		what += ", one of which expires on " + next.UTC().Format(time.DateOnly)
+	}
+	return ok(id, what)
+}
+
+// sssdConfig is SSSD's configuration, or an empty one where there is none.
+func (s System) sssdConfig() (*sssdconf.Config, error) {
+	config, err := sssdconf.Read(s.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &sssdconf.Config{}, nil
+	}
+	return config, err
+}
+
+// refusedAuthorities are those that SSSD calls invalid.
+func (s System) refusedAuthorities(ctx context.Context, all []sssdconf.Authority) []sssdconf.Authority {
+	var refused []sssdconf.Authority
+	for _, authority := range all[:min(len(all), maxAsked)] {
+		if _, err := s.client().FindByCertificate(ctx, inPEM(authority.DER)); isRefusal(err) {
+			refused = append(refused, authority)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return refused
+}
+
+// explainRefused says which are refused, and why as far as OpenSSL knows.
+func (s System) explainRefused(ctx context.Context, id, what, path string, all, refused []sssdconf.Authority) Check {
+	first := describe(refused[0].DER).Subject
+	summary := fmt.Sprintf("%s, %d of which SSSD calls invalid: %s", what, len(refused), first)
+	if len(refused) == len(all) {
+		summary = fmt.Sprintf("%s, all of which SSSD calls invalid", what)
+	}
+	config, err := s.sssdConfig()
+	if err != nil {
+		return broken(id, summary, asRoot())
+	}
+	switch reason := verify(ctx, refused[0].DER, config); {
+	case reason.Known && reason.Error != 0:
+		return broken(id, summary, advise("remove, renew or complete it; /var/log/sssd/p11_child.log has more")).because("OpenSSL says of it: " + reason.Text)
+	case reason.Known:
+		return broken(id, summary, advise("see /var/log/sssd/p11_child.log")).because("OpenSSL finds nothing wrong with it, so SSSD may not be able to read " + strings.Join(append([]string{path}, config.Verification().CRLs...), " or ") + ", or to ask an OCSP responder")
+	}
+	return broken(id, summary, advise("see /var/log/sssd/p11_child.log; with the program openssl, status says more"))
+}
+
+// unreadable is the check where we can read a file, and SSSD cannot, which
+// refuses every certificate then.
+func (s System) unreadable(id, name string) (Check, bool) {
+	if !s.here() {
+		return Check{}, false
+	}
+	sssd, running := sssdReader()
+	if !running {
+		return Check{}, false
+	}
+	at, mode := sssd.stopped(s.Root, name)
+	if at == "" {
+		return Check{}, false
+	}
+	// Not to give it to the process's user, for anybody can name a process so.
+	return broken(id, fmt.Sprintf("%s cannot be read by SSSD, which runs as user ID %d", filepath.Join(s.Root, name), sssd.uid),
+		run("chmod", mode, at).after("there are no secrets in it")), true
+}
+
+// revocation looks at the files of revocation lists, if SSSD is told to use any:
+// with a list that is missing, expired or unreadable it refuses every certificate.
+func (s System) revocation() []Check {
+	const id = idRevocation
+	config, err := s.sssdConfig()
+	if err != nil {
+		return nil // the check of the authorities says so
+	}
+	options := config.Verification()
+	if options.Off || len(options.CRLs) == 0 {
+		return nil
+	}
+	var checks []Check
+	for _, name := range options.CRLs {
+		checks = append(checks, s.revocationList(name, config).because("SSSD uses it by certificate_verification, "+config.VerificationAt()))
+	}
+	return checks
+}
+
+func (s System) revocationList(name string, config *sssdconf.Config) Check {
+	const id = idRevocation
+	path := filepath.Join(s.Root, name)
+	text, err := safefile.ReadFile(s.Root, name, maxFile)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return unknown(id, err.Error(), asRoot())
+	case errors.Is(err, fs.ErrNotExist):
+		return broken(id, path+" does not exist: SSSD refuses every certificate", advise("fetch the list, or remove crl_file"))
+	case err != nil:
+		return broken(id, err.Error(), advise("fetch the list, or remove crl_file"))
+	}
+	if check, unreadable := s.unreadable(id, name); unreadable {
+		return check
+	}
+	lists, inDER := sssdconf.RevocationLists(text)
+	if len(lists) == 0 {
+		fix := advise("fetch the list, in PEM, or remove crl_file")
+		if inDER {
+			fix = run("openssl", "crl", "-inform", "DER", "-in", path, "-out", path)
+			return broken(id, path+" is in DER, which SSSD cannot read", fix)
+		}
+		return broken(id, path+" has no revocation list", fix)
+	}
+	for _, list := range lists {
+		if list == nil || list.NextUpdate.IsZero() || s.Now.Before(list.NextUpdate) {
+			continue
+		}
+		summary := fmt.Sprintf("%s has a list of %s that expired on %s", path, nameOf(list.RawIssuer), list.NextUpdate.UTC().Format(time.DateOnly))
+		if config.Verification().SoftCRL {
+			return warning(id, summary+": what was revoked since is not known", advise("fetch a new one"))
+		}
+		return broken(id, summary+": SSSD refuses every certificate of that authority", advise("fetch a new one"))
+	}
+	return ok(id, fmt.Sprintf("%d in %s", len(lists), path))
+}
+
+// snippets tells of those in conf.d that SSSD ignores; nil if there are none.
+func (s System) snippets() *Check {
+	config, err := s.sssdConfig()
+	if err != nil || len(config.Skipped) == 0 {
+		return nil
+	}
+	check := warning(idSnippets, "SSSD ignores "+strings.Join(config.Skipped, "; "), advise("correct that, then: systemctl restart sssd"))
+	return &check
+}

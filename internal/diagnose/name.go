@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package diagnose
+
+import (
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+	"unicode/utf16"
+)
+
+// description is what a certificate says about itself.
+type description struct {
+	Subject, Issuer       string
+	RawSubject, RawIssuer []byte
+	NotBefore, NotAfter   time.Time
+	Err                   error // why there is no more
+}
+
+// describe reads a certificate more leniently than crypto/x509, which refuses
+// some that OpenSSL accepts, such as those with a negative serial number.
+func describe(der []byte) description {
+	var certificate struct {
+		TBS struct {
+			Version            int `asn1:"optional,explicit,default:0,tag:0"`
+			Serial             *big.Int
+			SignatureAlgorithm pkix.AlgorithmIdentifier
+			Issuer             asn1.RawValue
+			Validity           struct{ NotBefore, NotAfter time.Time }
+			Subject            asn1.RawValue
+			PublicKey          asn1.RawValue
+			IssuerID           asn1.BitString   `asn1:"optional,tag:1"`
+			SubjectID          asn1.BitString   `asn1:"optional,tag:2"`
+			Extensions         []pkix.Extension `asn1:"optional,explicit,tag:3"`
+		}
+		SignatureAlgorithm pkix.AlgorithmIdentifier
+		Signature          asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &certificate); err != nil {
+		return description{Err: err}
+	}
+	tbs := certificate.TBS
+	return description{
+		Subject: nameOf(tbs.Subject.FullBytes), RawSubject: tbs.Subject.FullBytes,
+		Issuer: nameOf(tbs.Issuer.FullBytes), RawIssuer: tbs.Issuer.FullBytes,
+		NotBefore: tbs.Validity.NotBefore.UTC(), NotAfter: tbs.Validity.NotAfter.UTC(),
+	}
+}
+
+// attributes are the names that SSSD has for types of attributes: OpenSSL's short
+// ones, but for some (openssl_2_nss_attr_name in src/lib/certmap/sss_cert_content_crypto.c).
+var attributes = map[string]string{
+	"2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
+	"2.5.4.9": "STREET", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.12": "title", "2.5.4.15": "businessCategory",
+	"2.5.4.17": "postalCode", "2.5.4.41": "name", "2.5.4.42": "givenName", "2.5.4.43": "initials",
+	"2.5.4.44": "generationQualifier", "2.5.4.46": "dnQualifier", "2.5.4.65": "pseudonym", "2.5.4.97": "organizationIdentifier",
+	"0.9.2342.19200300.100.1.1": "UID", "0.9.2342.19200300.100.1.25": "DC",
+	"1.2.840.113549.1.9.1": "E", "1.2.840.113549.1.9.2": "unstructuredName",
+	"1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
+}
+
+// nameOf spells a distinguished name as sssctl cert-show does, which is how the
+// rules of sss-certmap(5) see it: the last part first, and several attributes of
+// one part apart, in the manner of RFC 2253.
+func nameOf(der []byte) string {
+	var parts []asn1.RawValue
+	if _, err := asn1.Unmarshal(der, &parts); err != nil {
+		return ""
+	}
+	var words []string
+	for _, part := range parts {
+		for rest := part.Bytes; len(rest) > 0; {
+			var attribute struct {
+				Type  asn1.ObjectIdentifier
+				Value asn1.RawValue
+			}
+			var err error
+			if rest, err = asn1.Unmarshal(rest, &attribute); err != nil {
+				return ""
+			}
+			label := attributes[attribute.Type.String()]
+			if label == "" {
+				label = "OID." + attribute.Type.String()
+			}
+			words = append([]string{label + "=" + spelled(attribute.Value)}, words...)
+		}
+	}
+	return strings.Join(words, ",")
+}
+
+// spelled is an attribute's value, escaped.
+func spelled(value asn1.RawValue) string {
+	text := string(value.Bytes)
+	switch value.Tag {
+	case asn1.TagBMPString:
+		units := make([]uint16, len(value.Bytes)/2)
+		for i := range units {
+			units[i] = uint16(value.Bytes[2*i])<<8 | uint16(value.Bytes[2*i+1])
+		}
+		text = string(utf16.Decode(units))
+	case asn1.TagUTF8String, asn1.TagPrintableString, asn1.TagIA5String, asn1.TagT61String, asn1.TagNumericString:
+	default:
+		return "#" + strings.ToUpper(hex.EncodeToString(value.FullBytes))
+	}
+	var out strings.Builder
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < ' ' || c > '~':
+			fmt.Fprintf(&out, `\%02X`, c)
+		case strings.IndexByte(`,+"\<>;`, c) >= 0, i == 0 && (c == '#' || c == ' '), i == len(text)-1 && c == ' ':
+			out.WriteByte('\\')
+			out.WriteByte(c)
+		default:
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package diagnose
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"pam_cockpit_cert/internal/sssdconf"
+)
+
+// judgement is what openssl(1) says of a certificate that SSSD refuses. SSSD has
+// OpenSSL verify it, and tells nobody what that says.
+type judgement struct {
+	Known bool // whether openssl could be asked
+	Error int  // X509_V_ERR_..., of openssl-verify(1); 0 for none
+	Depth int  // of the certificate that the error is about: 0 is the certificate itself
+	Text  string
+}
+
+// The errors that more can be said about.
+const (
+	errNoIssuerFound  = 2
+	errNoCRL          = 3
+	errBadSignature   = 7
+	errNotYetValid    = 9
+	errExpired        = 10
+	errCRLExpired     = 12
+	errSelfSigned     = 18
+	errSelfSignedRoot = 19
+	errNoIssuerHere   = 20
+	errNoIssuerOfLeaf = 21
+	errRevoked        = 23
+)
+
+var verifyForm = regexp.MustCompile(`(?m)^(.*)\nerror (\d+) at (\d+) depth lookup: ?(.*)$`)
+
+// verifyTime bounds one run of openssl.
+const verifyTime = 5 * time.Second
+
+// verify asks openssl with the options that SSSD uses (do_verification in its
+// src/p11_child/p11_child_openssl.c), but for OCSP.
+func verify(ctx context.Context, der []byte, config *sssdconf.Config) judgement {
+	ctx, cancel := context.WithTimeout(ctx, verifyTime)
+	defer cancel()
+	options := config.Verification()
+	args := []string{"verify", "-no-CApath", "-nameopt", "RFC2253", "-CAfile", config.CA()}
+	if options.PartialChain {
+		args = append(args, "-partial_chain")
+	}
+	if len(options.CRLs) > 0 {
+		args = append(args, "-crl_check_all")
+	}
+	for _, file := range options.CRLs {
+		args = append(args, "-CRLfile", file)
+	}
+	command := exec.CommandContext(ctx, "openssl", args...)
+	// What this system trusts otherwise, SSSD does not.
+	command.Env = append(command.Environ(), "LC_ALL=C", "SSL_CERT_FILE=/nonexistent", "SSL_CERT_DIR=/nonexistent")
+	command.Stdin = strings.NewReader(inPEM(der))
+	var said bytes.Buffer
+	command.Stdout, command.Stderr = &said, &said
+	err := command.Run()
+	return judged(said.String(), err == nil)
+}
+
+func judged(said string, succeeded bool) judgement {
+	match := verifyForm.FindStringSubmatch(said)
+	switch {
+	case match != nil:
+		number, _ := strconv.Atoi(match[2])
+		depth, _ := strconv.Atoi(match[3])
+		text := match[4]
+		if depth > 0 {
+			text += " (" + match[1] + ")"
+		}
+		return judgement{Known: true, Error: number, Depth: depth, Text: text}
+	case succeeded:
+		return judgement{Known: true}
+	}
+	return judgement{}
+}

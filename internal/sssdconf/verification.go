@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package sssdconf
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"strings"
+)
+
+// Verification is how SSSD verifies certificates: certificate_verification in
+// sssd.conf(5), the options that change what a login gets.
+type Verification struct {
+	Off          bool     // every certificate is accepted, whoever made it
+	CRLs         []string // files of revocation lists
+	SoftCRL      bool     // an expired list does not count
+	NoOCSP       bool
+	SoftOCSP     bool // a responder that cannot be reached does not count
+	PartialChain bool // the chain may end at any certificate in the file
+}
+
+const (
+	verificationSection = "sssd"
+	verificationKey     = "certificate_verification"
+)
+
+// Verification reads the options.
+func (c *Config) Verification() Verification {
+	var v Verification
+	for option := range strings.SplitSeq(c.Get(verificationSection, verificationKey), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(option), "=")
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "no_verification":
+			v.Off = true
+		case "crl_file":
+			v.CRLs = append(v.CRLs, strings.TrimSpace(value))
+		case "soft_crl":
+			v.SoftCRL = true
+		case "no_ocsp":
+			v.NoOCSP = true
+		case "soft_ocsp":
+			v.SoftOCSP = true
+		case "partial_chain":
+			v.PartialChain = true
+		}
+	}
+	return v
+}
+
+// VerificationAt is where the options are: a line of a file.
+func (c *Config) VerificationAt() string { return c.Where(verificationSection, verificationKey) }
+
+// RevocationLists reads a file of revocation lists in PEM, nil for those that Go
+// cannot read, and reports whether it is one in DER instead, which SSSD does not
+// read.
+func RevocationLists(text []byte) (lists []*x509.RevocationList, inDER bool) {
+	for rest := text; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "X509 CRL" {
+			continue
+		}
+		list, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil {
+			list = nil
+		}
+		lists = append(lists, list)
+	}
+	_, err := x509.ParseRevocationList(text)
+	return lists, len(lists) == 0 && err == nil
+}
