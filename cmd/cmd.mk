@@ -23,8 +23,8 @@ COMMAND_SOURCES := $(shell find cmd/pam-cockpit-cert internal -name '*.go') go.m
 $(COMMAND): $(COMMAND_SOURCES) $(BUILD)/command.flags
 	$(GOBUILD) -buildmode=pie -ldflags='$(COMMAND_LDFLAGS) -extldflags "-Wl,-z,relro -Wl,-z,now"' -o $@ ./cmd/pam-cockpit-cert
 
-# Failing system calls, access control lists, libpam's own verdicts, SSSD's on rules.
-APT_CHECK += strace acl attr e2fsprogs openssl sssd-tools
+# Failing system calls, access control lists, a journal of our own, libpam's own verdicts, SSSD's on rules.
+APT_CHECK += strace acl attr systemd-journal-remote e2fsprogs openssl sssd-tools
 
 # What the shells complete is the same on every architecture: this machine's own
 # toolchain runs the command, whatever it was built for.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pam_cockpit_cert/internal/diagnose"
+	"pam_cockpit_cert/internal/journal"
 	"pam_cockpit_cert/internal/pamconf"
 )
 
@@ -52,10 +53,10 @@ func TestTheManualPageHasEveryMemberOfTheJSON(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(page), ".Sh JSON\n")
 	section, _, _ = strings.Cut(section, ".Sh ")
-	for _, value := range []any{diagnose.Report{}, diagnose.Check{}, diagnose.Fix{}, diagnose.CertificateReport{}, enabled{}, pamconf.Report{}} {
+	for _, value := range []any{diagnose.Report{}, diagnose.Check{}, diagnose.Fix{}, diagnose.CertificateReport{}, journal.Login{}, explanation{}, journal.Entry{}, enabled{}, pamconf.Report{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(value)) {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-			if !field.Anonymous && name != "-" && (name == "" || !strings.Contains(section, ".Ql "+name)) {
+			if !field.Anonymous && field.IsExported() && name != "-" && (name == "" || !strings.Contains(section, ".Ql "+name)) {
 				t.Errorf("%T: the manual page does not have %q, of %s", value, name, field.Name)
 			}
 		}

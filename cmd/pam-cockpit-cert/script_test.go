@@ -46,6 +46,7 @@ func TestScript(t *testing.T) {
 			"only":    only,
 			"says":    says,
 			"package": installPackage,
+			"journal": makeJournal,
 		},
 	})
 }

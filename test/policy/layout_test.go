@@ -21,7 +21,7 @@ var tiers = [][]string{
 	{"internal/clientcert", "internal/infopipe", "internal/relay", "internal/safefile"},
 	{"internal/login", "internal/sssdconf", "internal/state"},
 	{"internal/cockpit", "internal/pamconf"},
-	{"internal/diagnose", "internal/scriptlet"},
+	{"internal/diagnose", "internal/journal", "internal/scriptlet"},
 	{"cmd/cockpit-cert-session", "cmd/pam-cockpit-cert", "module"},
 }
 

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package journal
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// around is how far from a login its lines are looked for: Cockpit gives up a
+// login after 60 s.
+const around = time.Minute
+
+// maxAround bounds what is shown of a login.
+const maxAround = 200
+
+// Around returns what was logged about a login: by its process, and by Cockpit's
+// instance for the certificate, which is where the session command runs.
+func (j Journal) Around(ctx context.Context, login Login) ([]Entry, error) {
+	matches := []string{"_BOOT_ID=" + login.boot, "_PID=" + login.pid}
+	if login.Fingerprint != "" {
+		matches = append(matches, "+", "_BOOT_ID="+login.boot,
+			"_SYSTEMD_UNIT=cockpit-wsinstance-https@"+login.Fingerprint+".service")
+	}
+	var found []Entry
+	err := j.read(ctx, func(entry Entry) error {
+		found = append(found, entry)
+		if len(found) == maxAround {
+			return errEnough
+		}
+		return nil
+	}, append([]string{
+		fmt.Sprintf("--since=@%d", login.Time.Add(-around).Unix()),
+		fmt.Sprintf("--until=@%d", login.Time.Add(around).Unix()),
+	}, matches...)...)
+	return found, err
+}
