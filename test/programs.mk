@@ -27,8 +27,8 @@ TEST_PROGRAMS += $(BUILD)/test/gohost
 $(BUILD)/test/gohost: internal/testutil/pamhost/gohost/main.go go.mod
 	$(GOBUILD) -o $@ ./internal/testutil/pamhost/gohost
 
-# The light SSSD of test/sssd.
-APT_CHECK += dbus dbus-daemon dbus-system-bus-common libnss-sss slapd sssd-common sssd-dbus sssd-ldap sssd-proxy
+# The light SSSD of test/sssd, and its directories.
+APT_CHECK += 389-ds-base dbus dbus-daemon dbus-system-bus-common ldap-utils libnss-sss slapd sssd-common sssd-dbus sssd-ldap sssd-proxy
 
 ## bench: time and memory, as ratios to the C module of Cockpit 239
 .PHONY: bench

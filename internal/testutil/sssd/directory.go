@@ -12,10 +12,11 @@ import (
 	"syscall"
 )
 
-// Directory is a real OpenLDAP, with people in it.
+// Directory is a real one, with people in it.
 type Directory struct {
-	URI    string
-	daemon *daemon
+	URI         string
+	daemon      *daemon
+	certificate string // the attribute that SSSD finds whole certificates in
 }
 
 // Person is an entry of the directory.
@@ -23,6 +24,7 @@ type Person struct {
 	Name         string
 	UID          int
 	Certificates [][]byte // DER
+	CertMapData  string   // of FreeIPA's
 }
 
 // slapdConfig has, beside OpenLDAP's own schema, an attribute for certificates
@@ -59,12 +61,12 @@ func (s *SSSD) StartDirectory(people ...Person) *Directory {
 	})
 	const config, data = "/etc/ldap/test.conf", "/etc/ldap/test.ldif"
 	s.Write(config, slapdConfig)
-	s.Write(data, ldif(people))
+	s.Write(data, "dn: dc=lab,dc=test\nobjectClass: dcObject\nobjectClass: organization\no: lab\ndc: lab\n"+ldif(people, "hasOctets"))
 	if out, err := exec.Command("/usr/sbin/slapadd", "-q", "-f", config, "-l", data).CombinedOutput(); err != nil {
 		s.t.Fatalf("filling the directory: %v: %s", err, out)
 	}
 	port := freePort(s)
-	d := &Directory{URI: fmt.Sprintf("ldap://127.0.0.1:%d", port)}
+	d := &Directory{URI: fmt.Sprintf("ldap://127.0.0.1:%d", port), certificate: "octets"}
 	s.start("/usr/sbin/slapd", "-d", "0", "-f", config, "-h", d.URI)
 	d.daemon = s.daemons[len(s.daemons)-1]
 	s.until("the directory answers", func() bool {
@@ -74,11 +76,16 @@ func (s *SSSD) StartDirectory(people ...Person) *Directory {
 		}
 		return err == nil
 	})
-	// What Debian's libnss-sss does when it is installed.
+	s.useForUsers()
+	return d
+}
+
+// useForUsers does what Debian's libnss-sss does when it is installed.
+func (s *SSSD) useForUsers() {
+	s.t.Helper()
 	if out, err := exec.Command("sed", "-i", `/ sss\b/! s/^\(passwd\|group\):.*/& sss/`, "/etc/nsswitch.conf").CombinedOutput(); err != nil {
 		s.t.Fatalf("%v: %s", err, out)
 	}
-	return d
 }
 
 // Stop ends the directory's server; connections to it are refused from then on.
@@ -95,28 +102,35 @@ auth_provider = none
 ldap_schema = rfc2307
 ldap_search_base = dc=lab,dc=test
 ldap_id_use_start_tls = false
-ldap_user_certificate = octets
+ldap_user_certificate = ` + d.certificate + `
 ldap_uri = ` + d.URI + "\n" + more
 }
 
-func ldif(people []Person) string {
-	text := "dn: dc=lab,dc=test\nobjectClass: dcObject\nobjectClass: organization\no: lab\ndc: lab\n"
+// ldif is the people as entries, each with this object class besides.
+func ldif(people []Person, class string) string {
+	var text string
 	for _, p := range people {
 		text += fmt.Sprintf(`
 dn: uidNumber=%[2]d,dc=lab,dc=test
 objectClass: inetOrgPerson
 objectClass: posixAccount
-objectClass: hasOctets
+objectClass: %[3]s
 uid: %[1]s
 cn: %[1]s
 sn: %[1]s
 uidNumber: %[2]d
 gidNumber: %[2]d
 homeDirectory: /nonexistent
-`, p.Name, p.UID)
+`, p.Name, p.UID, class)
 		for _, der := range p.Certificates {
 			encoded := base64.StdEncoding.EncodeToString(der)
-			text += "octets:: " + encoded + "\nuserCertificate;binary:: " + encoded + "\n"
+			text += "userCertificate;binary:: " + encoded + "\n"
+			if class == "hasOctets" {
+				text += "octets:: " + encoded + "\n"
+			}
+		}
+		if p.CertMapData != "" {
+			text += "ipaCertMapData: " + p.CertMapData + "\n"
 		}
 	}
 	return text
