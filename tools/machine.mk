@@ -2,4 +2,4 @@
 # SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
 # What makes Debian systems, and boots them.
-APT_SYSTEMS += mmdebstrap debian-archive-keyring systemd-container
+APT_SYSTEMS += mmdebstrap debian-archive-keyring iproute2 systemd-container

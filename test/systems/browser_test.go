@@ -10,9 +10,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,14 +21,7 @@ import (
 // installBrowser puts tools/browser on the machine.
 func installBrowser(t *testing.T, o *machine.Overlay) {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "browser")
-	command := exec.Command("go", "build", "-o", program, "./tools/browser")
-	command.Dir = machine.Source(t)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("building tools/browser: %v\n%s", err, out)
-	}
-	o.Copy(t, program, "/usr/local/bin/browser")
+	o.Build(t, "./tools/browser", "/usr/local/bin/browser")
 }
 
 // answer is what Cockpit's login says.

@@ -24,12 +24,23 @@ const bootTime = 3 * time.Minute
 // It is stopped when the test ends. Nothing else may use the overlay then.
 func Boot(t testing.TB, o *Overlay) *Machine {
 	t.Helper()
+	return boot(t, o, "--private-network")
+}
+
+// BootAt is Boot with a place in a network of the test's.
+func BootAt(t testing.TB, o *Overlay, at Place) *Machine {
+	t.Helper()
+	return boot(t, o, "--network-namespace-path=/run/netns/"+at.name)
+}
+
+func boot(t testing.TB, o *Overlay, network string) *Machine {
+	t.Helper()
 	if _, err := exec.LookPath("systemd-nspawn"); err != nil {
 		t.Skip("needs systemd-nspawn, of the package systemd-container")
 	}
 	group := newCgroup(t)
 	command := exec.Command("systemd-nspawn", "--quiet", "--directory="+o.Dir,
-		"--register=no", "--keep-unit", "--private-network", "--link-journal=no", "--resolv-conf=off",
+		"--register=no", "--keep-unit", network, "--link-journal=no", "--resolv-conf=off",
 		"--console=pipe", "--kill-signal=SIGRTMIN+4",
 		"--boot", "systemd.log_target=journal",
 		// From release 256 on systemd boots on these cgroups under protest only.

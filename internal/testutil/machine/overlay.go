@@ -51,6 +51,19 @@ func (o *Overlay) Bind(t testing.TB, dir string) { o.binds = append(o.binds, dir
 // BindWritable is Bind for a folder that they may write to.
 func (o *Overlay) BindWritable(t testing.TB, dir string) { o.binds = append(o.binds, dir, "rw") }
 
+// Build builds a program of the source, without libc, and puts it at a path.
+func (o *Overlay) Build(t testing.TB, pkg, path string) {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), filepath.Base(path))
+	command := exec.Command("go", "build", "-o", program, pkg)
+	command.Dir = Source(t)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", pkg, err, out)
+	}
+	o.Copy(t, program, path)
+}
+
 // mountOverlay returns the folder where root is mounted, writable.
 func mountOverlay(t testing.TB, root string) string {
 	t.Helper()

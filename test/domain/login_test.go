@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+package domain
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"pam_cockpit_cert/internal/testutil/machine"
+)
+
+// TestActiveDirectory: the domain controller is started once for both hosts.
+func TestActiveDirectory(t *testing.T) {
+	l := newLab(t)
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			h := host{l, suite, l.hosts[suite]}
+			t.Log(h.Run(t, "dpkg-query", "-W", "cockpit-ws", "sssd-ad", "sudo", "libkrb5-3"))
+			t.Run("who logs in", h.whoLogsIn)
+			t.Run("the end of a session", h.end)
+			t.Run("status", h.status)
+			t.Run("tickets for other hosts", h.otherHosts)
+			t.Run("nothing as anybody else", h.nobodyElse)
+			t.Run("accounts that may not", h.accounts)
+			t.Run("turned off", h.off)
+			t.Run("other logins", h.otherLogins)
+			t.Run("full names", h.fullNames)
+			t.Run("keytabs", h.keytabs)
+			t.Run("no domain controller", h.noController)
+		})
+	}
+}
+
+// host is one that has joined.
+type host struct {
+	*lab
+	suite string
+	*machine.Machine
+}
+
+func (h host) enter(t testing.TB, name, script string) session {
+	t.Helper()
+	return h.login(t, h.Machine, name, script)
+}
+
+// asRoot uses sudo as Cockpit's administrative access does, and ssh without a password.
+const asRoot = "sudo -A id -un 2>&1"
+
+func ssh(to string) string {
+	return "ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o ConnectTimeout=10 -o PreferredAuthentications=gssapi-with-mic " + to
+}
+
+// whoLogsIn: by a stored certificate, by a rule, by the name in it. Each has
+// their own ticket, and with it sudo and ssh to this host, without a password.
+func (h host) whoLogsIn(t *testing.T) {
+	for _, test := range []struct {
+		certificate, user string
+		sudo              bool
+	}{
+		{"alice", "alice", true},
+		{"carded", "carded", true},
+		{"upn", "upn", true},
+		{"gina smith", "gina smith", true},
+		{"sensitive", "sensitive", true},
+		// SSSD compares the principal with the user's principal name, which has
+		// capitals, or another suffix, each release in its own way.
+		{"DORA", "dora", h.suite == "bookworm"},
+		{"suffix", "suffix", h.suite != "bookworm"},
+	} {
+		t.Run(test.certificate, func(t *testing.T) {
+			journal := h.Journal(t)
+			got := h.enter(t, test.certificate, `
+				echo "user: $(id -un)"
+				echo "tickets: $(klist | sed -n 's/^Default principal: //p') $(klist | awk '/@AD.LAB$/ && NF == 5 { print $5 }' | sort | tr '\n' ' ')"
+				echo "sudo: $(`+asRoot+`)"
+				echo "ssh: $(`+ssh(fullName(h.suite))+` id -un)"`)
+			principal := strings.ToLower(test.user) + "@ad.lab"
+			for _, want := range []string{
+				"(?m)^user: " + test.user + "$",
+				"(?mi)^tickets: " + principal + " host/" + fullName(h.suite) + "@AD.LAB host/" + strings.ToUpper(h.suite) + "@AD.LAB ?$",
+				"(?m)^ssh: " + test.user + "$",
+			} {
+				if !regexp.MustCompile(want).MatchString(got.out) {
+					t.Errorf("no %s in\n%s", want, got.out)
+				}
+			}
+			if sudo := strings.Contains(got.out, "sudo: root\n"); sudo != test.sudo {
+				t.Errorf("sudo without a password: %v\n%s", sudo, got.out)
+			}
+			if t.Failed() {
+				t.Log(journal.Since(t, "--grep=cockpit"))
+			}
+		})
+	}
+}
+
+// end: the file is gone soon after the session.
+func (h host) end(t *testing.T) {
+	got := h.enter(t, "alice", `echo "${KRB5CCNAME#FILE:}"; stat -c '%U %a' "${KRB5CCNAME#FILE:}"`)
+	file, mode, _ := strings.Cut(got.out, "\n")
+	if !regexp.MustCompile(`^/run/user/\d+/cockpit-session-\d+\.ccache$`).MatchString(file) || mode != "alice 600\n" {
+		t.Errorf("KRB5CCNAME is %s", got.out)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := h.Try(t, "ls", file); err != nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is there 10 s after the session", file)
+		}
+	}
+}
+
+// status knows that nothing is missing.
+func (h host) status(t *testing.T) {
+	out, _ := h.Try(t, "pam-cockpit-cert", "status")
+	if !strings.Contains(out, "sudo takes the session's Kerberos ticket") {
+		t.Errorf("status says:\n%s", out)
+	}
+}
+
+// option gives the rule options, until the test ends.
+func (h host) option(t *testing.T, options string) {
+	t.Helper()
+	service := h.Run(t, "cat", "/etc/pam.d/cockpit")
+	t.Cleanup(func() { h.Write(t, "/etc/pam.d/cockpit", 0o644, []byte(service)) })
+	h.Sh(t, `sed -i 's/pam_cockpit_cert.so.*/& `+options+`/' /etc/pam.d/cockpit`)
+}
+
+// other is the other host.
+func (h host) other() string {
+	if h.suite == suites[0] {
+		return fullName(suites[1])
+	}
+	return fullName(suites[0])
+}
+
+// otherHosts: where the domain lets this host delegate, and nowhere else.
+func (h host) otherHosts(t *testing.T) {
+	h.option(t, "ticket_for=host@"+h.other()+" ticket_for=host@dc.ad.lab")
+	account := strings.ToUpper(h.suite) + "$"
+	script := ssh(h.other()) + " id -un; " + asRoot
+	if got := h.enter(t, "alice", script); strings.Contains(got.out, "alice\n") || !strings.Contains(got.out, "root\n") {
+		t.Errorf("before the domain allows it:\n%s", got.out)
+	}
+	h.controller.Run(t, "samba-tool", "delegation", "for-any-protocol", account, "on")
+	h.controller.Run(t, "samba-tool", "delegation", "add-service", account, "host/"+h.other())
+	journal := h.Journal(t)
+	if got := h.enter(t, "alice", script); !strings.HasPrefix(got.out, "alice\n") || !strings.Contains(got.out, "root\n") {
+		t.Errorf("ssh to the other host, and sudo:\n%s\n%s", got.out, journal.Since(t))
+	}
+	h.says(t, journal, "no Kerberos ticket for host@dc.ad.lab: .*: does the domain let this host delegate to it")
+	// Whose account is marked so has sudo, and goes nowhere.
+	if got := h.enter(t, "sensitive", script); strings.Contains(got.out, "sensitive\n") || !strings.Contains(got.out, "root\n") {
+		t.Errorf("an account that may not be delegated:\n%s", got.out)
+	}
+}
+
+// says waits for a line of the journal.
+func (h host) says(t testing.TB, journal machine.Journal, expression string) {
+	t.Helper()
+	var text string
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if text = journal.Since(t); regexp.MustCompile(expression).MatchString(text) {
+			return
+		}
+	}
+	t.Errorf("the journal does not say %s:\n%s", expression, text)
+}
+
+// quiet fails the test if the journal speaks of tickets.
+func (h host) quiet(t testing.TB, journal machine.Journal) {
+	t.Helper()
+	if text := journal.Since(t); strings.Contains(text, "Kerberos ticket") {
+		t.Errorf("the journal speaks of tickets:\n%s", text)
+	}
+}
+
+// accounts that the domain has disabled, or that have expired, are refused by
+// the account stack; a password's state is no matter of a certificate's, but a
+// KDC may give no ticket.
+func (h host) accounts(t *testing.T) {
+	h.controller.Run(t, "samba-tool", "user", "disable", "disabled")
+	h.change(t, "expired", "accountExpires: 116444736000000000") // 1970
+	h.change(t, "mustchange", "pwdLastSet: 0")
+	h.controller.Sh(t, `samba-tool domain passwordsettings set --account-lockout-threshold=2
+		for i in 1 2 3; do echo wrong | kinit locked@AD.LAB >/dev/null 2>&1 || true; done`)
+	h.Sh(t, "sss_cache -E")
+	for name, enters := range map[string]bool{"disabled": false, "expired": false, "locked": true, "mustchange": true} {
+		t.Run(name, func(t *testing.T) {
+			journal := h.Journal(t)
+			start := time.Now()
+			got := h.enter(t, name, "id -un; "+asRoot)
+			t.Logf("after %s, entered %v: %s", time.Since(start).Round(100*time.Millisecond), got.entered, got.out)
+			if got.entered != enters {
+				t.Errorf("entered: %v\n%s", got.entered, journal.Since(t))
+			}
+		})
+	}
+}
+
+// off: no_ticket is what it says.
+func (h host) off(t *testing.T) {
+	h.option(t, "no_ticket")
+	journal := h.Journal(t)
+	if got := h.enter(t, "alice", `echo "have $KRB5CCNAME"; klist 2>&1`); !strings.HasPrefix(got.out, "have \n") {
+		t.Errorf("with no_ticket:\n%s", got.out)
+	}
+	h.quiet(t, journal)
+}
+
+// otherLogins, by password and by Kerberos, have what modules behind our rule
+// give at setcred, as they have without it.
+func (h host) otherLogins(t *testing.T) {
+	h.Write(t, "/etc/security/capability.conf", 0o644, []byte("cap_net_raw alice\n"))
+	h.Sh(t, "grep -q pam_cap /etc/pam.d/common-auth || echo 'auth optional pam_cap.so' >>/etc/pam.d/common-auth")
+	capabilities := func(t *testing.T) map[string]string {
+		t.Helper()
+		found := map[string]string{}
+		const look = `
+			for i in $(seq 100); do pid=$(pgrep -u alice -o cockpit-bridge) && break; sleep 0.1; done
+			grep CapInh "/proc/$pid/status"
+			loginctl terminate-user alice; while pgrep -u alice cockpit-bridge >/dev/null; do sleep 0.1; done`
+		const login = "curl -s -k -o /dev/null -w '%{http_code} ' "
+		url := "https://" + fullName(h.suite) + ":9090/cockpit/login"
+		found["password"] = h.Sh(t, login+"--user 'alice:"+secret+"x' "+url+look)
+		found["Kerberos"] = h.Sh(t, "echo '"+secret+"x' | kinit -c /tmp/negotiate alice >/dev/null; KRB5CCNAME=/tmp/negotiate "+login+"--negotiate -u : "+url+look)
+		return found
+	}
+	with := capabilities(t)
+	h.Run(t, "pam-cockpit-cert", "pam", "remove")
+	without := capabilities(t)
+	h.Run(t, "pam-cockpit-cert", "pam", "install")
+	for login, want := range without {
+		if with[login] != want || !strings.HasPrefix(want, "200 ") || !strings.Contains(want, "2000") {
+			t.Errorf("%s: with our rule %q, without %q", login, with[login], want)
+		}
+	}
+}
+
+// fullNames: users have the domain in their names.
+func (h host) fullNames(t *testing.T) {
+	h.Sh(t, `sed -i 's/^access_provider.*/&\nuse_fully_qualified_names = true/' /etc/sssd/sssd.conf; systemctl restart sssd`)
+	t.Cleanup(func() {
+		h.Sh(t, `sed -i '/^use_fully/d' /etc/sssd/sssd.conf; systemctl restart sssd`)
+		h.known(t, h.Machine, "alice")
+	})
+	h.known(t, h.Machine, "alice@ad.lab")
+	got := h.enter(t, "alice", "id -un; "+asRoot+"; klist")
+	if !strings.HasPrefix(got.out, "alice@ad.lab\nroot\n") {
+		t.Errorf("with the domain in the name:\n%s", got.out)
+	}
+}
+
+// keytabs: without one there is no ticket and no word of it; one that is no use
+// costs a line in the log.
+func (h host) keytabs(t *testing.T) {
+	t.Cleanup(func() { h.Sh(t, "cp -p /etc/krb5.keytab.good /etc/krb5.keytab") })
+	for _, test := range []struct{ name, script, says string }{
+		{"missing", "mv /etc/krb5.keytab /etc/krb5.keytab.good", ""},
+		{"unreadable", "head -c 1000 /dev/urandom >/etc/krb5.keytab", "no Kerberos ticket: cannot read FILE:/etc/krb5.keytab: "},
+		// As after another machine joined under this one's name.
+		{"stale", `cp /etc/krb5.keytab.good /etc/krb5.keytab
+			printf 'rkt /etc/krb5.keytab.good\nwkt /dev/null\n' >/dev/null
+			rm /etc/krb5.keytab
+			printf 'addent -password -p ` + strings.ToUpper(h.suite) + `$@AD.LAB -k 1 -e aes256-cts\nold\nwkt /etc/krb5.keytab\n' | ktutil`,
+			"no Kerberos ticket: the KDC gives .* none: .*: the keytab is older than the key in the domain; join the domain again"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h.Sh(t, test.script)
+			journal := h.Journal(t)
+			if got := h.enter(t, "alice", `echo "have $KRB5CCNAME"`); got.out != "have \n" {
+				t.Errorf("entered %v: %s", got.entered, got.out)
+			}
+			if test.says == "" {
+				h.quiet(t, journal)
+			} else {
+				h.says(t, journal, test.says)
+			}
+		})
+	}
+}
+
+// noController: who was here before logs in, without a ticket, in time.
+func (h host) noController(t *testing.T) {
+	place := h.places["dc"]
+	for _, test := range []struct {
+		name          string
+		before, after func()
+		says          string
+	}{
+		{"stopped", func() { h.controller.Sh(t, "systemctl stop samba-ad-dc") }, func() { h.controller.Sh(t, "systemctl start samba-ad-dc") },
+			"no Kerberos ticket"},
+		{"cut off", func() { place.Cut(t) }, func() { place.Mend(t) }, "no Kerberos ticket within 3 seconds"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.before()
+			defer test.after()
+			journal := h.Journal(t)
+			// The first time SSSD itself has to find out.
+			h.enter(t, "alice", "id -un")
+			start := time.Now()
+			got := h.enter(t, "alice", `echo "have $KRB5CCNAME"`)
+			t.Logf("%s after %s", fmt.Sprint(got), time.Since(start).Round(100*time.Millisecond))
+			if got.out != "have \n" {
+				t.Errorf("entered %v: %s\n%s", got.entered, got.out, journal.Since(t))
+			}
+			h.says(t, journal, test.says)
+		})
+	}
+	h.Sh(t, "sssctl domain-status ad.lab --online || true; systemctl restart sssd")
+	h.known(t, h.Machine, "alice")
+}
