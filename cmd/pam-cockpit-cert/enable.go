@@ -17,6 +17,7 @@ import (
 	"pam_cockpit_cert/internal/diagnose"
 	"pam_cockpit_cert/internal/pamconf"
 	"pam_cockpit_cert/internal/safefile"
+	"pam_cockpit_cert/internal/sssdconf"
 )
 
 const restart = "systemctl try-restart cockpit"
@@ -71,7 +72,7 @@ certificate would be locked out: nothing is changed then.`,
 }
 
 func (s *settings) enable(ctx context.Context, how applying) error {
-	service := pamconf.Service{Root: s.root, Name: "cockpit"}
+	service := s.cockpitService()
 	wanted, changes, err := s.previewEnable(ctx, service)
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
@@ -107,6 +108,10 @@ func (s *settings) enable(ctx context.Context, how applying) error {
 			s.ui.checks(missing)
 		}
 	})
+}
+
+func (s *settings) cockpitService() pamconf.Service {
+	return pamconf.Service{Root: s.root, Name: "cockpit"}
 }
 
 // previewEnable returns what enable would change, or why it must not.
@@ -180,22 +185,39 @@ func disableCommand(s *settings) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = s.ui.print(report, func() {
+			removed, left, err := sssdconf.Undo(s.root)
+			if err != nil {
+				return err
+			}
+			err = s.ui.print(disabled{report, removed, left}, func() {
 				if report.Changed {
 					s.changes(report, "took out", false)
 				} else {
 					s.ui.sayf("nothing that enable changed is in %s", report.File)
 				}
+				for _, path := range removed {
+					s.ui.sayf("removed %s", path)
+				}
 				for _, line := range report.Left {
 					s.ui.warnf("%s was there before enable, or is somebody else's: edit %s if it is to go", line, filepath.Clean(report.File))
 				}
+				for _, path := range left {
+					s.ui.warnf("%s was changed since setup wrote it: remove it if it is to go", path)
+				}
 			})
-			if err == nil && len(report.Left) > 0 {
+			if err == nil && len(report.Left)+len(left) > 0 {
 				return errNotWell
 			}
 			return err
 		},
 	}
+}
+
+// disabled is what a program reads.
+type disabled struct {
+	cockpit.Report
+	Removed []string `json:"removed,omitempty"` // files that setup wrote
+	Kept    []string `json:"kept,omitempty"`    // which were changed since
 }
 
 func (s *settings) changes(report cockpit.Report, verb string, restarted bool) {

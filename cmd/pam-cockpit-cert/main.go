@@ -85,7 +85,8 @@ system needs.`,
 	root.PersistentFlags().StringVar(&s.root, "root", "/", "work on the system below `DIR`: an image, or a container's host")
 	root.PersistentFlags().BoolVar(&ui.json, "json", false, "print JSON, for programs")
 	_ = root.MarkPersistentFlagDirname("root")
-	root.AddCommand(statusCommand(s), checkCommand(s), loginsCommand(s), explainCommand(s), enableCommand(s), disableCommand(s), pamCommand(s), completionCommand(), scriptletCommand(s))
+	root.AddCommand(statusCommand(s), checkCommand(s), loginsCommand(s), explainCommand(s), setupCommand(s), enableCommand(s), disableCommand(s), pamCommand(s),
+		completionCommand(), scriptletCommand(s))
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }

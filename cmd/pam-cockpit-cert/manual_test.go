@@ -53,7 +53,7 @@ func TestTheManualPageHasEveryMemberOfTheJSON(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(page), ".Sh JSON\n")
 	section, _, _ = strings.Cut(section, ".Sh ")
-	for _, value := range []any{diagnose.Report{}, diagnose.Check{}, diagnose.Fix{}, diagnose.CertificateReport{}, journal.Login{}, explanation{}, journal.Entry{}, enabled{}, pamconf.Report{}} {
+	for _, value := range []any{diagnose.Report{}, diagnose.Check{}, diagnose.Fix{}, diagnose.CertificateReport{}, journal.Login{}, explanation{}, journal.Entry{}, enabled{}, disabled{}, pamconf.Report{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(value)) {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if !field.Anonymous && field.IsExported() && name != "-" && (name == "" || !strings.Contains(section, ".Ql "+name)) {

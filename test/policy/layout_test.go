@@ -19,8 +19,8 @@ import (
 // imports those of tiers below its own, and no other.
 var tiers = [][]string{
 	{"internal/clientcert", "internal/infopipe", "internal/relay", "internal/safefile"},
-	{"internal/login", "internal/sssdconf", "internal/state"},
-	{"internal/cockpit", "internal/pamconf"},
+	{"internal/login", "internal/state"},
+	{"internal/cockpit", "internal/pamconf", "internal/sssdconf"},
 	{"internal/diagnose", "internal/journal", "internal/scriptlet"},
 	{"cmd/cockpit-cert-session", "cmd/pam-cockpit-cert", "module"},
 }

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package sssdconf
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"pam_cockpit_cert/internal/safefile"
+	"pam_cockpit_cert/internal/state"
+)
+
+// Snippet is the part of SSSD's configuration that Setup writes.
+const Snippet = "/etc/sssd/conf.d/50-pam_cockpit_cert.conf"
+
+// localDomain is the domain of this system's own users in it.
+const localDomain = "local"
+
+// subject names what is remembered of the files that were written.
+const subject = "SETUP.json"
+
+// Setup is what a system needs of SSSD before the first login: authorities, and
+// perhaps a domain of its own users. It writes only files that nobody else has
+// written.
+type Setup struct {
+	Root        string
+	Authorities []byte // certificates, PEM
+	Users       []LocalUser
+	Old         bool // SSSD before 2.9.3, whose provider "proxy" knows no certificates
+}
+
+// LocalUser is an account of this system, and whose certificate it has.
+type LocalUser struct {
+	Name        string
+	Certificate *x509.Certificate
+}
+
+// file is one that Setup writes.
+type file struct {
+	safefile.Change
+	mode  fs.FileMode
+	group uint32
+}
+
+// Preview returns what Apply would change, or why it must not.
+func (s Setup) Preview() ([]safefile.Change, error) {
+	files, err := s.files()
+	var changes []safefile.Change
+	for _, f := range files {
+		changes = append(changes, f.Change)
+	}
+	return changes, err
+}
+
+// Apply writes the files, and remembers them.
+func (s Setup) Apply() error {
+	files, err := s.files()
+	if err != nil {
+		return err
+	}
+	written, err := recall(s.Root)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.Changes() {
+			written[f.Path] = sum(f.After)
+		}
+	}
+	if len(written) == 0 {
+		return nil
+	}
+	text, err := json.MarshalIndent(written, "", "  ")
+	if err != nil {
+		return err
+	}
+	// Before they are: what is remembered and not there is no harm.
+	if err := state.Write(s.Root, subject, append(text, '\n')); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := f.write(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f file) write() error {
+	if !f.Changes() {
+		return nil
+	}
+	dir := filepath.Dir(f.Path)
+	if err := safefile.MakeDirectory(dir); err != nil {
+		return err
+	}
+	if _, err := safefile.Edit(f.Path, func([]byte) ([]byte, error) { return f.After, nil }); err != nil {
+		return err
+	}
+	return errors.Join(os.Chown(f.Path, -1, int(f.group)), os.Chmod(f.Path, f.mode))
+}
+
+// Undo removes the files that Apply wrote, and returns those that it left since
+// they were changed meanwhile.
+func Undo(root string) (removed, left []string, err error) {
+	written, err := recall(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	for path, want := range written {
+		text, err := os.ReadFile(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return removed, left, err
+		case sum(text) != want:
+			left = append(left, path)
+			continue
+		}
+		if err := os.Remove(path); err != nil {
+			return removed, left, err
+		}
+		removed = append(removed, path)
+	}
+	slices.Sort(removed)
+	slices.Sort(left)
+	return removed, left, state.Forget(root, subject)
+}
+
+func recall(root string) (map[string]string, error) {
+	written := map[string]string{}
+	text, err := state.Read(root, subject)
+	if errors.Is(err, fs.ErrNotExist) {
+		return written, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &written)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", state.Path(root, subject), err)
+	}
+	return written, nil
+}
+
+func sum(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+func (s Setup) files() ([]file, error) {
+	config, err := Read(s.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		config, err = &Config{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading SSSD's configuration: %w", err)
+	}
+	authorities, err := s.authorities(config)
+	if err != nil || len(s.Users) == 0 {
+		return []file{authorities}, err
+	}
+	users, err := s.users(config)
+	return []file{authorities, users}, err
+}
+
+// authorities are written where there are none; a file that is there has to have
+// them already.
+func (s Setup) authorities(config *Config) (file, error) {
+	wanted := certificates(s.Authorities)
+	if len(wanted) == 0 {
+		return file{}, errors.New("the file for --ca has no certificate in PEM")
+	}
+	var text []byte // with nothing but certificates: a key beside them is nobody's business
+	for _, der := range wanted {
+		if read, err := x509.ParseCertificate(der); err == nil && !read.IsCA && !bytes.Equal(read.RawIssuer, read.RawSubject) {
+			return file{}, fmt.Errorf("the file for --ca has the certificate of %s, which is no authority's", nameOf(read.RawSubject))
+		}
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	path, err := safefile.Resolve(s.Root, config.CA())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return file{}, err
+	}
+	change, err := safefile.Preview(path, func(old []byte) ([]byte, error) {
+		if old == nil {
+			return text, nil
+		}
+		trusted := certificates(old)
+		for _, der := range wanted {
+			if !slices.ContainsFunc(trusted, func(t []byte) bool { return bytes.Equal(t, der) }) {
+				return nil, fmt.Errorf("%s is there, and lacks an authority of --ca; append it to that file if SSSD is to trust it", path)
+			}
+		}
+		return old, nil
+	})
+	return file{change, 0o644, 0}, err
+}
+
+// certificates are those of a file in PEM, in DER.
+func certificates(text []byte) [][]byte {
+	var all [][]byte
+	for rest := text; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return all
+		}
+		if block.Type == "CERTIFICATE" {
+			all = append(all, block.Bytes)
+		}
+	}
+}
+
+// nameOf is a name for a message.
+func nameOf(der []byte) string {
+	name, err := Name(der)
+	if err != nil {
+		return "somebody whose name cannot be read"
+	}
+	return name
+}
+
+// users is the snippet with a domain for this system's own users.
+func (s Setup) users(config *Config) (file, error) {
+	path, err := safefile.Resolve(s.Root, Snippet)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return file{}, err
+	}
+	change, err := safefile.Preview(path, func(old []byte) ([]byte, error) {
+		domains := config.Domains()
+		if old == nil && len(domains) > 0 || old != nil && !slices.Equal(domains, []string{localDomain}) {
+			return nil, fmt.Errorf("SSSD has the domain %s already; give it a rule for each user, see sss-certmap(5)", strings.Join(domains, ", "))
+		}
+		rules := map[string]string{}
+		for _, rule := range config.Rules(localDomain) {
+			rules[rule.Name] = rule.Match
+		}
+		for _, user := range s.Users {
+			rule, err := matchRule(user.Certificate)
+			if err != nil {
+				return nil, fmt.Errorf("the certificate of %s: %w", user.Name, err)
+			}
+			rules[user.Name] = rule
+		}
+		return s.snippet(rules), nil
+	})
+	// Only root and SSSD may read it. Where SSSD runs as a user of its own, its
+	// directory has that user's group; elsewhere SSSD ignores what a group may read.
+	var dir unix.Stat_t
+	if _, group, has := account(s.Root); has && unix.Stat(filepath.Join(s.Root, filepath.Dir(snippetsDir)), &dir) == nil && dir.Gid == group {
+		return file{change, 0o640, group}, err
+	}
+	return file{change, 0o600, 0}, err
+}
+
+// matchRule matches certificates of this subject, from this issuer: a renewed
+// one, too.
+func matchRule(certificate *x509.Certificate) (string, error) {
+	issuer, err := Name(certificate.RawIssuer)
+	if err != nil {
+		return "", err
+	}
+	name, err := Name(certificate.RawSubject)
+	if err != nil {
+		return "", err
+	}
+	if name == "" {
+		return "", errors.New("it has no subject that a rule could match")
+	}
+	return "<ISSUER>" + Pattern(issuer) + "<SUBJECT>" + Pattern(name), nil
+}
+
+func (s Setup) snippet(rules map[string]string) []byte {
+	var b bytes.Buffer
+	b.WriteString("# Written by pam-cockpit-cert setup; pam-cockpit-cert disable removes it.\n" +
+		"[sssd]\nservices = nss, ifp\ndomains = " + localDomain + "\n\n[domain/" + localDomain + "]\n")
+	if s.Old {
+		b.WriteString("id_provider = files\n")
+	} else {
+		b.WriteString("id_provider = proxy\nproxy_lib_name = files\nlocal_auth_policy = only\nauth_provider = none\n")
+	}
+	var names []string
+	for name := range rules {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Fprintf(&b, "\n[certmap/%s/%s]\nmatchrule = %s\n", localDomain, name, rules[name])
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package admin
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/pki"
+	"pam_cockpit_cert/internal/testutil/sssd"
+)
+
+// TestSetup: one line from a fresh install to a user whom SSSD knows by the
+// certificate, and back.
+func TestSetup(t *testing.T) {
+	namespace.Need(t)
+	ca := pki.NewAuthority("Lab CA")
+	alice, renewed, mallory := ca.Issue("alice"), ca.Issue("alice"), ca.Issue("mallory")
+	s := sssd.New(t, nil)
+	s.AddUser("alice", 61001)
+	for _, name := range []string{sssd.Authority, sssd.Config} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	file := func(name string, text []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	authorities := file("ca.pem", append(append([]byte("a note\n"), ca.KeyPEM()...), ca.PEM()...))
+	setup := []string{"setup", "--ca", authorities, "--local", "alice=" + file("alice.pem", alice.PEM())}
+	installed(t)
+	const snippet = "/etc/sssd/conf.d/50-pam_cockpit_cert.conf"
+
+	output, status := command(t, nil, 0, append(setup, "--dry-run")...)
+	if wants(t, output, "+matchrule = <ISSUER>^CN=Lab CA,O=Lab$<SUBJECT>^CN=alice,O=Lab$", "+ClientCertAuthentication = true"); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	if _, err := os.Stat(snippet); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("--dry-run wrote %s: %v", snippet, err)
+	}
+
+	for range 2 { // the second time there is nothing left to do
+		if output, status := command(t, nil, 0, setup...); status != 0 {
+			t.Fatalf("exit status %d\n%s", status, output)
+		}
+	}
+	if text, err := os.ReadFile(sssd.Authority); err != nil || !bytes.Equal(text, ca.PEM()) {
+		t.Errorf("the authorities are %q, %v", text, err)
+	}
+	s.Start("[nss]\n") // what is needed is in the snippet
+	for certificate, want := range map[*pki.Certificate]string{&alice: "success", &renewed: "success", &mallory: "user_unknown"} {
+		output, _ := command(t, certificate.PEM(), 0, "check", "-")
+		wants(t, output, want)
+	}
+
+	// What others wrote is theirs.
+	for name, refused := range map[string][]string{
+		"is there, and lacks an authority": {"setup", "--ca", file("other.pem", pki.NewAuthority("Other CA").PEM())},
+		"which is no authority's":          {"setup", "--ca", file("leaf.pem", alice.PEM())},
+		"has no certificate in PEM":        {"setup", "--ca", file("empty.pem", nil)},
+		"unknown user nobody-such":         {"setup", "--ca", authorities, "--local", "nobody-such=" + filepath.Join(dir, "alice.pem")},
+		"has to be USER=CERT":              {"setup", "--ca", authorities, "--local", "alice"},
+	} {
+		output, status := command(t, nil, 0, refused...)
+		if wants(t, output, name); status == 0 {
+			t.Errorf("%v succeeds", refused)
+		}
+	}
+
+	if output, status := command(t, nil, 0, "disable"); status != 0 {
+		t.Errorf("exit status %d\n%s", status, output)
+	}
+	for _, name := range []string{snippet, sssd.Authority} {
+		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("disable left %s: %v", name, err)
+		}
+	}
+
+	s.Write(sssd.Config, "[sssd]\ndomains = lab.test\n[domain/lab.test]\nid_provider = ldap\n")
+	output, status = command(t, nil, 0, setup...)
+	if wants(t, output, "SSSD has the domain lab.test already"); status == 0 {
+		t.Error("it changes SSSD's configuration of others")
+	}
+	if _, err := os.Stat(sssd.Authority); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is refused, and wrote %s: %v", sssd.Authority, err)
+	}
+}
+
+// installed makes the system one with Cockpit and our package.
+func installed(t *testing.T) {
+	t.Helper()
+	namespace.Copy(t, "/usr/lib/cockpit")
+	write(t, "/usr/lib/cockpit/cockpit-ws", "#!/bin/sh\n", 0o755)
+	namespace.Copy(t, "/usr/libexec")
+	write(t, "/usr/libexec/pam_cockpit_cert/cockpit-cert-session", "#!/bin/sh\n", 0o755)
+	rule(t, pamhost.Built(t, "pam_cockpit_cert.so"))
+	if err := os.RemoveAll("/etc/cockpit"); err != nil {
+		t.Fatal(err)
+	}
+}
