@@ -18,8 +18,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"pam_cockpit_cert/internal/safefile"
 	"pam_cockpit_cert/internal/state"
 )
@@ -258,10 +256,8 @@ func (s Setup) users(config *Config) (file, error) {
 		}
 		return s.snippet(rules), nil
 	})
-	// Only root and SSSD may read it. Where SSSD runs as a user of its own, its
-	// directory has that user's group; elsewhere SSSD ignores what a group may read.
-	var dir unix.Stat_t
-	if _, group, has := account(s.Root); has && unix.Stat(filepath.Join(s.Root, filepath.Dir(snippetsDir)), &dir) == nil && dir.Gid == group {
+	// Only root and SSSD may read it.
+	if _, group, has := account(s.Root); has {
 		return file{change, 0o640, group}, err
 	}
 	return file{change, 0o600, 0}, err

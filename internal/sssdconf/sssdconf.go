@@ -119,8 +119,8 @@ func snippets(root string) ([]string, error) {
 }
 
 // ignored says why SSSD ignores a snippet: it has to be root's or SSSD's, and
-// nobody else's to read (sss_ini_add_snippets in SSSD's src/util/sss_ini.c). Since
-// SSSD has a user of its own, that user's group may read it as well.
+// nobody else's to read (sss_ini_add_snippets in SSSD's src/util/sss_ini.c). Where
+// SSSD runs as a user of its own, that user's group may read it as well.
 func ignored(root, name string) (string, error) {
 	path, err := safefile.Resolve(root, name)
 	if err != nil {
@@ -144,8 +144,14 @@ func ignored(root, name string) (string, error) {
 	return "", nil
 }
 
-// account is SSSD's own, which it has since 2.10 on some distributions.
+// account is the one that SSSD runs as, if that is not root: since 2.10, on some
+// distributions. Its group owns SSSD's directory then; Debian 12 has the account,
+// and an SSSD that runs as root and ignores what a group may read.
 func account(root string) (uid, gid uint32, has bool) {
+	var dir unix.Stat_t
+	if unix.Stat(filepath.Join(root, filepath.Dir(mainFile)), &dir) != nil || dir.Gid == 0 {
+		return 0, 0, false
+	}
 	text, err := safefile.ReadFile(root, "/etc/passwd", maxSize)
 	if err != nil {
 		return 0, 0, false
@@ -157,7 +163,7 @@ func account(root string) (uid, gid uint32, has bool) {
 		}
 		u, uidErr := strconv.ParseUint(fields[2], 10, 32)
 		g, gidErr := strconv.ParseUint(fields[3], 10, 32)
-		return uint32(u), uint32(g), uidErr == nil && gidErr == nil
+		return uint32(u), uint32(g), uidErr == nil && gidErr == nil && uint32(g) == dir.Gid
 	}
 	return 0, 0, false
 }

@@ -200,9 +200,16 @@ func TestSnippetsThatSSSDIgnoresAreIgnored(t *testing.T) {
 			t.Errorf("skipped are %q", c.Skipped)
 		}
 	}
-	// SSSD 2.10 and later may have an account of its own.
+	// Debian 12's SSSD has an account of its own, and runs as root.
 	if err := errors.Join(os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("sssd:x:1000:1001::/:/bin/false\n"), 0o644),
 		os.Chown(filepath.Join(root, snippetsDir, "40.conf"), 0, 1001), os.Chmod(filepath.Join(root, snippetsDir, "40.conf"), 0o640)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := Read(root); err != nil || len(c.Skipped) != 3 {
+		t.Errorf("got %v, %v", c, err)
+	}
+	// SSSD 2.10 and later may run as that.
+	if err := os.Chown(filepath.Join(root, filepath.Dir(mainFile)), 0, 1001); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := Read(root); err != nil || c.CA() != "/forty.pem" {
