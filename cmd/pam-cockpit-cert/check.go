@@ -60,7 +60,7 @@ if a login would succeed.`,
 		},
 	}
 	c.Flags().StringVar(&instance, "instance", "", "the certificate with this `FINGERPRINT`, SHA-256, which a browser presents now")
-	c.Flags().StringVar(&service, "service", "cockpit", "the PAM `SERVICE` whose rule's options count")
+	c.Flags().StringVar(&service, "service", "cockpit", "the PAM `SERVICE` whose rule and account stack count")
 	s.completeServices(c)
 	return c
 }

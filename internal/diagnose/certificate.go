@@ -40,6 +40,7 @@ var ErrRootOnly = errors.New("SSSD answers root only: try again as root")
 // Checker knows whom to ask.
 type Checker struct {
 	Mapper  login.Mapper
+	Service string // the PAM service whose account stack is run; "" for none
 	Timeout time.Duration
 	Now     time.Time
 }
@@ -49,6 +50,7 @@ func NewChecker(service, bus string) Checker {
 	options := pamconf.ReadArguments(arguments(service))
 	return Checker{
 		Mapper:  &infopipe.Client{Address: bus, AllowUnvalidated: options.AllowUnvalidated},
+		Service: service,
 		Timeout: options.Timeout,
 		Now:     time.Now(),
 	}
@@ -84,7 +86,12 @@ func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) 
 	report.set(answer.Result)
 	switch answer.Result {
 	case login.Success:
-		report.known(answer.User)
+		if report.known(answer.User) && c.Service != "" {
+			report.account(explaining, c.Service)
+		}
+		if report.Result == login.Success.String() {
+			report.shell(explaining)
+		}
 	default:
 		report.failed(asked.err)
 		report.explain(explaining, certificate.DER, asked.err, c.Now)
@@ -127,7 +134,7 @@ func (r *remembering) FindByCertificate(ctx context.Context, pem string) (infopi
 
 // known makes sure, as the module does, that this system knows the user of
 // that name, as the same one.
-func (r *CertificateReport) known(found infopipe.User) {
+func (r *CertificateReport) known(found infopipe.User) bool {
 	r.User, r.UID = found.Name, &found.UID
 	local, err := user.Lookup(found.Name)
 	switch {
@@ -139,7 +146,10 @@ func (r *CertificateReport) known(found infopipe.User) {
 		r.set(login.ServiceError)
 		r.Reasons = append(r.Reasons, fmt.Sprintf("SSSD means the user ID %d by %s, and this system %s", found.UID, found.Name, local.Uid))
 		r.Next = "an account of this system has the name of another one in the directory: rename one of them"
+	default:
+		return true
 	}
+	return false
 }
 
 func (r *CertificateReport) failed(err error) {

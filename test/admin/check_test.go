@@ -241,3 +241,41 @@ func TestCheckReadsEveryForm(t *testing.T) {
 		}
 	})
 }
+
+// A login is more than a certificate: the account stack and the shell decide too.
+func TestCheckSaysWhatTheAccountIsGoodFor(t *testing.T) {
+	namespace.Need(t)
+	ca := pki.NewAuthority("Lab CA")
+	alice := ca.Issue("alice")
+	const rules = "auth required pam_deny.so\naccount required pam_unix.so\n"
+	for _, test := range []struct {
+		name, service, change string
+		wants                 []string
+		exit                  int
+	}{
+		{"all is well", rules, "", []string{"result       success (PAM_SUCCESS)"}, 0},
+		{"an expired account", rules, "chage -E 2020-01-01 alice", []string{"result       refused (PAM_ACCT_EXPIRED)", "the account stack of the PAM service cockpit refuses that user: ", "chage -l alice says when"}, 1},
+		{"an expired password", rules, "chage -d 0 alice", []string{"result       refused (PAM_NEW_AUTHTOK_REQD)", "the user has to change the password elsewhere"}, 1},
+		{"a rule against the user", "account required pam_listfile.so item=user sense=deny file=/etc/refused onerr=fail\n", "echo alice >/etc/refused", []string{"result       refused (PAM_AUTH_ERR)"}, 1},
+		{"a module that speaks", "account required pam_nologin.so\n", "echo closed for today >/etc/nologin", []string{"result       refused (PAM_AUTH_ERR)", "it says: closed for today"}, 1},
+		{"no such service", "", "rm -f /etc/pam.d/cockpit", []string{"result       success", "WARNING      whether the account may log in was not tried: there is no PAM service cockpit"}, 0},
+		{"no shell", rules, "usermod -s /usr/sbin/nologin alice", []string{"result       refused (PAM_SUCCESS)", "whose shell /usr/sbin/nologin cannot be used"}, 1},
+		{"a shell that is gone", rules, "usermod -s /opt/zsh alice", []string{"result       refused", "whose shell /opt/zsh cannot be used: stat /opt/zsh: no such file"}, 1},
+		{"an unusual shell", rules, "cp /bin/true /etc/odd; usermod -s /etc/odd alice", []string{"result       success", "WARNING      /etc/odd, the shell of alice, is not in /etc/shells"}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := sssd.New(t, ca.PEM())
+			s.AddUser("alice", 61001)
+			write(t, "/etc/pam.d/cockpit", test.service, 0o644)
+			if out, err := exec.Command("sh", "-ec", "pwconv; "+test.change).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			s.Start(config(t, ""))
+			output, status := command(t, alice.PEM(), 0, "check", "-")
+			wants(t, output, test.wants...)
+			if status != test.exit {
+				t.Errorf("exit status %d: %s", status, output)
+			}
+		})
+	}
+}
