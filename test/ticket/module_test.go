@@ -17,13 +17,18 @@ import (
 	"pam_cockpit_cert/test/answer"
 )
 
-// gate is the module's C side with sanitizers, which takes every certificate
+// gate is the module's C side, which takes every certificate
 // for alice's, and has a program for tickets.
 type gate struct {
 	dir, module, host string
 }
 
 func newGate(t testing.TB, program string) gate {
+	t.Helper()
+	return buildGate(t, program, "-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all")
+}
+
+func buildGate(t testing.TB, program, flags string) gate {
 	t.Helper()
 	namespace.Need(t)
 	dir := t.TempDir()
@@ -32,11 +37,11 @@ func newGate(t testing.TB, program string) gate {
 	write(t, dir+"/tls/certificate", "")
 	write(t, answers, string(answer.New(answer.Verdict, 6, answer.Success, 61001, "alice", "welcome").Bytes()))
 	script := `
-		sanitize="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror"
-		${CC:=gcc} $sanitize -shared -fPIC -I../gate/stub -I../../module -o "$1/pam_gate.so" \
+		flags="$3 -Wall -Wextra -Werror"
+		${CC:=gcc} $flags -shared -fPIC -I../gate/stub -I../../module -o "$1/pam_gate.so" \
 			-DEXPORTED="\"$1/tls\"" -DANSWERS="\"$1/answers\"" -DTICKET_PROGRAM="\"$2\"" ../gate/stub/worker.c ../../module/*.c -lpam
-		$CC $sanitize -o "$1/pamhost" ../../internal/testutil/pamhost/host/pamhost.c -lpam`
-	if out, err := exec.Command("sh", "-euc", script, "sh", dir, program).CombinedOutput(); err != nil {
+		$CC $flags -o "$1/pamhost" ../../internal/testutil/pamhost/host/pamhost.c -lpam`
+	if out, err := exec.Command("sh", "-euc", script, "sh", dir, program, flags).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return g
