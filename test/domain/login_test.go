@@ -77,13 +77,14 @@ func (h host) whoLogsIn(t *testing.T) {
 			journal := h.Journal(t)
 			got := h.enter(t, test.certificate, `
 				echo "user: $(id -un)"
-				echo "tickets: $(klist | sed -n 's/^Default principal: //p') $(klist | awk '/@AD.LAB$/ && NF == 5 { print $5 }' | sort | tr '\n' ' ')"
+				echo "tickets: $(klist | sed -n 's/^Default principal: //p') $(klist | awk '/@AD.LAB$/ && NF == 5 { print $5 }' | tr '\n' ' ')"
 				echo "sudo: $(`+asRoot+`)"
 				echo "ssh: $(`+ssh(fullName(h.suite))+` id -un)"`)
 			principal := strings.ToLower(test.user) + "@ad.lab"
 			for _, want := range []string{
 				"(?m)^user: " + test.user + "$",
-				"(?mi)^tickets: " + principal + " host/" + fullName(h.suite) + "@AD.LAB host/" + strings.ToUpper(h.suite) + "@AD.LAB ?$",
+				"(?mi)^tickets: " + principal + "( host/[^ ]+@AD.LAB)+ ?$",
+				"(?m)^tickets: .* host/" + fullName(h.suite) + "@AD.LAB",
 				"(?m)^ssh: " + test.user + "$",
 			} {
 				if !regexp.MustCompile(want).MatchString(got.out) {
