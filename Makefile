@@ -13,7 +13,9 @@
 #   UNITDIR     where packages have systemd's units
 #   PAMMODE     the module's mode: 644 as Debian has it, 755 as Fedora does
 #   SBINDIR, MANDIR, DATADIR, DOCDIR
-#   GO, CC      the compilers; GOFLAGS, CGO_CFLAGS, CGO_LDFLAGS are honoured
+#   GO, CC      the compilers; GOFLAGS, CGO_CFLAGS, CGO_LDFLAGS are honoured. With
+#               a cross compiler all but the completions is for its architecture
+#   GOARCH, GOARM, PKG_CONFIG   by default what fits CC
 #   GO_LDFLAGS  more options of Go's linker for the module and pam-cockpit-cert
 #   SOURCE_DATE_EPOCH, VERSION
 # `make help` lists the targets. Packaging and tests add their own in */*.mk.
@@ -33,7 +35,27 @@ DATADIR    ?= $(PREFIX)/share
 MANDIR     ?= $(DATADIR)/man
 DOCDIR     ?= $(DATADIR)/doc/pam_cockpit_cert
 
-VERSION    ?= $(shell cat VERSION)
+ifeq ($(origin VERSION),undefined)
+VERSION     = $(eval VERSION := $$(shell tools/version))$(VERSION)
+endif
+
+# What the compiler makes programs for is what Go makes them for.
+TARGET     := $(shell $(CC) -dumpmachine 2>/dev/null)
+GOARCH     ?= $(GOARCH.$(firstword $(subst -, ,$(TARGET))))
+GOARCH.x86_64 := amd64
+GOARCH.aarch64 := arm64
+GOARCH.powerpc64le := ppc64le
+GOARCH.loongarch64 := loong64
+GOARCH.riscv64 := riscv64
+GOARCH.s390x := s390x
+GOARCH.arm := arm
+GOARCH.armv7l := arm
+GOARCH.armv7hl := arm
+GOARCH.i386 := 386
+GOARCH.i586 := 386
+GOARCH.i686 := 386
+GOARM      ?= $(if $(filter %eabihf,$(TARGET)),7,$(if $(filter arm%eabi,$(TARGET)),5))
+PKG_CONFIG ?= $(if $(shell command -v $(TARGET)-pkg-config),$(TARGET)-pkg-config,pkg-config)
 
 # The oldest Go that go.mod allows may be newer than the distribution's:
 # tools/find-go finds or fetches one. Packagers say GO=go.
@@ -41,7 +63,8 @@ ifeq ($(origin GO),undefined)
 GO          = $(eval GO := $$(shell tools/find-go))$(GO)
 endif
 BUILD      := build
-GOBUILD     = CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false
+GOTARGET    = GOARCH=$(GOARCH) GOARM=$(GOARM) CC="$(CC)"
+GOBUILD     = $(GOTARGET) CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false
 
 # Fragments append to these: programs to build, those that the tests run, what
 # `make check` runs beyond the Go tests, and Debian packages to install.

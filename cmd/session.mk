@@ -2,12 +2,14 @@
 # SPDX-FileCopyrightText: The pam_cockpit_cert authors
 #
 # cockpit-cert-session. It is needed as often as there are sessions: pure Go and
-# position-independent it takes the least memory. Where Go cannot link that by
-# itself (it says "requires external linking"), or a distribution wants its own
-# linker flags: make SESSION_BUILD='$(GOBUILD) -buildmode=pie -ldflags=-linkmode=external'.
+# position-independent it takes the least memory. On other architectures than
+# these Go cannot link that by itself ("requires external linking"), nor where a
+# distribution wants its own linker flags: make SESSION_BUILD='$(SESSION_EXTERNAL)'.
 
-SESSION        := $(BUILD)/cockpit-cert-session
-SESSION_BUILD  ?= CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=pie -ldflags=-bindnow
+SESSION          := $(BUILD)/cockpit-cert-session
+SESSION_INTERNAL  = $(GOTARGET) CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=pie -ldflags=-bindnow
+SESSION_EXTERNAL  = $(GOBUILD) -buildmode=pie -ldflags='-linkmode=external -extldflags "-Wl,-z,relro -Wl,-z,now"'
+SESSION_BUILD    ?= $(if $(filter amd64 arm64 loong64 ppc64le s390x,$(GOARCH)),$(SESSION_INTERNAL),$(SESSION_EXTERNAL))
 
 PROGRAMS += $(SESSION)
 

@@ -22,5 +22,5 @@ APT_CHECK     += krb5-kdc krb5-user
 
 $(TICKET): $(TICKET_SOURCES) cmd/cockpit-cert-ticket/ticket.h
 	@mkdir -p $(@D)
-	$(CC) $(TICKET_CFLAGS) $(CGO_CPPFLAGS) $(CGO_CFLAGS) -fPIE $$(pkg-config --cflags krb5-gssapi krb5) \
-		-o $@ $(TICKET_SOURCES) $(CGO_LDFLAGS) $(TICKET_LDFLAGS) $$(pkg-config --libs krb5-gssapi krb5)
+	$(CC) $(TICKET_CFLAGS) $(CGO_CPPFLAGS) $(CGO_CFLAGS) -fPIE $$($(PKG_CONFIG) --cflags krb5-gssapi krb5) \
+		-o $@ $(TICKET_SOURCES) $(CGO_LDFLAGS) $(TICKET_LDFLAGS) $$($(PKG_CONFIG) --libs krb5-gssapi krb5)

@@ -3,11 +3,15 @@
 
 PACKAGES := $(BUILD)/packages
 
+# Options of dpkg-buildpackage, such as -aarm64 with crossbuild-essential-arm64,
+# libpam0g-dev:arm64 and libkrb5-dev:arm64 installed.
+DEBFLAGS ?=
+
 ## deb: Debian's package, in build/packages
 .PHONY: deb
 deb:
 	tools/install-packages build-essential debhelper fakeroot libkrb5-dev libpam0g-dev pkg-config
-	deb/build "$(GO)" $(PACKAGES)
+	deb/build "$(GO)" $(PACKAGES) $(DEBFLAGS)
 
 # What test/deb checks the packages with.
 APT_SYSTEMS += build-essential debhelper fakeroot
