@@ -67,6 +67,7 @@ func TestThePackageHasWhatMakeInstallInstalls(t *testing.T) {
 		{plain, "/usr/lib64/security/pam_cockpit_cert.so"},
 		{subfolder, "/usr/lib64/security/pam_cockpit_cert/pam_cockpit_cert.so"},
 	} {
+		version := output(t, command("", "rpm", "-qp", "--qf", "%{VERSION}", binary(t, c.build)))
 		got := strings.Split(strings.TrimSpace(output(t, command("", "rpm", "-qp", "--qf",
 			`[%{FILEMODES:perms} %{FILEUSERNAME} %{FILENAMES}\n]`, binary(t, c.build)))), "\n")
 		for _, want := range []string{
@@ -81,8 +82,8 @@ func TestThePackageHasWhatMakeInstallInstalls(t *testing.T) {
 			"-rw-r--r-- root /usr/share/pam_cockpit_cert/pam.d/rule",
 			"-rw-r--r-- root /usr/share/pam_cockpit_cert/pam.d/cockpit.fedora",
 			"-rw-r--r-- root /usr/share/pam_cockpit_cert/selinux/pam_cockpit_cert.te",
-			"-rw-r--r-- root /usr/share/doc/pam_cockpit_cert-0.1.0/README.RPM",
-			"-rw-r--r-- root /usr/share/licenses/pam_cockpit_cert-0.1.0/LICENSE",
+			"-rw-r--r-- root /usr/share/doc/pam_cockpit_cert-" + version + "/README.RPM",
+			"-rw-r--r-- root /usr/share/licenses/pam_cockpit_cert-" + version + "/LICENSE",
 			"-rw-r--r-- root /usr/share/bash-completion/completions/pam-cockpit-cert",
 			"-rw-r--r-- root /usr/share/zsh/site-functions/_pam-cockpit-cert",
 			"-rw-r--r-- root /usr/share/fish/vendor_completions.d/pam-cockpit-cert.fish",
@@ -102,4 +103,21 @@ func contains(lines []string, want string) bool {
 		}
 	}
 	return false
+}
+
+// TestNamesDiffer: packages that hold different things have different names, or
+// dnf would install nothing and say that all is well.
+func TestNamesDiffer(t *testing.T) {
+	version := strings.TrimSpace(output(t, command(machine.Source(t), "tools/version")))
+	nevras := map[string]string{}
+	for _, b := range []build{plain, subfolder} {
+		nevra := strings.TrimSpace(output(t, command("", "rpm", "-qp", binary(t, b))))
+		if other, taken := nevras[nevra]; taken {
+			t.Errorf("the builds %s and %s are both %s", b.name, other, nevra)
+		}
+		if !strings.HasPrefix(nevra, ours+"-"+version+"-") {
+			t.Errorf("the build %s is %s, of the source %s", b.name, nevra, version)
+		}
+		nevras[nevra] = b.name
+	}
 }
