@@ -34,7 +34,7 @@ bool become(uid_t uid, gid_t gid)
     return false;
 }
 
-bool enter_runtime_directory(uid_t uid)
+bool enter_runtime_directory(uid_t uid, bool has_to_be)
 {
     char path[64];
     struct stat st;
@@ -43,7 +43,8 @@ bool enter_runtime_directory(uid_t uid)
     snprintf(path, sizeof path, "/run/user/%lu", (unsigned long)uid);
     fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) != 0) {
-        report(LOG_WARNING, "no Kerberos ticket: %s: %s; is pam_systemd in the session stack?", path, strerror(errno));
+        if (has_to_be || errno != ENOENT)
+            report(LOG_WARNING, "no Kerberos ticket: %s: %s; is pam_systemd in the session stack?", path, strerror(errno));
     } else if (st.st_uid != uid || (st.st_mode & 022) != 0) {
         report(LOG_WARNING, "no Kerberos ticket: %s is not the user's alone", path);
     } else if (fchdir(fd) != 0) {

@@ -104,7 +104,7 @@ static void make(struct person *person, const char *file, struct target *targets
             if (!targets[i].served)
                 report(LOG_WARNING, "no Kerberos ticket for %s: %s: does the domain let this host delegate to it?",
                        targets[i].name, targets[i].error);
-        if (count > 0 && become(person->uid, person->gid) && enter_runtime_directory(person->uid) &&
+        if (count > 0 && become(person->uid, person->gid) && enter_runtime_directory(person->uid, true) &&
             file_write(context, tickets, file))
             report_written();
         krb5_cc_destroy(context, tickets);
@@ -144,7 +144,7 @@ int main(int argc, char **argv)
     if (!removing) {
         person.name = argv[0];
         make(&person, argv[2], targets, targets_count);
-    } else if (become(person.uid, NO_GROUP) && enter_runtime_directory(person.uid)) {
+    } else if (become(person.uid, NO_GROUP) && enter_runtime_directory(person.uid, false)) {
         (void)file_remove(argv[1]);
     }
     return 0;

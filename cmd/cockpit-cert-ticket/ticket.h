@@ -81,8 +81,11 @@ const char *advice_for_user(krb5_error_code code);
 /* Becomes the user, for good. Returns false, reported, if that fails. */
 bool become(uid_t uid, gid_t gid);
 
-/* Goes into the user's runtime directory. Returns false, reported, if it is another's. */
-bool enter_runtime_directory(uid_t uid);
+/*
+ * Goes into the user's runtime directory. Returns false, reported, if it is
+ * another's, or if it is not there and has to be.
+ */
+bool enter_runtime_directory(uid_t uid, bool has_to_be);
 
 /* Removes the file from the current directory. Returns false, reported, if it stays. */
 bool file_remove(const char *name);

@@ -320,6 +320,14 @@ func TestRemovalIsTheUsersOwn(t *testing.T) {
 	}
 }
 
+// TestRemovalAfterTheDirectory: logind may have removed all of it before.
+func TestRemovalAfterTheDirectory(t *testing.T) {
+	namespace.Need(t)
+	if log := program(t, "-r", "61001", file); log != "" {
+		t.Errorf("reports %q", log)
+	}
+}
+
 // TestUsage: what the module never says is refused, and touches nothing.
 func TestUsage(t *testing.T) {
 	namespace.Need(t)
