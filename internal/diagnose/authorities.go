@@ -149,7 +149,7 @@ func (s System) unreadable(id, name string) (Check, bool) {
 	if !running {
 		return Check{}, false
 	}
-	at, mode := sssd.stopped(s.Root, name)
+	at, mode := sssd.stopped(s.Root, name, toRead)
 	if at == "" {
 		return Check{}, false
 	}

@@ -41,8 +41,10 @@ type Fix struct {
 const (
 	idCockpit      = "cockpit"
 	idCertificates = "certificates"
+	idProxy        = "proxy"
 	idCommand      = "session-command"
 	idRule         = "pam-rule"
+	idPolicy       = "pam-policy"
 	idModule       = "pam-module"
 	idSSSD         = "sssd"
 	idValidation   = "validation"
@@ -50,6 +52,7 @@ const (
 	idRevocation   = "revocation-lists"
 	idSnippets     = "sssd-snippets"
 	idCgroups      = "control-groups"
+	idProc         = "hidden-processes"
 	idSELinux      = "selinux"
 	idTickets      = "sudo-by-ticket"
 )

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -59,9 +60,37 @@ func (s System) certificates() Check {
 		return broken(id, fmt.Sprintf("on in Cockpit, but line %d of %s has it refuse them: action = none", actionLine, path), advise("remove that line"))
 	case action == "remote-login-ssh":
 		return broken(id, fmt.Sprintf("on in Cockpit, but line %d of %s has it log in by SSH: action = remote-login-ssh", actionLine, path), advise("remove that line"))
-	default:
-		return ok(id, fmt.Sprintf("on in Cockpit, by line %d of %s", line, path))
 	}
+	if at, mode := s.stopsCockpit(cockpit.ConfigFile, toRead); at != "" {
+		return broken(id, fmt.Sprintf("on in Cockpit, by line %d of %s, which Cockpit cannot read", line, path), run("chmod", mode, at))
+	}
+	return ok(id, fmt.Sprintf("on in Cockpit, by line %d of %s", line, path))
+}
+
+// proxy tells of a proxy in front of Cockpit that ends TLS itself: a browser shows
+// its certificate to whoever ends TLS, so that Cockpit never sees it.
+func (s System) proxy() []Check {
+	const id = idProxy
+	config, err := cockpit.ReadConfig(s.Root)
+	if err != nil {
+		return nil // the check of certificates says so
+	}
+	advice := advise("have the proxy pass TCP through unchanged for users with certificates, or let them open port 9090 itself")
+	var checks []Check
+	if header, line := config.Get(cockpit.WebService, "ProtocolHeader"); header != "" {
+		checks = append(checks, warning(id, fmt.Sprintf("line %d of %s expects a proxy that ends TLS (ProtocolHeader = %s): no certificate arrives by it",
+			line, filepath.Join(s.Root, cockpit.ConfigFile), header), advice))
+	}
+	if !s.here() {
+		return checks
+	}
+	for _, args := range append(commandLines("cockpit-tls"), commandLines("cockpit-ws")...) {
+		if option := withoutTLS(args); option != "" {
+			checks = append(checks, broken(id, "Cockpit runs with "+option+", as behind a proxy that ends TLS: no certificate arrives", advice))
+			break
+		}
+	}
+	return checks
 }
 
 func (s System) command(release cockpit.Version) Check {
@@ -94,14 +123,46 @@ func (s System) command(release cockpit.Version) Check {
 	if err := unix.Stat(path, &stat); err != nil {
 		return unknown(id, fmt.Sprintf("%s: %v", path, err), asRoot())
 	}
-	// cockpit-ws runs it as a user who is nobody else's.
-	if stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Mode&0o001 == 0 {
-		return broken(id, path+" cannot be executed by everybody", run("chmod", "755", path))
+	if stat.Mode&unix.S_IFMT != unix.S_IFREG {
+		return broken(id, path+" is no program", advise("install "+thePackage+" again"))
+	}
+	if at, mode := s.stopsCockpit(program, toSearch); at != "" {
+		return broken(id, path+" cannot be executed by cockpit-ws", run("chmod", mode, at))
 	}
 	if options != "" {
 		path += ", with " + options
 	}
 	return ok(id, path)
+}
+
+// withoutTLS returns the option by which Cockpit leaves TLS to a proxy of somebody
+// else. cockpit-tls has its own cockpit-ws do so, without a port.
+func withoutTLS(args []string) string {
+	for _, arg := range args[1:] {
+		if (arg == "--no-tls" || arg == "--for-tls-proxy") && !slices.Contains(args, "--port=0") {
+			return arg
+		}
+	}
+	return ""
+}
+
+// stopsCockpit returns where Cockpit's unprivileged parts are stopped on their way
+// to a file, and the mode that it should have. Where they do not run they will, as
+// users who are nobody else's.
+func (s System) stopsCockpit(name string, wanted access) (at, mode string) {
+	var readers []reader
+	if s.here() {
+		readers = append(processes("cockpit-tls"), processes("cockpit-ws")...)
+	}
+	if len(readers) == 0 {
+		readers = []reader{anyone}
+	}
+	for _, reader := range readers {
+		if at, mode := reader.stopped(s.Root, name, wanted); at != "" {
+			return at, mode
+		}
+	}
+	return "", ""
 }
 
 // cgroups tell certificates and logins apart. Any layout does for us; Cockpit's

@@ -49,7 +49,7 @@ func (r *CertificateReport) refused(ctx context.Context, der []byte, config *sss
 	options := config.Verification()
 	if sssd, running := sssdReader(); running {
 		for _, file := range append([]string{ca}, options.CRLs...) {
-			if at, mode := sssd.stopped("/", file); at != "" {
+			if at, mode := sssd.stopped("/", file, toRead); at != "" {
 				r.because(fmt.Sprintf("SSSD, which runs as user ID %d, cannot read %s", sssd.uid, file), quoted([]string{"chmod", mode, at}))
 				return
 			}

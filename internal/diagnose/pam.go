@@ -43,6 +43,10 @@ func (s System) rule() (module string, check Check) {
 	if place.Vendor != "" {
 		where = filepath.Join(s.Root, place.Vendor)
 	}
+	if file.FirstAuth() == nil {
+		return pamconf.Module, broken(id, where+" has no auth stack, so that logins follow "+filepath.Join(s.Root, pamconf.ConfigDir, "other"),
+			advise("restore the file of the package that ships it, cockpit-ws, and install the rule then: "+s.call("pam", "install").Command))
+	}
 	ours := file.Ours()
 	if len(ours) == 0 {
 		if line := file.CommentedOut(); line > 0 {
@@ -66,10 +70,28 @@ func (s System) rule() (module string, check Check) {
 		return rule.Module, broken(id, fmt.Sprintf("%s, with what is no option of the module: %s", what, strings.Join(ignored, " ")),
 			advise("remove that; pam_cockpit_cert(8) has the options"))
 	}
+	if block := managed(string(file.Bytes()), rule.Line); block != "" {
+		return rule.Module, warning(id, what+", in "+block+": its next run may take the rule out", advise("have that tool write the rule, as the first of the auth stack"))
+	}
+	if others := pamconf.HardLinks(where); others > 0 {
+		return rule.Module, warning(id, fmt.Sprintf("%s, which has %d more names by hard links: an edit changes this one alone", what, others), advise("make the others symbolic links"))
+	}
 	if len(rule.Args) > 0 {
 		what += ", with " + strings.Join(rule.Args, " ")
 	}
 	return rule.Module, ok(id, what)
+}
+
+// policy is the check of what a certificate passes by, if there is anything.
+func (s System) policy() []Check {
+	_, file, err := pamconf.Service{Root: s.Root, Name: s.Service}.Parsed()
+	if err != nil {
+		return nil // the check of the rule says so
+	}
+	if check := s.passedBy(file); check != nil {
+		return []Check{*check}
+	}
+	return nil
 }
 
 // sameControl compares the actions of two controls, in whichever order.

@@ -34,8 +34,32 @@ func sssdReader() (reader, bool) {
 	return reader{}, false
 }
 
-// processes are those of a program. One in a container on this system is not meant.
+// processes are those of a program.
 func processes(program string) []reader {
+	var found []reader
+	for _, dir := range running(program) {
+		text, err := os.ReadFile(filepath.Join(dir, "status"))
+		if err == nil && !strings.Contains(string(text), "\nState:\tZ") { // one that has ended
+			found = append(found, readerOf(string(text)))
+		}
+	}
+	return found
+}
+
+// commandLines are how the processes of a program were called.
+func commandLines(program string) [][]string {
+	var lines [][]string
+	for _, dir := range running(program) {
+		if text, err := os.ReadFile(filepath.Join(dir, "cmdline")); err == nil && len(text) > 0 {
+			lines = append(lines, strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00"))
+		}
+	}
+	return lines
+}
+
+// running are the directories in /proc of a program's processes. One in a container
+// on this system is not meant.
+func running(program string) []string {
 	ours, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
 		return nil
@@ -44,19 +68,15 @@ func processes(program string) []reader {
 	if err != nil {
 		return nil
 	}
-	var found []reader
+	var found []string
 	for _, name := range names {
 		comm, err := os.ReadFile(name)
 		if err != nil || strings.TrimSpace(string(comm)) != program {
 			continue
 		}
 		dir := filepath.Dir(name)
-		if theirs, err := os.Readlink(filepath.Join(dir, "ns/pid")); err != nil || theirs != ours {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join(dir, "status"))
-		if err == nil && !strings.Contains(string(text), "\nState:\tZ") { // one that has ended
-			found = append(found, readerOf(string(text)))
+		if theirs, err := os.Readlink(filepath.Join(dir, "ns/pid")); err == nil && theirs == ours {
+			found = append(found, dir)
 		}
 	}
 	return found
@@ -97,13 +117,13 @@ type access uint32
 // The bits of a mode, for others.
 const (
 	toRead   access = 0o4
-	toSearch access = 0o1
+	toSearch access = 0o1 // a directory, or to execute a program
 )
 
-// stopped returns where the process is stopped on its way to reading a file of a
-// root, and the mode that chmod(1) would have to give that: a directory, by the
-// file's name or by where links lead, or the file; "" if it may read it.
-func (r reader) stopped(root, name string) (at, mode string) {
+// stopped returns where the process is stopped on its way to reading or executing
+// a file of a root, and the mode that chmod(1) would have to give that: a directory, by the
+// file's name or by where links lead, or the file; "" if it is not.
+func (r reader) stopped(root, name string, wanted access) (at, mode string) {
 	path, err := safefile.Resolve(root, name)
 	if err != nil {
 		return "", ""
@@ -115,8 +135,8 @@ func (r reader) stopped(root, name string) (at, mode string) {
 			}
 		}
 	}
-	if !r.may(path, toRead) {
-		return path, "644"
+	if !r.may(path, wanted) {
+		return path, map[access]string{toRead: "644", toSearch: "755"}[wanted]
 	}
 	return "", ""
 }

@@ -40,11 +40,14 @@ func (s System) call(args ...string) *Fix {
 func (s System) Checks(ctx context.Context) []Check {
 	release, cockpit := s.cockpit(ctx)
 	checks := []Check{cockpit, s.certificates()}
+	checks = append(checks, s.proxy()...)
 	if release.NeedsCommand() {
 		checks = append(checks, s.command(release))
 	}
 	module, rule := s.rule()
-	checks = append(checks, rule, s.module(ctx, release, module))
+	checks = append(checks, rule)
+	checks = append(checks, s.policy()...)
+	checks = append(checks, s.module(ctx, release, module))
 	answers := false
 	if s.here() {
 		var sssd Check
@@ -61,6 +64,9 @@ func (s System) Checks(ctx context.Context) []Check {
 	}
 	if s.here() {
 		checks = append(checks, s.cgroups())
+		if hiding := s.hiding(release); hiding != nil {
+			checks = append(checks, *hiding)
+		}
 		checks = append(checks, s.selinux()...)
 	}
 	return append(checks, s.tickets()...)

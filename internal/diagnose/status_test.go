@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -19,6 +20,39 @@ func TestTheLayoutOfControlGroups(t *testing.T) {
 	} {
 		if got := layout(text); got != want {
 			t.Errorf("%q is %s", text, got)
+		}
+	}
+}
+
+func TestWhatHidesProcessesFromTheModule(t *testing.T) {
+	const line = "22 28 0:21 / /proc rw,nosuid,nodev,noexec,relatime shared:13 - proc proc rw"
+	for options, want := range map[string]bool{
+		"":                           false,
+		",hidepid=0":                 false,
+		",hidepid=2":                 false, // root's group sees all
+		",gid=0,hidepid=invisible":   false,
+		",gid=1000,hidepid=2":        true,
+		",gid=1000,hidepid=noaccess": true,
+		",hidepid=ptraceable":        true,
+	} {
+		if got := hides("1 1 8:1 / / rw - ext4 /dev/sda1 rw\n" + line + options + "\n30 22 0:30 / /proc/sys/fs/binfmt_misc rw - autofs x rw\n"); got != want {
+			t.Errorf("%q hides: %v", options, got)
+		}
+	}
+	if hides(line + ",gid=5,hidepid=2\n" + line + "\n") {
+		t.Error("the last mount does not count")
+	}
+}
+
+func TestCockpitWithoutTLS(t *testing.T) {
+	for line, want := range map[string]string{
+		"/usr/lib/cockpit/cockpit-tls":                         "",
+		"/usr/lib/cockpit/cockpit-ws --for-tls-proxy --port=0": "", // cockpit-tls's own
+		"/usr/lib/cockpit/cockpit-tls --no-tls":                "--no-tls",
+		"/usr/lib/cockpit/cockpit-ws --for-tls-proxy":          "--for-tls-proxy",
+	} {
+		if got := withoutTLS(strings.Fields(line)); got != want {
+			t.Errorf("%s: %q", line, got)
 		}
 	}
 }

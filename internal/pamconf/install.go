@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"pam_cockpit_cert/internal/safefile"
 )
 
@@ -76,6 +78,7 @@ func (s Service) Install(options InstallOptions) (Report, error) {
 			return report, err
 		}
 	}
+	others := HardLinks(place.Path)
 	if place.Vendor == "" || !done {
 		report.Changed, err = safefile.Edit(place.Path, func(old []byte) ([]byte, error) {
 			return s.install(old, place, options, done, &report)
@@ -86,10 +89,22 @@ func (s Service) Install(options InstallOptions) (Report, error) {
 	if err != nil {
 		return report, err
 	}
+	if report.Changed && others > 0 {
+		report.Warnings = append(report.Warnings, fmt.Sprintf("%s had %d more names by hard links, which keep the old text", place.Path, others))
+	}
 	if options.OnceFor != "" && !done {
 		return report, s.record(options.OnceFor)
 	}
 	return report, nil
+}
+
+// HardLinks is how many more names a file has.
+func HardLinks(path string) uint64 {
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil || stat.Nlink < 2 {
+		return 0
+	}
+	return uint64(stat.Nlink) - 1
 }
 
 func leftOut(path string) string {

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package diagnose
+
+import (
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pam_cockpit_cert/internal/pamconf"
+	"pam_cockpit_cert/internal/safefile"
+)
+
+// passwords are modules that a certificate takes the place of, or that only
+// steer others, so that nobody misses them.
+var passwords = []string{
+	"pam_unix.so", "pam_sss.so", "pam_krb5.so", "pam_ldap.so", "pam_winbind.so", "pam_systemd_home.so", "pam_fprintd.so",
+	"pam_deny.so", "pam_permit.so", "pam_localuser.so", "pam_usertype.so", "pam_faildelay.so", "pam_debug.so",
+	"pam_ssh_add.so", "pam_gnome_keyring.so", "pam_kwallet5.so",
+}
+
+// passedBy names the modules of the auth stack that a login with a certificate
+// does not run, because the rule ends the stack with its success. nil if there
+// are none worth a word.
+func (s System) passedBy(file *pamconf.File) *Check {
+	ours := pamconf.InAuth(file)
+	if len(ours) == 0 || !slices.Contains(strings.Fields(ours[0].Control), "success=done") {
+		return nil
+	}
+	var names []string
+	for _, module := range s.authModules(file, ours[0].Line, map[string]bool{}) {
+		if name := path.Base(module); !slices.Contains(passwords, name) && !slices.Contains(names, name) && name != pamconf.Module {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	check := ok(idPolicy, "a login with a certificate passes by "+strings.Join(names, ", ")).
+		because("the account and session stacks apply, and the rest of the auth stack does not")
+	return &check
+}
+
+// authModules are those of the auth stack after a line, with what it includes:
+// each file once, for libpam refuses files that include themselves.
+func (s System) authModules(file *pamconf.File, after int, seen map[string]bool) []string {
+	var modules []string
+	for _, rule := range file.Rules() {
+		switch {
+		case rule.Line <= after || rule.Type != "auth" && rule.Type != "@include":
+		case !rule.Includes():
+			modules = append(modules, rule.Module)
+		case !seen[rule.Module]:
+			seen[rule.Module] = true
+			if included := s.included(rule.Module); included != nil {
+				modules = append(modules, s.authModules(included, 0, seen)...)
+			}
+		}
+	}
+	return modules
+}
+
+// included reads a file that a rule includes; nil if it cannot be read.
+func (s System) included(name string) *pamconf.File {
+	names := []string{name}
+	if !filepath.IsAbs(name) {
+		names = nil
+		for _, dir := range append([]string{pamconf.ConfigDir}, pamconf.VendorDirs...) {
+			names = append(names, filepath.Join(dir, name))
+		}
+	}
+	for _, name := range names {
+		text, err := safefile.ReadFile(s.Root, name, pamconf.MaxSize)
+		if err != nil {
+			continue
+		}
+		file, err := pamconf.Parse(text)
+		if err != nil {
+			return nil
+		}
+		return file
+	}
+	return nil
+}
+
+// managed reports the block of a configuration tool that a line is in, or that
+// the whole file is such a tool's: what the tool writes next has no rule of ours.
+func managed(text string, line int) string {
+	begin := 0
+	for i, text := range strings.Split(text, "\n") {
+		lower := strings.ToLower(strings.TrimSpace(text))
+		comment, isComment := strings.CutPrefix(lower, "#")
+		if !isComment {
+			continue
+		}
+		comment = strings.TrimLeft(comment, "#- \t")
+		tool := slices.ContainsFunc([]string{"managed", "ansible", "puppet", "salt", "chef", "cfengine", "augeas"}, func(word string) bool { return strings.Contains(comment, word) })
+		switch {
+		case strings.HasPrefix(comment, "begin") && tool, strings.HasPrefix(comment, "start") && tool:
+			begin = i + 1
+		case strings.HasPrefix(comment, "end") && tool:
+			if begin > 0 && begin < line && line < i+1 {
+				return fmt.Sprintf("the block of a configuration tool, lines %d to %d", begin, i+1)
+			}
+			begin = 0
+		case tool && strings.Contains(comment, "managed"):
+			return fmt.Sprintf("a file that a configuration tool writes, by line %d", i+1)
+		}
+	}
+	return ""
+}
