@@ -15,6 +15,7 @@ import (
 
 	"pam_cockpit_cert/internal/cockpit"
 	"pam_cockpit_cert/internal/pamconf"
+	"pam_cockpit_cert/internal/sssdconf"
 )
 
 const service = "cockpit"
@@ -103,6 +104,15 @@ func (s Scriptlet) leave() error {
 	if _, disableErr := cockpit.DisableCertificates(s.Root); disableErr != nil {
 		s.warn("%v", disableErr)
 		err = ErrIncomplete
+	}
+	_, changed, undoErr := sssdconf.Undo(s.Root)
+	if undoErr != nil {
+		s.warn("%v", undoErr)
+		err = ErrIncomplete
+	}
+	for _, path := range changed {
+		s.warn("%s was changed since setup wrote it:", path)
+		s.warn("remove it if it is to go")
 	}
 	config, readErr := cockpit.ReadConfig(s.Root)
 	if readErr != nil || config.RunsSessionCommand() {

@@ -76,7 +76,11 @@ func (s Setup) Apply() error {
 	}
 	for _, f := range files {
 		if f.Changes() {
-			written[f.Path] = sum(f.After)
+			name, err := filepath.Rel(s.Root, f.Path)
+			if err != nil {
+				return err
+			}
+			written[name] = sum(f.After)
 		}
 	}
 	if len(written) == 0 {
@@ -119,7 +123,8 @@ func Undo(root string) (removed, left []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	for path, want := range written {
+	for name, want := range written {
+		path := filepath.Join(root, name)
 		text, err := os.ReadFile(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -140,6 +145,8 @@ func Undo(root string) (removed, left []string, err error) {
 	return removed, left, state.Forget(root, subject)
 }
 
+// recall returns the sums of the files that were written, by their names in the
+// root: an image is mounted here today, and there tomorrow.
 func recall(root string) (map[string]string, error) {
 	written := map[string]string{}
 	text, err := state.Read(root, subject)

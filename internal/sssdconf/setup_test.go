@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package sssdconf
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"pam_cockpit_cert/internal/testutil/pki"
+	"pam_cockpit_cert/internal/testutil/rootfs"
+)
+
+// TestUndoOfAnImage: an image is set up where it is mounted, and undoes it
+// elsewhere, such as where it has booted.
+func TestUndoOfAnImage(t *testing.T) {
+	mounted := rootfs.New(t, map[string]string{"etc/os-release": ""})
+	if err := (Setup{Root: mounted, Authorities: pki.NewAuthority("Lab CA").PEM()}).Apply(); err != nil {
+		t.Fatal(err)
+	}
+	authorities := (&Config{}).CA()
+	if _, err := os.Stat(filepath.Join(mounted, authorities)); err != nil {
+		t.Fatal(err)
+	}
+	booted := filepath.Join(t.TempDir(), "booted")
+	if err := os.Rename(mounted, booted); err != nil {
+		t.Fatal(err)
+	}
+	removed, left, err := Undo(booted)
+	if err != nil || len(removed) != 1 || len(left) != 0 {
+		t.Errorf("removed %v, left %v: %v", removed, left, err)
+	}
+	if _, err := os.Stat(filepath.Join(booted, authorities)); !os.IsNotExist(err) {
+		t.Errorf("the authorities are still there: %v", err)
+	}
+}
