@@ -24,7 +24,7 @@ func (s System) Obstacle(ctx context.Context) error {
 		return fmt.Errorf("%w; install it first", err)
 	}
 	if release.TooOld() {
-		return fmt.Errorf("Cockpit %d knows no certificates; it has to be 209 or later", release)
+		return fmt.Errorf("release %d of Cockpit knows no certificates; it has to be 209 or later", release)
 	}
 	if release.NeedsCommand() {
 		if err := s.executable(s.Command); err != nil {
