@@ -94,6 +94,14 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 		}
 		dir := filepath.Dir(path)
 		documented[dir] = documented[dir] || file.Doc != nil
+		// As go doc has it; a program is called after its directory.
+		start := "Package " + file.Name.Name + " "
+		if file.Name.Name == "main" && dir != "module" {
+			start = "Command " + filepath.Base(dir) + " "
+		}
+		if doc := file.Doc.Text(); doc != "" && !strings.HasPrefix(doc, start) {
+			t.Errorf("%s: the package comment does not start with %q", path, start)
+		}
 	})
 	for dir, ok := range documented {
 		if !ok {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Command told closes a run of gotestsum, whose --post-run-command it is, see
+// Command testreport closes a run of gotestsum, whose --post-run-command it is, see
 // gotestsum's README: it prints how many tests there were, and with -log first
 // what the tests that passed have logged, such as the figures that they measured.
 package main
