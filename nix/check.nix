@@ -132,8 +132,16 @@ let
       says = "security.pam.services.cockpit.text is set,";
     }
     {
-      config.services.cockpit.settings.WebService.ClientCertAuthentication = lib.mkForce false;
+      config.services.cockpit.settings.WebService.ClientCertAuthentication = false;
       says = "services.cockpit.settings.WebService.ClientCertAuthentication is off:";
+    }
+    {
+      config.services.cockpit.settings.WebService.ClientCertAuthentication = lib.mkForce "no";
+      says = "services.cockpit.settings.WebService.ClientCertAuthentication is off:";
+    }
+    {
+      config.services.cockpit.settings."tls-cert".Command = "/run/current-system/sw/bin/other";
+      says = "services.cockpit.settings.\"tls-cert\".Command is another program";
     }
   ]
   ++ lib.optional (switches ? enable) {
@@ -180,6 +188,22 @@ let
         true
         true
       ]
+    )
+    (expect "Cockpit's own spelling of yes is one"
+      (failures (nixos [
+        base
+        { services.cockpit.settings.WebService.ClientCertAuthentication = "yes"; }
+      ]))
+      [ ]
+    )
+    (expect "the option takes no time that the module would ignore"
+      (builtins.tryEval
+        (nixos [
+          base
+          { services.pam-cockpit-cert.timeout = 601; }
+        ]).services.pam-cockpit-cert.timeout
+      ).success
+      false
     )
     (expect "every option has a type, a default, an example and a description" (map (o: lib.last o.loc)
       (

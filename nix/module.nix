@@ -14,13 +14,20 @@ let
   cockpit = config.services.cockpit;
   security = config.security.pam.services.cockpit;
   sssd = config.services.sssd;
+  webService = cockpit.settings.WebService or { };
+  tlsCert = cockpit.settings."tls-cert" or { };
 
   module = "${cfg.package}/lib/security/pam_cockpit_cert.so";
 
-  # NixOS's rules get their order from their place in a list that changes from
-  # release to release: the first one is before whichever is first today.
-  otherRules = removeAttrs security.rules.auth [ "cockpit_cert" ];
-  firstOrder = lib.foldl' lib.min 10000 (lib.mapAttrsToList (_: rule: rule.order) otherRules) - 100;
+  # Cockpit takes "yes", "true" and "1" for yes, in any case, and whatever else
+  # for no.
+  isOn =
+    value: value == true || lib.elem (lib.toLower (toString value)) [ "yes" "true" "1" ];
+  command = "${cfg.package}/libexec/pam_cockpit_cert/cockpit-cert-session";
+
+  # NixOS counts the order of its own rules up from 10000. A number that depends
+  # on no other rule's lets an administrator place rules relative to this one.
+  firstOrder = 100;
 
   # What sssd.conf's `services`, one comma-separated string, names.
   names = value: map lib.trim (lib.splitString "," (toString value));
@@ -73,7 +80,8 @@ in
     };
 
     timeout = lib.mkOption {
-      type = lib.types.nullOr lib.types.ints.positive;
+      # The module takes no more.
+      type = lib.types.nullOr (lib.types.ints.between 1 600);
       default = null;
       example = 30;
       description = ''
@@ -179,17 +187,24 @@ in
         '';
       }
       {
-        assertion = cockpit.enable -> cockpit.settings.WebService.ClientCertAuthentication != false;
+        assertion = cockpit.enable -> isOn (webService.ClientCertAuthentication or null);
         message = ''
           services.cockpit.settings.WebService.ClientCertAuthentication is off: Cockpit does not ask
           browsers for a certificate, and services.pam-cockpit-cert has nothing to do. Unset it.
         '';
       }
       {
-        assertion = cockpit.enable -> cockpit.settings ? "tls-cert".Command;
+        assertion = cockpit.enable -> tlsCert ? Command;
         message = ''
           services.cockpit.settings."tls-cert".Command is missing: Cockpit maps certificates itself, past
           the PAM rule of services.pam-cockpit-cert. Do not force services.cockpit.settings."tls-cert".
+        '';
+      }
+      {
+        assertion = cockpit.enable && tlsCert ? Command -> lib.hasPrefix "${command} " "${toString tlsCert.Command} ";
+        message = ''
+          services.cockpit.settings."tls-cert".Command is another program than that of
+          services.pam-cockpit-cert, which then never sees a certificate. Unset it.
         '';
       }
     ];
@@ -207,8 +222,6 @@ in
           not start, and services.pam-cockpit-cert has nobody to ask whose certificate it is.
         '';
 
-    # To put a rule before this one, set this one's order as well: it follows
-    # the lowest of all others, so relative to it would be a circle.
     security.pam.services.cockpit.rules.auth.cockpit_cert = {
       order = lib.mkDefault firstOrder;
       control = "[success=done new_authtok_reqd=done user_unknown=die default=ignore]";
@@ -224,9 +237,11 @@ in
     services.sssd.enable = lib.mkDefault true;
 
     services.cockpit.settings = {
-      WebService.ClientCertAuthentication = true;
+      # As defaults, so that another value reaches the assertions above, and the
+      # administrator a reason, instead of a conflict of definitions.
+      WebService.ClientCertAuthentication = lib.mkDefault true;
       # Cockpit would map the certificate itself, past PAM's auth rules.
-      "tls-cert".Command = "${cfg.package}/libexec/pam_cockpit_cert/cockpit-cert-session";
+      "tls-cert".Command = lib.mkDefault command;
     };
 
     # A domain is for the administrator to name; which of SSSD's services a

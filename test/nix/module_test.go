@@ -5,6 +5,7 @@ package nix
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -29,7 +30,7 @@ func evaluate(t *testing.T, administrator string) evaluation {
 	t.Helper()
 	var e evaluation
 	out := output(t, nixCommand(t, "nix-instantiate", "--eval", "--strict", "--json", "-E",
-		"import ./test/nix/standin.nix {"+administrator+"}"))
+		"import ./test/nix/standin.nix (config: {"+administrator+"})"))
 	if err := json.Unmarshal([]byte(out), &e); err != nil {
 		t.Fatal(err)
 	}
@@ -111,20 +112,45 @@ func TestTheRuleIsFirst(t *testing.T) {
 	}
 }
 
+// An administrator's rule may be placed before the module's, or after it.
+func TestRulesAroundTheRule(t *testing.T) {
+	for offset, want := range map[string]int{"- 10": 0, "+ 10": 1} {
+		e := evaluate(t, aDomain+`security.pam.services.cockpit.rules.auth.site = {
+			enable = true; order = config.security.pam.services.cockpit.rules.auth.cockpit_cert.order `+offset+`;
+			control = "required"; modulePath = "pam_warn.so"; };`)
+		if lines := strings.Split(e.Pam, "\n"); !strings.Contains(lines[want], "pam_warn.so") || !strings.Contains(lines[1-want], "pam_cockpit_cert.so") {
+			t.Errorf("at the module's order %s, the rules are\n%s", offset, e.Pam)
+		}
+	}
+}
+
+// The option lets no number pass that the module would ignore.
+func TestTheTimeoutIsTheModulesOwn(t *testing.T) {
+	most := regexp.MustCompile(`OPTIONS_TIMEOUT_MAX (\d+)`).FindStringSubmatch(read(t, "module/options.h"))
+	if most == nil || !strings.Contains(read(t, "nix/module.nix"), "ints.between 1 "+most[1]+")") {
+		t.Errorf("the module takes %q, nix/module.nix something else", most)
+	}
+}
+
 func TestAWrongOptionIsExplained(t *testing.T) {
 	for name, c := range map[string]struct{ administrator, says string }{
-		"Cockpit off":          {`services.cockpit.enable = false;`, "logs users in to Cockpit, which is off here"},
-		"SSSD off":             {`services.sssd.enable = false;`, "SSSD is off here"},
-		"no InfoPipe":          {`services.sssd.settings.sssd.services = "nss, pam";`, "services.sssd.settings.sssd.services = "},
-		"no InfoPipe in text":  {`services.sssd.config = "[sssd]\nservices = nss, pam\n#services = ifp\n";`, "services.sssd.settings.sssd.services = "},
-		"no root in InfoPipe":  {`services.sssd.settings.ifp.allowed_uids = "alice";`, "services.sssd.settings.ifp.allowed_uids = "},
-		"no PAM service":       {`security.pam.services.cockpit.enable = false;`, "security.pam.services.cockpit.enable is off"},
-		"the rule off":         {`security.pam.services.cockpit.rules.auth.cockpit_cert.enable = false;`, "rules.auth.cockpit_cert is off"},
-		"rules replaced":       {`security.pam.services.cockpit.text = "auth required pam_deny.so";`, "security.pam.services.cockpit.text is set"},
-		"certificates off":     {`services.cockpit.settings.WebService.ClientCertAuthentication = false;`, "ClientCertAuthentication is off"},
-		"settings as they are": {``, ""},
-		"text that is right":   {`services.sssd.config = "[sssd]\n services=nss ,ifp\ndomains = x\n";`, ""},
-		"root among others":    {`services.sssd.settings.ifp.allowed_uids = "alice, 0";`, ""},
+		"Cockpit off":                         {`services.cockpit.enable = false;`, "logs users in to Cockpit, which is off here"},
+		"SSSD off":                            {`services.sssd.enable = false;`, "SSSD is off here"},
+		"no InfoPipe":                         {`services.sssd.settings.sssd.services = "nss, pam";`, "services.sssd.settings.sssd.services = "},
+		"no InfoPipe in text":                 {`services.sssd.config = "[sssd]\nservices = nss, pam\n#services = ifp\n";`, "services.sssd.settings.sssd.services = "},
+		"no root in InfoPipe":                 {`services.sssd.settings.ifp.allowed_uids = "alice";`, "services.sssd.settings.ifp.allowed_uids = "},
+		"no PAM service":                      {`security.pam.services.cockpit.enable = false;`, "security.pam.services.cockpit.enable is off"},
+		"the rule off":                        {`security.pam.services.cockpit.rules.auth.cockpit_cert.enable = false;`, "rules.auth.cockpit_cert is off"},
+		"rules replaced":                      {`security.pam.services.cockpit.text = "auth required pam_deny.so";`, "security.pam.services.cockpit.text is set"},
+		"certificates off":                    {`services.cockpit.settings.WebService.ClientCertAuthentication = false;`, "ClientCertAuthentication is off"},
+		"certificates off in Cockpit's words": {`services.cockpit.settings.WebService.ClientCertAuthentication = "no";`, "ClientCertAuthentication is off"},
+		"another command":                     {`services.cockpit.settings."tls-cert".Command = "/bin/other";`, "Command is another program"},
+		"no command":                          {`services.cockpit.settings."tls-cert".Command = "";`, "Command is another program"},
+		"certificates on in Cockpit's words":  {`services.cockpit.settings.WebService.ClientCertAuthentication = "Yes";`, ""},
+		"our command, with an option":         {`services.cockpit.settings."tls-cert".Command = "/package/libexec/pam_cockpit_cert/cockpit-cert-session --x";`, ""},
+		"settings as they are":                {``, ""},
+		"text that is right":                  {`services.sssd.config = "[sssd]\n services=nss ,ifp\ndomains = x\n";`, ""},
+		"root among others":                   {`services.sssd.settings.ifp.allowed_uids = "alice, 0";`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := evaluate(t, theLine+c.administrator)

@@ -179,9 +179,9 @@ func TestTheModuleHasTheRuleOfEveryOtherPackage(t *testing.T) {
 // enable` makes elsewhere, with its own package's command.
 func TestTheModuleMakesTheSettingsOfEveryOtherPackage(t *testing.T) {
 	module := read(t, "nix/module.nix")
-	for _, c := range cockpit.CertificateSettings("/libexec/pam_cockpit_cert/cockpit-cert-session") {
+	for _, c := range cockpit.CertificateSettings("command") {
 		want := regexp.MustCompile(`(?m)^ *"?` + regexp.QuoteMeta(c.Section) + `"?\.` + regexp.QuoteMeta(c.Key) +
-			` = ("\$\{cfg\.package\})?` + regexp.QuoteMeta(c.Value) + `"?;$`)
+			` = lib\.mkDefault (` + regexp.QuoteMeta(c.Value) + `|command);$`)
 		if !want.MatchString(module) {
 			t.Errorf("nix/module.nix does not set [%s] %s to %s", c.Section, c.Key, c.Value)
 		}

@@ -5,9 +5,10 @@
 # the few functions of its lib that the module uses, and with the options of
 # other modules that it reads. nix/check.nix does it with the real ones.
 #
-# `administrator` is what somebody has in configuration.nix; of it, the values
-# win over the module's own.
-administrator:
+# `administrator` is what somebody has in configuration.nix, or a function from
+# `config` to that. Of it, the values win over the module's defaults; what the
+# module defines otherwise cannot be defined as something else.
+definitions:
 
 let
   inherit (builtins)
@@ -18,6 +19,7 @@ let
     elemAt
     filter
     isAttrs
+    isFunction
     isString
     mapAttrs
     match
@@ -37,7 +39,7 @@ let
       foldl'
       head
       ;
-    min = a: b: if a < b then a else b;
+    toLower = replaceStrings upper lower;
     mapAttrsToList = f: set: map (name: f name set.${name}) (attrNames set);
     hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
     hasInfix = infix: text: replaceStrings [ infix ] [ "" ] text != text;
@@ -61,22 +63,49 @@ let
     };
     types = {
       bool = "bool";
-      ints.positive = "positive";
+      ints.between =
+        low: high:
+        "between ${toString low} and ${toString high}";
       nullOr = type: "null or ${type}";
       package = "package";
       path = "path";
     };
 
-    mkDefault = value: value;
+    mkDefault = value: { default = value; };
     mkIf = condition: content: if condition then content else { };
   };
 
+  upper = filter (c: isString c && c != "") (split "" "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+  lower = filter (c: isString c && c != "") (split "" "abcdefghijklmnopqrstuvwxyz");
+
+  isDefault = value: isAttrs value && attrNames value == [ "default" ];
   update =
     old: new:
-    if isAttrs old && isAttrs new then
+    if isAttrs old && isAttrs new && !isDefault new then
       old // mapAttrs (name: value: if old ? ${name} then update old.${name} value else value) new
     else
       new;
+  # Nix's own words for it.
+  define =
+    old: new:
+    if isDefault old then
+      new
+    else if isAttrs old && isAttrs new then
+      old // mapAttrs (name: value: if old ? ${name} then define old.${name} value else value) new
+    else if old == new then
+      new
+    else
+      throw "conflicting definition values";
+  values =
+    set:
+    if isDefault set then
+      values set.default
+    else if isAttrs set then
+      mapAttrs (_: values) set
+    else
+      set;
+
+  administrator = if isFunction definitions then definitions config else definitions;
 
   module = import ../../nix/module.nix {
     inherit lib config;
@@ -100,7 +129,8 @@ let
       ) options) administrator.services.pam-cockpit-cert;
     };
   };
-  merged = update (update {
+  merged = values (update defaults (define module.config administrator));
+  defaults = {
     services = {
       cockpit = {
         enable = false;
@@ -134,7 +164,7 @@ let
     environment.etc = { };
     assertions = [ ];
     warnings = [ ];
-  } module.config) administrator;
+  };
 
   # The file in /etc/pam.d, as NixOS writes it.
   text = concatStringsSep "" (
