@@ -39,8 +39,13 @@ func suspicious(err error) bool {
 	if readErr != nil || !enforces(text) {
 		return false
 	}
+	for _, name := range []string{"AccessDenied", "NoReply", "Timeout", "TimedOut"} {
+		if hasName(err, "org.freedesktop.DBus.Error."+name) {
+			return true
+		}
+	}
 	var failed *infopipe.Error
-	return errors.As(err, &failed) && failed.Outcome == infopipe.Unavailable || hasName(err, "org.freedesktop.DBus.Error.AccessDenied")
+	return errors.As(err, &failed) && failed.Outcome == infopipe.Unavailable && failed.Err == nil // our own deadline
 }
 
 // suspicion is what to say of it.

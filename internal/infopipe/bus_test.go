@@ -66,7 +66,7 @@ func TestActivation(t *testing.T) {
 	t.Run("does not start before the deadline", func(t *testing.T) {
 		address := fake.StartBus(t, self+" hang ADDRESS")
 		user, err := ask(t, &infopipe.Client{Address: address}, 300*time.Millisecond)
-		check(t, user, err, infopipe.Unavailable, "SSSD did not answer in time")
+		check(t, user, err, infopipe.Unavailable, "ausearch -m avc,user_avc,selinux_err")
 	})
 	t.Run("fails to start", func(t *testing.T) {
 		address := fake.StartBus(t, "/bin/false")

@@ -70,6 +70,11 @@ const (
 	nobodyHint = "is it in the user's entry, or does a rule of sss-certmap(5) match it? An entry is looked up again after 15 s"
 )
 
+// underSELinux is what else to look at: a policy that is enforced has dbus-daemon
+// refuse messages, which are USER_AVC in the log, or drops SSSD's answers, so that
+// the time is up.
+const underSELinux = "; if SELinux is enforcing, see ausearch -m avc,user_avc,selinux_err"
+
 // meanings is what SSSD 2.4 to 2.13, dbus-daemon and dbus-broker answer, and
 // what it means. The first that fits counts. SSSD's error numbers differ from
 // version to version: only names and texts are compared.
@@ -125,7 +130,7 @@ var meanings = []struct {
 		"is root in allowed_uids in the section [ifp] of sssd.conf(5)? Does user_attributes there hide the name?"},
 	{"org.freedesktop.DBus.Error.AccessDenied", "", Invalid,
 		"D-Bus does not let us ask SSSD",
-		"look at the bus policies in /usr/share/dbus-1/system.d and /etc/dbus-1/system.d"},
+		"look at the bus policies in /usr/share/dbus-1/system.d and /etc/dbus-1/system.d" + underSELinux},
 }
 
 func (e *Error) is(err error) *Error {
@@ -155,7 +160,7 @@ func classify(ctx context.Context, err error) *Error {
 		return &Error{
 			Outcome: Unavailable,
 			Problem: "SSSD did not answer in time",
-			Hint:    "see systemctl status sssd sssd-ifp; the option timeout of pam_cockpit_cert(8) says how long to wait",
+			Hint:    "see systemctl status sssd sssd-ifp; the option timeout of pam_cockpit_cert(8) says how long to wait" + underSELinux,
 		}
 	}
 	if errors.Is(err, errFraming) {

@@ -38,7 +38,7 @@ func TestErrors(t *testing.T) {
 		{dbusError + "UnknownMethod", "FindByValidCertificate", infopipe.Invalid, "too old"},
 		{"sbus.Error.NoCA", "Certificate authority file not found", infopipe.Invalid, "sssd_auth_ca_db.pem"},
 		{dbusError + "AuthFailed", "Permission denied", infopipe.Invalid, "allowed_uids"},
-		{dbusError + "AccessDenied", "Rejected send message", infopipe.Invalid, "bus policies"},
+		{dbusError + "AccessDenied", "Rejected send message", infopipe.Invalid, "ausearch -m avc,user_avc,selinux_err"},
 		{dbusError + "IOError", "Input/output error", infopipe.Invalid, "not expected"},
 		{"sbus.Error.Errno", "10: No child processes", infopipe.Invalid, "not expected"},
 		{"sbus.Error.Internal", "", infopipe.Invalid, "not expected"},

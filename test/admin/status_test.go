@@ -195,6 +195,70 @@ func TestStatusKnowsAuthoritiesThatSSSDCannotRead(t *testing.T) {
 	matches(t, output, `ok +authorities`)
 }
 
+// Where SELinux is enforcing, D-Bus may refuse what SSSD would answer.
+func TestSELinuxIsSuspected(t *testing.T) {
+	namespace.Need(t)
+	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
+	s.AddUser("alice", 61001)
+	s.StartBus()
+	fake.Serve(t, infopipe.SystemBus, fake.Answers{
+		"FindByValidCertificate": fake.Failure("org.freedesktop.DBus.Error.AccessDenied", "Rejected send message")})
+	const suspicion = "SELinux is enforcing here, and may be the cause: look for sssd_t, cockpit_session_t or dbus in: ausearch -m avc,user_avc,selinux_err"
+	certificate := pki.NewAuthority("Lab CA").Issue("alice").PEM()
+	output, _ := command(t, certificate, 0, "check", "-")
+	if strings.Contains(output, suspicion) {
+		t.Errorf("SELinux is suspected where there is none:\n%s", output)
+	}
+	if err := unix.Mount("tmpfs", "/sys/fs", "tmpfs", 0, "mode=755"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount("/sys/fs", unix.MNT_DETACH) })
+	write(t, "/sys/fs/selinux/enforce", "1", 0o644)
+	output, _ = command(t, nil, 0, "status")
+	matches(t, output, `BROKEN +sssd: D-Bus does not let us ask SSSD .*`+suspicion)
+	output, _ = command(t, certificate, 0, "check", "-")
+	wants(t, output, suspicion)
+}
+
+// Cockpit's unprivileged parts have to read and execute what is theirs.
+func TestStatusJudgesFilesForWhoReadsThem(t *testing.T) {
+	namespace.Need(t)
+	namespace.Copy(t, "/etc")
+	const config, session = "/etc/cockpit/cockpit.conf", "/run/session/cockpit-cert-session"
+	write(t, config, "[WebService]\nClientCertAuthentication = true\n[tls-cert]\nCommand = "+session+"\n", 0o640)
+	write(t, session, "#!/bin/sh\n", 0o755)
+	if err := os.Chmod("/run/session", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	output, _ := command(t, nil, 0, "status")
+	matches(t, output, `BROKEN +certificates: .*, which Cockpit cannot read\n +\$ chmod 644 `+config,
+		`BROKEN +session-command: .* cannot be executed by cockpit-ws\n +\$ chmod o\+x /run/session$`)
+
+	// One that runs is asked, in the way of its user and groups.
+	sleep, err := os.ReadFile("/bin/sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const group = 61007
+	for _, name := range []string{config, "/run/session"} {
+		if err := os.Chown(name, 0, group); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod("/run/session", 0o750); err != nil {
+		t.Fatal(err)
+	}
+	write(t, "/run/cockpit-ws", string(sleep), 0o755)
+	web := exec.Command("/run/cockpit-ws", "60")
+	web.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 61001, Gid: 61001, Groups: []uint32{group}}}
+	if err := web.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = web.Process.Kill(); _ = web.Wait() })
+	output, _ = command(t, nil, 0, "status")
+	matches(t, output, `ok +certificates: `, `ok +session-command: `)
+}
+
 // The exit status is 0 on a system that lacks nothing, and only there.
 func TestStatusOfASystemThatLacksNothing(t *testing.T) {
 	namespace.Need(t)
