@@ -10,6 +10,8 @@
 #define _GNU_SOURCE
 #include "answer.h"
 #include "clock.h"
+#include "exported.h"
+#include "resources.h"
 #include "login.h"
 #include "options.h"
 #include "relocations.h"
@@ -18,6 +20,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
@@ -29,16 +32,15 @@
 #include <syslog.h>
 #include <unistd.h>
 
-/* cockpit-tls exports the certificates that it validated below this folder. */
-#ifndef EXPORTED /* the tests have their own */
-#define EXPORTED "/run/cockpit/tls"
-#endif
-
 /* More log lines than any login writes; a worker that writes more is broken. */
 #define LOG_LINES_MAX 200
 
-/* What the user reads. Plain ASCII without quotes: cockpit-session before 362 does not escape it. */
-#define UNKNOWN_MESSAGE "The certificate does not belong to a user of this system."
+/*
+ * This thread's worker. A host that leaves the call by siglongjmp(3) makes its
+ * handle unusable, so that no data in it would ever be cleaned up; the thread's
+ * next call ends what this one left.
+ */
+static _Thread_local struct worker worker __attribute__((tls_model("initial-exec"))); /* as Go has: no other needs the loader */
 
 enum read_result { READ_RECORD, READ_END, READ_GARBAGE, READ_TIMEOUT, READ_FAILED };
 
@@ -71,30 +73,53 @@ static enum read_result read_record(int fd, int64_t deadline, struct answer *a, 
     return answer_valid(a) ? READ_RECORD : READ_GARBAGE;
 }
 
-/* Logs the first line of what is not a record, as far as it is text. */
-static void log_garbage(pam_handle_t *pamh, const struct answer *a, size_t size)
+/* The first line of what is not a record, as far as it is text. */
+static void first_line(const struct answer *a, size_t size, char *line, size_t room)
 {
-    char line[200];
     size_t n;
 
-    for (n = 0; n < size && n < sizeof line - 1; n++) {
+    for (n = 0; n < size && n < room - 1; n++) {
         unsigned char c = ((const unsigned char *)a)[n];
         if (c == '\n')
             break;
         line[n] = (char)(c >= 0x20 && c < 0x7f ? c : '?');
     }
     line[n] = '\0';
-    pam_syslog(pamh, LOG_CRIT, "the worker broke, please report this: %s", line);
 }
 
-static void log_end(pam_handle_t *pamh, int status)
+/* Logs why a worker gave no verdict: output is what it printed, status is how it ended, or -1. */
+static void log_broken(pam_handle_t *pamh, const char *output, int status)
 {
-    if (status == -1)
+    char limit[200], own[64], childrens[64];
+    ssize_t n = readlink("/proc/self/ns/pid", own, sizeof own);
+
+    if (n > 0 && readlink("/proc/self/ns/pid_for_children", childrens, sizeof childrens) > 0 &&
+        strncmp(own, childrens, (size_t)n) != 0)
+        pam_syslog(pamh, LOG_ERR, "the worker cannot run: the login process puts its children into another PID namespace");
+    else if (limits_explain(output, limit, sizeof limit))
+        pam_syslog(pamh, LOG_ERR, "the worker cannot run: %s", limit);
+    else if (*output != '\0')
+        pam_syslog(pamh, LOG_CRIT, "the worker broke, please report this: %s", output);
+    else if (status == -1)
         pam_syslog(pamh, LOG_CRIT, "the worker ended without an answer");
     else if (WIFSIGNALED(status))
         pam_syslog(pamh, LOG_CRIT, "the worker ended without an answer, by signal %d", WTERMSIG(status));
     else
         pam_syslog(pamh, LOG_CRIT, "the worker ended without an answer, with exit status %d", WEXITSTATUS(status));
+}
+
+static int end_worker(pam_handle_t *pamh)
+{
+    int status;
+
+    if (worker.login == 0)
+        return -1;
+    status = worker_end(&worker);
+    if (worker.left)
+        pam_syslog(pamh, LOG_ALERT,
+                   "the worker is left behind: the kernel cannot end it, as it waits for a file or is being traced; "
+                   "it will be gone when that answers");
+    return status;
 }
 
 /*
@@ -108,10 +133,12 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
     int result = PAM_SERVICE_ERR, status;
     enum read_result read;
     size_t got;
-    struct worker worker;
+    char line[200];
 
+    (void)end_worker(pamh); /* of a call that was left by siglongjmp */
     if (worker_start(&worker, options) != 0) {
-        pam_syslog(pamh, LOG_ERR, "cannot start the worker: %m");
+        pam_syslog(pamh, LOG_ERR, "cannot start the worker: %m%s",
+                   errno == EAGAIN ? "; raise LimitNPROC= or TasksMax= of the login process's unit" : "");
         return PAM_SERVICE_ERR;
     }
     for (int lines = 0;; lines++) {
@@ -127,9 +154,11 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
         else
             pam_syslog(pamh, (int)verdict->priority, "%s", verdict->text);
     }
-    status = worker_end(&worker);
-    if (result == 0)
+    if (result == 0) {
+        worker_kill(&worker); /* it ends while the caller goes on */
         return 0;
+    }
+    status = end_worker(pamh);
 
     switch (read) {
     case READ_TIMEOUT:
@@ -138,10 +167,11 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
                           : "looking for the certificate; is this machine overloaded?");
         return asking ? PAM_AUTHINFO_UNAVAIL : PAM_SERVICE_ERR;
     case READ_GARBAGE:
-        log_garbage(pamh, verdict, got);
+        first_line(verdict, got, line, sizeof line);
+        log_broken(pamh, line, status);
         break;
     case READ_END:
-        log_end(pamh, status);
+        log_broken(pamh, "", status);
         break;
     default:
         pam_syslog(pamh, LOG_CRIT, "the worker broke, please report this: its answer could not be read");
@@ -181,6 +211,18 @@ static int accept_user(pam_handle_t *pamh, const struct answer *verdict)
     return result;
 }
 
+/* A refused login is to be found again by who asked for it: the browser's address, as the host says. */
+static void log_verdict(pam_handle_t *pamh, const struct answer *verdict)
+{
+    const void *address = NULL;
+
+    if (verdict->result == PAM_SUCCESS || verdict->result == PAM_IGNORE ||
+        pam_get_item(pamh, PAM_RHOST, &address) != PAM_SUCCESS || address == NULL || *(const char *)address == '\0')
+        pam_syslog(pamh, (int)verdict->priority, "%s", verdict->text);
+    else
+        pam_syslog(pamh, (int)verdict->priority, "%s; rhost=%.100s", verdict->text, (const char *)address);
+}
+
 static int authenticate(pam_handle_t *pamh, const struct options *options)
 {
     const void *user = NULL;
@@ -212,18 +254,48 @@ static int authenticate(pam_handle_t *pamh, const struct options *options)
         result = accept_user(pamh, &verdict);
     /* What the worker says of a success holds only now. */
     if (verdict.text[0] != '\0' && result == (int)verdict.result)
-        pam_syslog(pamh, (int)verdict.priority, "%s", verdict.text);
+        log_verdict(pamh, &verdict);
     return result;
+}
+
+/*
+ * What the person reads. Cockpit's login page shows a short text only, and
+ * cockpit-session before 362 does not escape it: plain ASCII without quotes.
+ * From 248 on Cockpit takes no password from a browser that has a certificate.
+ */
+static const char *message(int result)
+{
+    switch (result) {
+    case PAM_USER_UNKNOWN:
+        return "The certificate does not belong to a user of this system. "
+               "To log in with a password, use a browser profile without the certificate.";
+    case PAM_AUTHINFO_UNAVAIL:
+        return "This system cannot find out now whose certificate this is. Try again later. "
+               "To log in with a password, use a browser profile without the certificate.";
+    case PAM_SERVICE_ERR:
+        return "This system failed to look up the certificate; its log has the reason. "
+               "To log in with a password, use a browser profile without the certificate.";
+    default:
+        return NULL;
+    }
 }
 
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct options options = options_parse(pamh, argc, argv);
-    int result = authenticate(pamh, &options);
+    const char *text;
+    int cancel, result;
 
+    /* A thread that is cancelled in here would leave the worker behind. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    result = authenticate(pamh, &options);
+    (void)end_worker(pamh);
     relocations_forget();
-    if (result == PAM_USER_UNKNOWN && (flags & PAM_SILENT) == 0)
-        pam_error(pamh, "%s", UNKNOWN_MESSAGE);
+    pthread_setcancelstate(cancel, NULL);
+
+    text = message(result);
+    if (text != NULL && (flags & PAM_SILENT) == 0)
+        pam_error(pamh, "%s", text);
     return result;
 }
 

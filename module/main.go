@@ -8,9 +8,10 @@
 //	gate.c         pam_sm_authenticate and pam_sm_setcred
 //	options.c      the options of the rule
 //	relocations.c  gives memory back
-//	worker.c       starts and ends the worker's process
+//	worker.c       starts and ends the worker's process, and the keeper between the two
+//	resources.c    the login process's limits
 //	peer.c         who is at the other end of standard input
-//	sandbox.c      what that process may not do
+//	sandbox*.c     what the worker may not do: its user, files, system calls
 //	worker.go      the worker: decides one login
 //	answer.*       what the worker tells the gate
 package main

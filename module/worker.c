@@ -5,21 +5,31 @@
 #include "worker.h"
 
 #include "_cgo_export.h"
+#include "answer.h"
 #include "child.h"
+#include "clock.h"
+#include "resources.h"
 #include "peer.h"
 #include "sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
+#include <security/pam_modules.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 /* What runtime.ld parked: pointers that crt code would call with these arguments. */
@@ -43,29 +53,53 @@ static char *runtime_vector[] = {
     NULL,                   NULL,               /* auxv: AT_NULL */
 };
 
+/* How long worker_end waits for each of the two, and for the worker until it is killed once more. */
+#define END_MS 400
+#define KILL_AGAIN_MS 100
+
+/* Says in the place of an answer what failed. */
+static void __attribute__((noreturn)) give_up(int answers, const char *what)
+{
+    struct answer a = {.kind = ANSWER_VERDICT, .priority = LOG_ERR, .result = PAM_SERVICE_ERR};
+
+    memcpy(a.magic, ANSWER_MAGIC, sizeof a.magic);
+    snprintf(a.text, sizeof a.text, "cannot start the worker: %s: %s", what, strerror(errno));
+    (void)!write(answers, &a, sizeof a);
+    _exit(EXIT_FAILURE);
+}
+
+/* Dies with its parent. The kernel forgets that when a process changes its user or gives capabilities away. */
+static bool die_with(pid_t parent) { return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent; }
+
 /*
- * The child. Standard input stays the host's, for clientcert looks at its
- * peer; standard output is the pipe; so is standard error, so that the gate
- * sees what a crashing runtime prints.
+ * Standard input stays the host's, for clientcert looks at its peer; standard
+ * output is the pipe; so is standard error, so that the gate sees what a
+ * crashing runtime prints.
  */
-static void __attribute__((noreturn)) worker_main(int answers, pid_t host, const struct options *options)
+static void __attribute__((noreturn)) worker_main(int answers, pid_t keeper, const struct options *options)
 {
     int holder;
 
     /* Twofold: the gate's deadline, and the kernel's should the gate be stopped. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != host)
+    if (!die_with(keeper))
         _exit(EXIT_FAILURE);
-    child_reset_signals();
     alarm(options->timeout + 2);
 
     if (dup2(answers, STDOUT_FILENO) < 0 || dup2(answers, STDERR_FILENO) < 0)
         _exit(EXIT_FAILURE);
+    /* Once for the keeper too; from then on the worker has a table of its own, if a filter of the host's lets it. */
     child_close_descriptors();
+    (void)unshare(CLONE_FILES);
+    if (fcntl(STDIN_FILENO, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) /* or Go opens it, for writing too */
+        give_up(STDOUT_FILENO, "/dev/null");
     holder = peer_holder();
-    if (chdir("/") != 0 || sandbox_enter() != 0) {
-        dprintf(STDERR_FILENO, "sandbox: %s", strerror(errno));
+    limits_lift();
+    if (chdir("/") != 0 || sandbox_enter() != 0)
+        give_up(STDOUT_FILENO, "giving privileges away");
+    if (!die_with(keeper))
         _exit(EXIT_FAILURE);
-    }
+    if (sandbox_seal() != 0)
+        give_up(STDOUT_FILENO, "filtering system calls");
 
     /* Weak, so that a plain go build links; but then the runtime started with the login process. */
     if ((uintptr_t)go_runtime_init_start == (uintptr_t)go_runtime_init_end) {
@@ -78,62 +112,199 @@ static void __attribute__((noreturn)) worker_main(int answers, pid_t host, const
     _exit(EXIT_SUCCESS);
 }
 
-int worker_start(struct worker *w, const struct options *options)
+/*
+ * Forks with one table of descriptors for both: when the keeper ends, the kernel
+ * closes nothing, which is what may take for ever. As from fork(2) without libc,
+ * no lock may be held, so only a process of one thread may call it.
+ */
+static pid_t fork_sharing_descriptors(void)
 {
-    int error, pipe_ends[2];
-    pid_t host = getpid();
-    sigset_t all, before;
+#ifdef __s390__
+    pid_t pid = (pid_t)syscall(SYS_clone, 0, CLONE_FILES | SIGCHLD, 0, 0, 0);
+#else
+    pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+#endif
+    return pid < 0 && errno == EINVAL ? fork() : pid; /* qemu's user mode emulation has but fork */
+}
 
-    if (pipe2(pipe_ends, O_CLOEXEC) != 0)
+/*
+ * The keeper starts the worker, and ends as it ended. It dies with the login
+ * process, and the worker with it: by then it is init's to reap.
+ */
+static void __attribute__((noreturn)) keeper_main(int answers, pid_t host, pid_t *number, const struct options *options)
+{
+    pid_t keeper = getpid(), worker;
+    int status;
+
+    if (!die_with(host) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        _exit(EXIT_FAILURE);
+    child_reset_signals();
+    worker = fork_sharing_descriptors();
+    if (worker == 0) {
+        munmap(number, sizeof *number);
+        worker_main(answers, keeper, options);
+    }
+    if (worker < 0)
+        give_up(answers, "fork");
+    *number = worker;
+    while (waitpid(worker, &status, 0) < 0)
+        if (errno != EINTR)
+            _exit(EXIT_FAILURE);
+    if (WIFSIGNALED(status))
+        (void)kill(keeper, WTERMSIG(status)); /* without a core: it is not dumpable */
+    _exit(WEXITSTATUS(status));
+}
+
+static int open_pidfd(pid_t pid)
+{
+#ifdef SYS_pidfd_open
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+    (void)pid;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+/* Called with all signals blocked. */
+static int start(struct worker *w, const struct options *options)
+{
+    int error, pipe_ends[2] = {-1, -1};
+    pid_t host = getpid(), keeper;
+    pid_t *number = mmap(NULL, sizeof *number, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (number == MAP_FAILED)
         return -1;
     /* Only ours: a non-blocking writing end would make Go's writes fail on a full pipe. */
-    if (fcntl(pipe_ends[0], F_SETFL, O_NONBLOCK) != 0)
+    if (pipe2(pipe_ends, O_CLOEXEC) != 0 || fcntl(pipe_ends[0], F_SETFL, O_NONBLOCK) != 0)
         goto failed;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    w->pid = fork();
-    error = errno;
-    if (w->pid == 0)
-        worker_main(pipe_ends[1], host, options);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = error;
-    if (w->pid < 0)
+    keeper = fork();
+    if (keeper == 0)
+        keeper_main(pipe_ends[1], host, number, options);
+    if (keeper < 0)
         goto failed;
-
     close(pipe_ends[1]);
-    w->answers = pipe_ends[0];
-    w->pidfd = -1;
-#ifdef SYS_pidfd_open
-    w->pidfd = (int)syscall(SYS_pidfd_open, w->pid, 0);
-#endif
+    *w = (struct worker){.login = host, .keeper = keeper, .keeper_fd = open_pidfd(keeper), .answers = pipe_ends[0], .pid = number};
     return 0;
 
 failed:
     error = errno;
-    close(pipe_ends[0]);
-    close(pipe_ends[1]);
+    munmap(number, sizeof *number);
+    for (int i = 0; i < 2; i++)
+        if (pipe_ends[i] >= 0)
+            close(pipe_ends[i]);
     errno = error;
     return -1;
+}
+
+int worker_start(struct worker *w, const struct options *options)
+{
+    int error, result;
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    result = start(w, options);
+    error = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return result;
+}
+
+/* By the pidfd, or by the number where there is none, or where a filter of the host's refuses the call. */
+static void kill_process(int pidfd, pid_t pid)
+{
+#ifdef SYS_pidfd_send_signal
+    if (pidfd >= 0 && (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0 || errno == ESRCH))
+        return;
+#endif
+    (void)kill(pid, SIGKILL);
+}
+
+void worker_kill(const struct worker *w) { kill_process(w->keeper_fd, w->keeper); }
+
+/* Sleeps until the process ends, as far as the kernel can tell, or for a moment. */
+static void wait_a_moment(int pidfd, int64_t left)
+{
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    const struct timespec moment = {.tv_nsec = 200000};
+
+    if (pidfd < 0 || poll(&end, 1, (int)left) < 0)
+        nanosleep(&moment, NULL);
+}
+
+/* Returns whether the keeper has ended; status is -1 if the host has reaped it. */
+static bool keeper_ended(const struct worker *w, int *status)
+{
+    int64_t deadline = clock_ms() + END_MS;
+
+    for (;;) {
+        pid_t reaped = waitpid(w->keeper, status, WNOHANG);
+        int64_t left = deadline - clock_ms();
+
+        if (reaped == w->keeper)
+            return true;
+        *status = -1;
+        if (reaped < 0 && errno != EINTR) /* ECHILD: the host ignores SIGCHLD, or a handler of its was faster */
+            return true;
+        if (left <= 0)
+            return false;
+        wait_a_moment(w->keeper_fd, left);
+    }
+}
+
+static bool process_ended(int pidfd, pid_t pid, int within)
+{
+    int64_t deadline = clock_ms() + within, left;
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+
+    while (pidfd >= 0 ? poll(&end, 1, 0) != 1 : kill(pid, 0) == 0) {
+        left = deadline - clock_ms();
+        if (left <= 0)
+            return false;
+        wait_a_moment(pidfd, left);
+    }
+    return true;
+}
+
+/* The kernel has ended the worker with the keeper, unless it was taken over and could see to that. */
+static bool worker_ended(pid_t pid)
+{
+    int pidfd;
+    bool ended;
+
+    if (pid <= 0) /* the keeper was ended before it started one */
+        return true;
+    pidfd = open_pidfd(pid);
+    if (pidfd < 0 && errno == ESRCH)
+        return true;
+    ended = process_ended(pidfd, pid, KILL_AGAIN_MS);
+    if (!ended) {
+        kill_process(pidfd, pid);
+        ended = process_ended(pidfd, pid, END_MS - KILL_AGAIN_MS);
+    }
+    if (pidfd >= 0)
+        close(pidfd);
+    (void)waitpid(pid, NULL, WNOHANG); /* a host that is a subreaper, prctl(2), is given it in init's place */
+    return ended;
 }
 
 int worker_end(struct worker *w)
 {
     int status = -1;
-    pid_t reaped;
+    bool mine = w->login == getpid();
 
-    close(w->answers);
-#ifdef SYS_pidfd_send_signal
-    if (w->pidfd >= 0)
-        syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
-    else
-#endif
-        kill(w->pid, SIGKILL);
-    /* ECHILD: the host ignores SIGCHLD, or a handler of its was faster. */
-    do
-        reaped = waitpid(w->pid, &status, 0);
-    while (reaped < 0 && errno == EINTR);
-    if (w->pidfd >= 0)
-        close(w->pidfd);
-    return reaped == w->pid ? status : -1;
+    /* A child of the host's has a copy of this, and of the descriptors. */
+    if (mine) {
+        worker_kill(w);
+        w->left = !keeper_ended(w, &status) || !worker_ended(*w->pid);
+    }
+    if (w->login != 0) {
+        w->login = 0;
+        close(w->answers);
+        if (w->keeper_fd >= 0)
+            close(w->keeper_fd);
+        munmap((void *)w->pid, sizeof *w->pid);
+    }
+    return status;
 }

@@ -121,7 +121,7 @@ func TestTranscript(t *testing.T) {
 	}
 	for _, line := range []string{
 		`    PAM_USER is +alice`,
-		`    the user reads +The certificate does not belong to a user of this system\.`,
+		`    the user reads +The certificate does not belong to a user of this system\. .*`,
 		`    Cockpit's service +logs alice in, and asks for no password`,
 		`    Cockpit's service +refuses the login, and offers no other method`,
 		`    Cockpit's service +goes on to the next method, a password`,

@@ -25,7 +25,8 @@ func TestGateUnderSanitizers(t *testing.T) {
 		cc = "gcc"
 	}
 	dir := t.TempDir()
-	answers, exported := filepath.Join(dir, "answers"), filepath.Join(dir, "tls")
+	exported := filepath.Join(dir, "tls")
+	answers := filepath.Join(exported, "answers") // where a worker may read
 	module, host := filepath.Join(dir, "pam_gate.so"), filepath.Join(dir, "pamhost")
 	sanitize := []string{"-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"}
 
@@ -40,11 +41,12 @@ func TestGateUnderSanitizers(t *testing.T) {
 	if out, err := trial.CombinedOutput(); err != nil {
 		t.Skipf("%s has no sanitizers here, or libpam's headers are missing: %v\n%s", cc, err, out)
 	}
-	build("-shared", "-fPIC", "-Istub", "-I../../module", "-o", module,
-		"-DEXPORTED=\""+exported+"\"", "-DANSWERS=\""+answers+"\"", "stub/worker.c",
-		"../../module/gate.c", "../../module/answer.c", "../../module/child.c", "../../module/login.c", "../../module/options.c",
-		"../../module/peer.c", "../../module/relocations.c", "../../module/sandbox.c", "../../module/ticket.c",
-		"../../module/worker.c", "-lpam")
+	sources, err := filepath.Glob("../../module/*.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	build(append(append([]string{"-shared", "-fPIC", "-Istub", "-I../../module", "-o", module,
+		"-DEXPORTED=\"" + exported + "\"", "-DANSWERS=\"" + answers + "\"", "stub/worker.c"}, sources...), "-lpam")...)
 	build("-o", host, "../../internal/testutil/pamhost/host/pamhost.c", "-lpam")
 	rule := "auth required " + module + " timeout=1 unknown_option\n"
 	pamhost.Service(t, dir, "cockpit", rule)

@@ -163,11 +163,15 @@ func TestBusHangs(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
 	sssd.New(t, ca.PEM())
-	listener, err := net.Listen("unix", strings.TrimPrefix(infopipe.SystemBus, "unix:path="))
+	socket := strings.TrimPrefix(infopipe.SystemBus, "unix:path=")
+	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
+	if err := os.Chmod(socket, 0o666); err != nil { // as dbus-daemon's, which everybody may write to
+		t.Fatal(err)
+	}
 	report, syslog := login{certificate: ca.Issue("alice"), options: "timeout=2"}.run(t)
 	expect{
 		result: pamhost.AuthinfoUnavail, log: "D-Bus did not answer in time",

@@ -33,13 +33,13 @@ func buildGate(t testing.TB, program, flags string) gate {
 	namespace.Need(t)
 	dir := t.TempDir()
 	g := gate{dir, dir + "/pam_gate.so", dir + "/pamhost"}
-	answers := dir + "/answers"
+	answers := dir + "/tls/answers"
 	write(t, dir+"/tls/certificate", "")
 	write(t, answers, string(answer.New(answer.Verdict, 6, answer.Success, 61001, "alice", "welcome").Bytes()))
 	script := `
 		flags="$3 -Wall -Wextra -Werror"
 		${CC:=gcc} $flags -shared -fPIC -I../gate/stub -I../../module -o "$1/pam_gate.so" \
-			-DEXPORTED="\"$1/tls\"" -DANSWERS="\"$1/answers\"" -DTICKET_PROGRAM="\"$2\"" ../gate/stub/worker.c ../../module/*.c -lpam
+			-DEXPORTED="\"$1/tls\"" -DANSWERS="\"$1/tls/answers\"" -DTICKET_PROGRAM="\"$2\"" ../gate/stub/worker.c ../../module/*.c -lpam
 		$CC $flags -o "$1/pamhost" ../../internal/testutil/pamhost/host/pamhost.c -lpam`
 	if out, err := exec.Command("sh", "-euc", script, "sh", dir, program, flags).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
