@@ -100,15 +100,21 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// TestPlainMake: make alone, in a clean clone, builds all that is installed.
-func TestPlainMake(t *testing.T) {
-	clone := t.TempDir()
+// copySource copies what a commit of this source would hold.
+func copySource(t *testing.T, to string) {
+	t.Helper()
 	cp := exec.Command("sh", "-euc", `git -c safe.directory='*' ls-files -z --cached --others --exclude-standard |
-		xargs -0 cp --parents -P -p -t "$1"`, "sh", clone)
+		xargs -0 cp --parents -P -p -t "$1"`, "sh", to)
 	cp.Dir = "../.."
 	if out, err := cp.CombinedOutput(); err != nil {
 		t.Skipf("this is not a clone: %v: %s", err, out)
 	}
+}
+
+// TestPlainMake: make alone, in a clean clone, builds all that is installed.
+func TestPlainMake(t *testing.T) {
+	clone := t.TempDir()
+	copySource(t, clone)
 	if out, err := invoke(clone, nil); err != nil {
 		t.Fatalf("make: %v\n%s", err, out)
 	}
