@@ -98,6 +98,8 @@ $(foreach file,$(wildcard selinux/*),644 $(file) $(DATADIR)/pam_cockpit_cert/$(f
 )
 $(foreach file,$(wildcard systemd/*/*),644 $(file) $(UNITDIR)/$(file:systemd/%=%)
 )
+$(foreach file,$(wildcard cockpit/certlogin/*),644 $(file) $(DATADIR)/$(file)
+)
 644 README.md $(DOCDIR)/README.md
 644 LICENSE $(DOCDIR)/LICENSE
 644 $(BUILD)/completions/pam-cockpit-cert.bash $(DATADIR)/bash-completion/completions/pam-cockpit-cert

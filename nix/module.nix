@@ -260,5 +260,8 @@ in
 
     # `pam-cockpit-cert status`, and the manual pages.
     environment.systemPackages = [ cfg.package ];
+
+    # Cockpit looks for its pages, of which "Certificate login" is one, in the system's path.
+    environment.pathsToLink = [ "/share/cockpit" ];
   };
 }

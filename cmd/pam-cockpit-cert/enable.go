@@ -30,6 +30,10 @@ type applying struct {
 
 func (a *applying) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&a.dryRun, "dry-run", false, "print what would change, and change nothing")
+	a.restarts(c)
+}
+
+func (a *applying) restarts(c *cobra.Command) {
 	c.Flags().BoolVar(&a.now, "now", false, "restart Cockpit, which ends the sessions in it")
 }
 
@@ -169,18 +173,22 @@ func (u *ui) diffs(changes []safefile.Change) error {
 func restartCockpit(ctx context.Context) error {
 	words := strings.Fields(restart)
 	if out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput(); err != nil {
-		return fmt.Errorf("certificates are on, but Cockpit did not restart: %s: %w: %s", restart, err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("cockpit.conf is changed, but Cockpit did not restart: %s: %w: %s", restart, err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }
 
 func disableCommand(s *settings) *cobra.Command {
-	return &cobra.Command{
+	var how applying
+	c := &cobra.Command{
 		Use:               "disable",
 		Short:             "Undo what enable and setup changed, and nothing else",
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := how.check(s); err != nil {
+				return err
+			}
 			report, err := cockpit.DisableCertificates(s.root)
 			if err != nil {
 				return err
@@ -189,9 +197,16 @@ func disableCommand(s *settings) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if how.now {
+				ctx, cancel := context.WithTimeout(c.Context(), patience)
+				defer cancel()
+				if err := restartCockpit(ctx); err != nil {
+					return err
+				}
+			}
 			err = s.ui.print(disabled{report, removed, left}, func() {
 				if report.Changed {
-					s.changes(report, "took out", false)
+					s.changes(report, "took out", how.now)
 				} else {
 					s.ui.sayf("nothing that enable changed is in %s", report.File)
 				}
@@ -211,6 +226,8 @@ func disableCommand(s *settings) *cobra.Command {
 			return err
 		},
 	}
+	how.restarts(c)
+	return c
 }
 
 // disabled is what a program reads.

@@ -82,6 +82,9 @@ func TestContents(t *testing.T) {
 			for _, name := range []string{"rule", "cockpit.arch", "cockpit.debian", "cockpit.fedora", "cockpit.suse"} {
 				want = append(want, "-rw-r--r-- /usr/share/pam_cockpit_cert/pam.d/"+name)
 			}
+			for _, name := range []string{"certlogin.css", "certlogin.js", "index.html", "manifest.json", "po.de.js", "po.manifest.de.js"} {
+				want = append(want, "-rw-r--r-- /usr/share/cockpit/certlogin/"+name)
+			}
 			var got []string
 			err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
 				if err != nil || entry.IsDir() {

@@ -80,6 +80,7 @@ func TestVariables(t *testing.T) {
 		"/opt/units/system-cockpithttps.slice.d/10-pam_cockpit_cert.conf": false,
 		"/opt/man/man8/pam_cockpit_cert.8":                                false,
 		"/opt/p/share/doc/pam_cockpit_cert/README.md":                     false,
+		"/opt/p/share/cockpit/certlogin/manifest.json":                    false,
 		"/opt/p/share/pam_cockpit_cert/pam.d/rule":                        false,
 	} {
 		if got, there := files[path]; !there || got != executable {

@@ -96,6 +96,7 @@ func TestThePackagesPhasesInstallEverything(t *testing.T) {
 		"libexec/pam_cockpit_cert/cockpit-cert-session",
 		"libexec/pam_cockpit_cert/cockpit-cert-ticket",
 		"share/bash-completion/completions/pam-cockpit-cert",
+		"share/cockpit/certlogin/manifest.json",
 		"share/doc/pam_cockpit_cert/LICENSE",
 		"share/doc/pam_cockpit_cert/README.md",
 		"share/fish/vendor_completions.d/pam-cockpit-cert.fish",

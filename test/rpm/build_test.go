@@ -79,6 +79,7 @@ func TestThePackageHasWhatMakeInstallInstalls(t *testing.T) {
 			"-rw-r--r-- root /usr/share/man/man8/pam_cockpit_cert.8",
 			"-rw-r--r-- root /usr/share/man/man8/cockpit-cert-session.8",
 			"-rw-r--r-- root /usr/share/man/man8/pam-cockpit-cert.8",
+			"-rw-r--r-- root /usr/share/cockpit/certlogin/manifest.json",
 			"-rw-r--r-- root /usr/share/pam_cockpit_cert/pam.d/rule",
 			"-rw-r--r-- root /usr/share/pam_cockpit_cert/pam.d/cockpit.fedora",
 			"-rw-r--r-- root /usr/share/pam_cockpit_cert/selinux/pam_cockpit_cert.te",

@@ -128,7 +128,7 @@ func Package(t testing.TB, dir string) string {
 func source(t testing.TB) string {
 	t.Helper()
 	sum := sha256.New()
-	for _, part := range []string{"cmd", "deb", "internal", "man", "module", "pam.d", "selinux", "Makefile", "README.md", "VERSION", "go.mod", "go.sum"} {
+	for _, part := range []string{"cmd", "cockpit", "deb", "internal", "man", "module", "pam.d", "selinux", "Makefile", "README.md", "VERSION", "go.mod", "go.sum"} {
 		err := filepath.WalkDir(filepath.Join(machine.Source(t), part), func(path string, entry os.DirEntry, err error) error {
 			if err != nil || !entry.Type().IsRegular() {
 				return err

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package policy
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+)
+
+var (
+	inScript = regexp.MustCompile(`_\("([^"]*)"\)`)
+	inPage   = regexp.MustCompile(`translate="yes">([^<]*)<`)
+	inTable  = regexp.MustCompile(`(?m)^    "([^"]+)": \[null, "[^"]+"\],?$`)
+)
+
+// TestThePageIsTranslated: each language has every text of the page in Cockpit,
+// and none that the page no longer has.
+func TestThePageIsTranslated(t *testing.T) {
+	page := filepath.Join(root, "cockpit/certlogin")
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(page, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	texts := map[string]bool{}
+	for name, pattern := range map[string]*regexp.Regexp{"certlogin.js": inScript, "index.html": inPage} {
+		found := pattern.FindAllStringSubmatch(read(name), -1)
+		if len(found) == 0 {
+			t.Errorf("%s has no text to translate", name)
+		}
+		for _, text := range found {
+			texts[text[1]] = true
+		}
+	}
+	languages, err := filepath.Glob(filepath.Join(page, "po.[a-z]*.js"))
+	if err != nil || len(languages) < 2 {
+		t.Fatalf("translations: %v, %v", languages, err)
+	}
+	for _, path := range languages {
+		name := filepath.Base(path)
+		if matched, _ := filepath.Match("po.manifest.*", name); matched {
+			continue
+		}
+		translated := map[string]bool{}
+		for _, entry := range inTable.FindAllStringSubmatch(read(name), -1) {
+			translated[entry[1]] = true
+		}
+		for _, problem := range append(lacks(translated, texts, "lacks"), lacks(texts, translated, "has the unused")...) {
+			t.Errorf("%s %s", name, problem)
+		}
+	}
+}
+
+func lacks(have, want map[string]bool, how string) []string {
+	var problems []string
+	for text := range want {
+		if !have[text] {
+			problems = append(problems, fmt.Sprintf("%s %q", how, text))
+		}
+	}
+	return problems
+}
