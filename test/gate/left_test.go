@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package gate
+
+import (
+	"os/exec"
+	"strconv"
+	"testing"
+
+	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
+)
+
+// TestWorkerThatCannotEnd: the kernel itself waits for a file when the worker
+// is killed. The login does not.
+func TestWorkerThatCannotEnd(t *testing.T) {
+	namespace.Need(t)
+	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
+	for fault, test := range map[string]struct {
+		result string
+		least  float64 // milliseconds
+	}{
+		"hold a file, and hang":   {pamhost.ServiceErr, 1900},
+		"hold a file, and answer": {pamhost.PermDenied, 0},
+	} {
+		t.Run(fault, func(t *testing.T) {
+			for _, sigchld := range []string{"default", "ignore", "reap"} {
+				syslog := namespace.ListenSyslog(t)
+				setFault(t, fault)
+				end := mountHanging(t, "/run/cockpit/tls/mount")
+				dir := t.TempDir()
+				pamhost.Service(t, dir, "cockpit", "auth required "+faulty+" timeout=2\n")
+				report := pamhost.Host{Args: []string{"-d", dir, "-C", sigchld}}.Run(t)
+				if got := report.Get("result"); got != test.result {
+					t.Errorf("%s: PAM result %s, want %s", sigchld, got, test.result)
+				}
+				ms, err := strconv.ParseFloat(report.Get("ms"), 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ms < test.least || ms > 3000 {
+					t.Errorf("%s: answered after %.0f ms", sigchld, ms)
+				}
+				if changes := report.Changes(); changes != "" {
+					t.Errorf("%s: the login process changed:\n%s", sigchld, changes)
+				}
+				syslog.Wait(t, `pam_cockpit_cert\(cockpit:auth\): the worker is left behind: `)
+				end()
+				until(t, "the worker has ended", func() bool { return len(workers(t)) == 0 })
+			}
+		})
+	}
+}
+
+// TestFilterRefusesTheFirstMeans: the gate ends a worker that ignores signals
+// where the kernel refuses pidfd_send_signal.
+func TestFilterRefusesTheFirstMeans(t *testing.T) {
+	namespace.Need(t)
+	if out, err := exec.Command("strace", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
+		t.Skipf("needs strace, and the right to use it: %v: %s", err, out)
+	}
+	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
+	setFault(t, "ignore every signal and hang")
+	dir := t.TempDir()
+	pamhost.Service(t, dir, "cockpit", "auth required "+faulty+" timeout=1\n")
+	for _, inject := range []string{
+		"pidfd_send_signal:error=EPERM", "pidfd_send_signal:error=ENOSYS", "pidfd_open:error=ENOSYS",
+		"pidfd_open:error=EPERM", "munmap:error=EPERM", "unshare:error=EPERM", "seccomp:error=EINVAL",
+	} {
+		report := pamhost.Host{
+			Program: "strace",
+			Args:    []string{"-f", "-o", "/dev/null", "-e", "inject=" + inject, pamhost.Built(t, "test/pamhost"), "-d", dir},
+		}.Run(t)
+		if got := report.Get("result"); got != pamhost.ServiceErr {
+			t.Errorf("%s: PAM result %s, want %s", inject, got, pamhost.ServiceErr)
+		}
+		if ms, err := strconv.ParseFloat(report.Get("ms"), 64); err != nil || ms > 2000 {
+			t.Errorf("%s: answered after %.0f ms, %v", inject, ms, err)
+		}
+		if left := workers(t); len(left) > 0 {
+			t.Errorf("%s: still running: %v", inject, left)
+		}
+	}
+}
