@@ -9,8 +9,7 @@ import (
 )
 
 // What the module's lines look like. Details such as the certificate's subject
-// or the browser's address may be anywhere in the rest, or missing: releases
-// of the module differ.
+// may be in the rest, or missing: releases of the module differ.
 var (
 	// moduleLine is as pam_syslog(3) writes it.
 	moduleLine = regexp.MustCompile(`^pam_cockpit_cert\(([^:()]*):auth\): (.*)$`)
@@ -20,8 +19,8 @@ var (
 	namedLine = regexp.MustCompile(`^certificate ([0-9a-f]{64})\b(?: \(.*?\))?.*?: (.*)$`)
 	// fingerprintText is one anywhere.
 	fingerprintText = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
-	// addressText is the browser's.
-	addressText = regexp.MustCompile(`\b(?:rhost=|from (?:address )?)\[?([0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*[0-9A-Fa-f])\b`)
+	// addressedLine ends with the browser's address, as PAM_RHOST has it.
+	addressedLine = regexp.MustCompile(`^(.*); rhost=([^ ]+)$`)
 	// settingLine complains about the rule, and says nothing about the login.
 	settingLine = regexp.MustCompile(`^(?:unknown option |timeout=|ticket_for=|no Kerberos ticket|cannot set KRB5CCNAME)`)
 )
@@ -44,8 +43,8 @@ func verdict(entry Entry) (Login, bool) {
 	}
 	login := Login{Time: entry.Time, Service: parts[1], boot: entry.boot, pid: entry.pid, unit: entry.unit}
 	said := parts[2]
-	if address := addressText.FindStringSubmatch(said); address != nil {
-		login.From = address[1]
+	if addressed := addressedLine.FindStringSubmatch(said); addressed != nil {
+		said, login.From = addressed[1], addressed[2]
 	}
 	if accepted := acceptedLine.FindStringSubmatch(said); accepted != nil {
 		login.State, login.Fingerprint, login.User = Unfinished, accepted[1], accepted[2]
