@@ -5,7 +5,6 @@ package diagnose
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,9 +36,6 @@ var codesOfAccount = map[int]string{
 	0: "PAM_SUCCESS", 3: "PAM_SERVICE_ERR", 4: "PAM_SYSTEM_ERR", 6: "PAM_PERM_DENIED", 7: "PAM_AUTH_ERR", 9: "PAM_AUTHINFO_UNAVAIL",
 	10: "PAM_USER_UNKNOWN", 12: "PAM_NEW_AUTHTOK_REQD", 13: "PAM_ACCT_EXPIRED", 19: "PAM_CONV_ERR", 27: "PAM_AUTHTOK_EXPIRED", 28: "PAM_MODULE_UNKNOWN",
 }
-
-// errNoPAM says that this program was built without libpam.
-var errNoPAM = errors.New("this pam-cockpit-cert was built without PAM")
 
 // account has PAM run the account stack of the service, as a login does once the
 // certificate is accepted, and opens no session.

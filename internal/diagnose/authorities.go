@@ -161,7 +161,6 @@ func (s System) unreadable(id, name string) (Check, bool) {
 // revocation looks at the files of revocation lists, if SSSD is told to use any:
 // with a list that is missing, expired or unreadable it refuses every certificate.
 func (s System) revocation() []Check {
-	const id = idRevocation
 	config, err := s.sssdConfig()
 	if err != nil {
 		return nil // the check of the authorities says so

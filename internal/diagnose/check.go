@@ -51,6 +51,7 @@ const (
 	idAuthorities  = "authorities"
 	idRevocation   = "revocation-lists"
 	idSnippets     = "sssd-snippets"
+	idConfig       = "sssd-settings"
 	idCgroups      = "control-groups"
 	idProc         = "hidden-processes"
 	idSELinux      = "selinux"

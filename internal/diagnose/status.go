@@ -62,6 +62,7 @@ func (s System) Checks(ctx context.Context) []Check {
 	if skipped := s.snippets(); skipped != nil {
 		checks = append(checks, *skipped)
 	}
+	checks = append(checks, s.configuration(ctx)...)
 	if s.here() {
 		checks = append(checks, s.cgroups())
 		if hiding := s.hiding(release); hiding != nil {

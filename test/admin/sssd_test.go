@@ -198,6 +198,18 @@ func TestStatusReadsTheConfigurationAsSSSDDoes(t *testing.T) {
 		`warning +sssd-snippets: SSSD ignores /etc/sssd/conf.d/10.conf: its mode has to be 600, and is 644`)
 	output, _ = command(t, ca.Issue("alice").PEM(), 0, "check", "-")
 	wants(t, output, "result       success")
+
+	// A misspelled setting does nothing, and says nothing.
+	if _, err := exec.LookPath("sssctl"); err != nil {
+		t.Skip("needs sssd-tools")
+	}
+	s.Write(sssd.Config, strings.Replace(config(t, ""), "[sssd]\n", "[sssd]\ncertificate_verfication = no_ocsp\n", 1))
+	output, _ = command(t, nil, 0, "status")
+	matches(t, output, `warning +sssd-settings: Attribute 'certificate_verfication' is not allowed in section 'sssd'. Check for typos\n +-> .*\n +\$ sssctl config-check$`)
+	s.Write(sssd.Config, config(t, "[ifp]\nca_db = /etc/sssd/other.pem\n"))
+	if output, _ = command(t, nil, 0, "status"); strings.Contains(output, "sssd-settings") {
+		t.Errorf("a setting that SSSD reads is doubted:\n%s", output)
+	}
 }
 
 // Some configurations have a rule for each user.

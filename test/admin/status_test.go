@@ -57,7 +57,7 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 // rule makes a service whose rule names a module.
 func rule(t *testing.T, module string) {
 	t.Helper()
-	write(t, "/etc/pam.d/cockpit", "auth required pam_unix.so\n", 0o644)
+	write(t, "/etc/pam.d/cockpit", "auth required pam_unix.so\naccount required pam_unix.so\n", 0o644)
 	if output, status := command(t, nil, 0, "pam", "install", "--module", module); status != 0 {
 		t.Fatal(output)
 	}
@@ -110,7 +110,7 @@ func TestStatusAsksSSSDAndTheLinker(t *testing.T) {
 func TestAnOrdinaryUserLearnsWhatOnlyRootMay(t *testing.T) {
 	namespace.Need(t)
 	namespace.Copy(t, "/etc")
-	rule(t, "/nonexistent/pam_cockpit_cert.so")
+	installed(t)
 	const user = 61001
 	for _, args := range [][]string{{"pam", "install", "--debug"}, {"pam", "remove"}, {"enable"}} {
 		output, status := command(t, nil, user, args...)
@@ -224,15 +224,15 @@ func TestSELinuxIsSuspected(t *testing.T) {
 func TestStatusJudgesFilesForWhoReadsThem(t *testing.T) {
 	namespace.Need(t)
 	namespace.Copy(t, "/etc")
-	const config, session = "/etc/cockpit/cockpit.conf", "/run/session/cockpit-cert-session"
+	const config, session = "/etc/cockpit/cockpit.conf", "/run/judged/cockpit-cert-session"
 	write(t, config, "[WebService]\nClientCertAuthentication = true\n[tls-cert]\nCommand = "+session+"\n", 0o640)
 	write(t, session, "#!/bin/sh\n", 0o755)
-	if err := os.Chmod("/run/session", 0o700); err != nil {
+	if err := os.Chmod("/run/judged", 0o700); err != nil {
 		t.Fatal(err)
 	}
 	output, _ := command(t, nil, 0, "status")
 	matches(t, output, `BROKEN +certificates: .*, which Cockpit cannot read\n +\$ chmod 644 `+config,
-		`BROKEN +session-command: .* cannot be executed by cockpit-ws\n +\$ chmod o\+x /run/session$`)
+		`BROKEN +session-command: .* cannot be executed by cockpit-ws\n +\$ chmod o\+x /run/judged$`)
 
 	// One that runs is asked, in the way of its user and groups.
 	sleep, err := os.ReadFile("/bin/sleep")
@@ -240,12 +240,12 @@ func TestStatusJudgesFilesForWhoReadsThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	const group = 61007
-	for _, name := range []string{config, "/run/session"} {
+	for _, name := range []string{config, "/run/judged"} {
 		if err := os.Chown(name, 0, group); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod("/run/session", 0o750); err != nil {
+	if err := os.Chmod("/run/judged", 0o750); err != nil {
 		t.Fatal(err)
 	}
 	write(t, "/run/cockpit-ws", string(sleep), 0o755)

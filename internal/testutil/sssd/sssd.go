@@ -87,6 +87,7 @@ func (s *SSSD) AddUser(name string, uid int) {
 	for path, line := range map[string]string{
 		"/etc/passwd": fmt.Sprintf("%s:x:%d:%d:%s:/nonexistent:/bin/sh\n", name, uid, uid, name),
 		"/etc/group":  fmt.Sprintf("%s:x:%d:\n", name, uid),
+		"/etc/shadow": name + ":*:20000:0:99999:7:::\n",
 	} {
 		file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package diagnose
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// checkTime bounds one run of sssctl config-check.
+const checkTime = 10 * time.Second
+
+// maxIssues is how many of them are worth reading at a time.
+const maxIssues = 3
+
+// configuration has SSSD's own tool look for misspelled settings, which SSSD
+// ignores without a word.
+func (s System) configuration(ctx context.Context) []Check {
+	if !s.here() || os.Geteuid() != 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	command := exec.CommandContext(ctx, ruleTool, "config-check")
+	command.Env = append(command.Environ(), "LC_ALL=C")
+	out, _ := command.CombinedOutput() // it fails where there are issues
+	found := issues(string(out))
+	if len(found) == 0 {
+		return nil
+	}
+	summary := strings.Join(found[:min(len(found), maxIssues)], "; ")
+	if len(found) > maxIssues {
+		summary += "; and more"
+	}
+	return []Check{warning(idConfig, summary, run(ruleTool, "config-check").after("SSSD ignores what it does not know; all of it says:"))}
+}
+
+// issues are what sssctl config-check finds, but for a setting that SSSD's
+// InfoPipe reads though the tool does not know it.
+func issues(said string) []string {
+	var found []string
+	for line := range strings.Lines(said) {
+		line = strings.TrimSpace(line)
+		if _, issue, isIssue := strings.Cut(line, "]: "); isIssue && strings.HasPrefix(line, "[rule/") && !strings.Contains(issue, "'ca_db'") {
+			found = append(found, strings.TrimSuffix(issue, "."))
+		}
+	}
+	return found
+}
