@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include "answer.h"
 #include "clock.h"
+#include "conversation.h"
 #include "exported.h"
 #include "resources.h"
 #include "login.h"
@@ -283,6 +284,7 @@ static const char *message(int result)
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct options options = options_parse(pamh, argc, argv);
+    bool relayed = conversation_is_relayed(pamh); /* before there is a user */
     const char *text;
     int cancel, result;
 
@@ -296,6 +298,10 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
     text = message(result);
     if (text != NULL && (flags & PAM_SILENT) == 0)
         pam_error(pamh, "%s", text);
+    if (relayed && result == PAM_SUCCESS)
+        conversation_take_password(pamh);
+    else if (relayed && (result == PAM_AUTHINFO_UNAVAIL || result == PAM_SERVICE_ERR))
+        conversation_end(pamh);
     return result;
 }
 

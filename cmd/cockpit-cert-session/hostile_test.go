@@ -40,9 +40,15 @@ func TestAReplyThatIsNone(t *testing.T) {
 			hearEnd(t, session)
 			// cockpit-ws finds the reason even where it looks late.
 			ws.exits(5)
-			hearProblem(t, ws, test.problem, test.about)
+			if test.problem == "authentication-failed" {
+				// A browser without a certificate: the page has a form for it.
+				hearProblem(t, ws, test.problem, test.about)
+			} else {
+				hearRefusal(t, ws, "")
+			}
 			hearEnd(t, ws)
-			ws.logged(test.problem)
+			ws.logged(test.problem + ": ")
+			ws.logged(test.about)
 			if strings.Contains(ws.stderr.String(), "c2VjcmV0") {
 				t.Error("a password is logged")
 			}
@@ -56,9 +62,11 @@ func TestAReplyThatIsNone(t *testing.T) {
 		hear(t, ws, challenge)
 		say(t, ws, reply[:len(reply)-1])
 		ws.CloseWrite()
-		hearProblem(t, ws, "protocol-error", "unexpected EOF")
+		hearRefusal(t, ws, "")
 		hearEnd(t, session)
 		ws.exits(5)
+		ws.logged("protocol-error: ")
+		ws.logged("unexpected EOF")
 	})
 }
 
@@ -70,9 +78,6 @@ func TestASessionThatIsNone(t *testing.T) {
 		{"it does not speak the protocol", "login: ", "internal-error", "length"},
 		{"a frame of 99 megabytes", "99999999\nx", "internal-error", "too long"},
 		{"it asks for a password first", framed("\n" + `{"command":"authorize","cookie":"1","challenge":"X-Conversation n cHJvbXB0"}`), "internal-error", "asks for more"},
-		{"it challenges, and ends", challenge, "internal-error", "ended before it had an answer"},
-		{"it challenges twice, and ends", challenge + challenge, "internal-error", "ended before it had an answer"},
-		{"it challenges, and asks for a password", challenge + framed("\n"+`{"command":"authorize","cookie":"1","challenge":"X-Conversation n cHJvbXB0"}`), "internal-error", "asks for more"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := listen(t)
@@ -80,30 +85,84 @@ func TestASessionThatIsNone(t *testing.T) {
 			session := l.accept(t)
 			say(t, session, test.says)
 			session.CloseWrite()
-			for rest := test.says; strings.HasPrefix(rest, challenge); rest = rest[len(challenge):] {
-				hear(t, ws, challenge)
-			}
-			hearProblem(t, ws, test.problem, test.about)
+			hearRefusal(t, ws, "")
 			hearEnd(t, ws)
 			ws.exits(5)
-			ws.logged(test.problem)
+			ws.logged(test.problem + ": ")
+			ws.logged(test.about)
 		})
 	}
+	t.Run("it challenges, and ends", func(t *testing.T) {
+		l := listen(t)
+		ws := launch(t, nil, "--socket", l.path)
+		session := l.accept(t)
+		say(t, session, challenge)
+		session.Close()
+		hear(t, ws, challenge)
+		say(t, ws, reply)
+		hearRefusal(t, ws, "")
+		ws.exits(5)
+		ws.logged("internal-error: cockpit-session ended before it had an answer")
+	})
 	t.Run("it has a problem of its own", func(t *testing.T) {
 		l := listen(t)
 		ws := launch(t, nil, "--socket", l.path)
 		session := l.accept(t)
-		problem := framed("\n" + `{"command":"init","version":1,"problem":"access-denied","message":"no"}`)
-		say(t, session, challenge+problem)
-		hear(t, ws, challenge+problem)
+		say(t, session, framed("\n"+`{"command":"init","version":1,"problem":"internal-error","message":"no"}`))
+		hearRefusal(t, ws, "no")
 		hearEnd(t, ws)
 		ws.exits(5)
 	})
 	t.Run("the executed one ends at once", func(t *testing.T) {
 		ws := executed(t, "end=1")
-		hearProblem(t, ws, "internal-error", "ended before it had an answer")
+		hearRefusal(t, ws, "")
 		ws.exits(5)
+		ws.logged("ended before it had an answer")
 		ws.logged("ends with 1")
+	})
+}
+
+// From the reply to init, whatever ends a login is a sentence for people, and
+// the log has the reason and the browser's address.
+func TestARefusedLogin(t *testing.T) {
+	const init = `{"command":"init","version":1,"problem":`
+	for _, test := range []struct{ name, says, text, logs string }{
+		{"nobody's certificate", init + `"authentication-failed","message":"The certificate does not belong to a user of this system."}`,
+			"The certificate does not belong to a user of this system.", "authentication-failed: The certificate"},
+		{"SSSD is down", init + `"authentication-unavailable","message":"Authentication service cannot retrieve authentication info"}`,
+			"Authentication service cannot retrieve authentication info", "authentication-unavailable: "},
+		{"the account is refused", init + `"access-denied","message":"Permission denied"}`, "Permission denied", "access-denied: "},
+		{"an error of PAM's", init + `"internal-error","message":"System error"}`, "System error", "internal-error: "},
+		{"a text that is not escaped", init + `"access-denied","message":"` + "It is \"down\",\n\tuntil\x07 8:00\n" + `"}`,
+			`It is "down", until 8:00`, `access-denied: It is "down", until 8:00 (login`},
+		{"a problem without a text", init + `"internal-error"}`, "", "internal-error"},
+		{"our module's end, without a question",
+			`{"command":"authorize","cookie":"c","challenge":"X-Conversation n","error":"Try again later.","echo":true}`,
+			"Try again later.", "authentication-unavailable: Try again later."},
+		{"a question",
+			`{"command":"authorize","cookie":"c","challenge":"X-Conversation n Q3VycmVudCBwYXNzd29yZDog","error":"You must change it."}`,
+			"You must change it. This login needs an answer, which Cockpit does not take along with a certificate.", `asks "Current password: "`},
+		{"a challenge once more", `{"command":"authorize","cookie":"c","challenge":"*"}`,
+			"This login needs an answer, which Cockpit does not take along with a certificate.", "cannot answer"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ws, session := login(t)
+			say(t, session, framed("\n"+test.says))
+			hearRefusal(t, ws, test.text)
+			hearEnd(t, ws)
+			hearEnd(t, session)
+			ws.exits(5)
+			ws.logged(test.logs)
+			ws.logged("login from ::ffff:203.0.113.7")
+		})
+	}
+	t.Run("by the executed cockpit-session, which ends too", func(t *testing.T) {
+		ws := executed(t, "challenge reply ask echo end=9")
+		hear(t, ws, challenge)
+		say(t, ws, reply)
+		hearRefusal(t, ws, "This login needs an answer, which Cockpit does not take along with a certificate.")
+		ws.exits(5)
+		ws.logged("ends with 9")
 	})
 }
 
@@ -119,7 +178,7 @@ func TestNoSession(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ws := launch(t, nil, test.arguments...)
-			hearProblem(t, ws, "internal-error", test.about)
+			hearRefusal(t, ws, "")
 			hearEnd(t, ws)
 			ws.exits(5)
 			ws.logged(test.about)
@@ -130,7 +189,8 @@ func TestNoSession(t *testing.T) {
 		l.SetUnlinkOnClose(false)
 		l.Close()
 		ws := launch(t, nil, "--socket", l.path)
-		hearProblem(t, ws, "internal-error", "connection refused")
+		hearRefusal(t, ws, "")
 		ws.exits(5)
+		ws.logged("connection refused")
 	})
 }

@@ -31,16 +31,15 @@ Options:
 `
 
 func main() {
-	// Each direction of a session may keep one busy with waiting, relay.Pipe
-	// says why, and the other direction and signals need theirs, even on a
-	// machine with a single processor. More than that would cost memory.
-	runtime.GOMAXPROCS(4)
+	// The program waits more than it computes, and every thread counts: all of
+	// Cockpit's sessions by certificate share one limit of tasks.
+	runtime.GOMAXPROCS(1)
 
-	// A write to a party that is gone shall fail, not kill: the party's
-	// partner has to be told.
-	signal.Ignore(syscall.SIGPIPE)
-
-	options := relay.Relay{Timeout: relay.Timeout, Signals: signals, Log: os.Stderr}
+	// No signal is caught, as that takes a thread: what ends this process hangs up
+	// on both parties, and a setuid cockpit-session takes none from it. A write to
+	// a party that is gone fails without SIGPIPE, as long as it is not to
+	// descriptors 1 and 2 (os/signal): cockpit-ws is 0.
+	options := relay.Relay{Timeout: relay.Timeout, Peer: os.Getenv("COCKPIT_REMOTE_PEER"), Log: os.Stderr}
 	flags := flag.NewFlagSet("cockpit-cert-session", flag.ContinueOnError)
 	flags.StringVar(&options.Socket, "socket", "", "connect to cockpit-session at `PATH` (Cockpit 330 and later)")
 	flags.StringVar(&options.Program, "session", "", "execute the setuid cockpit-session `PATH` (Cockpit up to 329)")
@@ -59,7 +58,7 @@ func main() {
 	}
 	options.Host = flags.Arg(0)
 
-	ws, err := standardStreams()
+	ws, err := standardStream()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "cockpit-cert-session: %v; cockpit-ws starts this program, as the Command of [tls-cert] in cockpit.conf\n", err)
 		os.Exit(2)
@@ -67,32 +66,16 @@ func main() {
 	exit(options.Run(ws))
 }
 
-// signals has what a child of ours shall get, too. Without a child they do what
-// they do by default: a signal(7) that ends us hangs up on both parties, and
-// waiting for one would cost three threads of the few that Cockpit's
-// system-cockpithttps.slice allows.
-func signals() <-chan os.Signal {
-	received := make(chan os.Signal, 8)
-	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT} {
-		if !signal.Ignored(sig) { // nohup(1) means it
-			signal.Notify(received, sig)
-		}
-	}
-	// The child would inherit that it is ignored.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	return received
-}
-
-func standardStreams() (relay.End, error) {
-	in, err := relay.OpenEnd(0, "standard input")
-	if err != nil {
+// standardStream is the one socket that standard input and output both are.
+func standardStream() (relay.End, error) {
+	var in, out syscall.Stat_t
+	if err := errors.Join(syscall.Fstat(0, &in), syscall.Fstat(1, &out)); err != nil {
 		return relay.End{}, err
 	}
-	out, err := relay.OpenEnd(1, "standard output")
-	if err != nil {
-		return relay.End{}, err
+	if in.Dev != out.Dev || in.Ino != out.Ino {
+		return relay.End{}, errors.New("standard input and output are not the same")
 	}
-	return relay.End{R: in, W: out}, nil
+	return relay.OpenEnd(0, "cockpit-ws")
 }
 
 // exit ends the process. cockpit-ws tells an end by signal from one by code,

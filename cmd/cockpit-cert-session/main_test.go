@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -60,19 +59,12 @@ func session() {
 				fmt.Fprintf(os.Stderr, "cockpit-session: got %q, %v\n", payload, err)
 				os.Exit(99)
 			}
+		case "ask":
+			fmt.Print(framed("\n" + `{"command":"authorize","cookie":"c","challenge":"X-Conversation n"}`))
 		case "say":
 			fmt.Print(value)
 		case "echo":
 			io.Copy(os.Stdout, os.Stdin)
-		case "trap":
-			// Cockpit's own passes signals to its bridge, and lives on.
-			got := make(chan os.Signal, 1)
-			signal.Notify(got, syscall.SIGTERM)
-			fmt.Print("trapped\n")
-			fmt.Fprintf(os.Stderr, "cockpit-session: got %v\n", <-got)
-		case "deaf":
-			signal.Ignore(syscall.SIGTERM)
-			fmt.Print("deaf\n")
 		case "heir":
 			// leaves a process behind that holds standard output
 			heir := exec.Command("/bin/sh", "-c", "read line; echo last words")
@@ -105,9 +97,14 @@ type cockpitWS struct {
 // input and output, the host as last argument.
 func launch(t testing.TB, environment []string, arguments ...string) *cockpitWS {
 	t.Helper()
+	return launchProgram(t, program(t, "cockpit-cert-session"), environment, arguments...)
+}
+
+func launchProgram(t testing.TB, path string, environment []string, arguments ...string) *cockpitWS {
+	t.Helper()
 	theirs, ours := socketPair(t)
 	ws := &cockpitWS{UnixConn: ours, t: t}
-	ws.command = exec.Command(program(t, "cockpit-cert-session"), append(arguments, "localhost")...)
+	ws.command = exec.Command(path, append(arguments, "localhost")...)
 	ws.command.Env = append(os.Environ(), environment...)
 	ws.command.Stdin, ws.command.Stdout, ws.command.Stderr = theirs, theirs, &ws.stderr
 	if err := ws.command.Start(); err != nil {
@@ -211,9 +208,17 @@ func hearEnd(t testing.TB, from io.Reader) {
 func hearProblem(t testing.TB, from io.Reader, code, text string) {
 	t.Helper()
 	payload, err := relay.NewFrameReader(from, 1<<20).Next()
-	if err != nil || !strings.HasPrefix(string(payload), "\n"+`{"command":"init","version":1,"problem":"`+code+`","message":"`) ||
-		!strings.Contains(string(payload), text) {
+	if got := relay.ParseMessage(payload); err != nil || got.Kind != relay.Failure || got.Problem != code || !strings.Contains(got.Text, text) {
 		t.Fatalf("heard %q, %v, want the problem %q about %q", payload, err, code, text)
+	}
+}
+
+// hearRefusal expects the sentence for people that ends a login, all of it.
+func hearRefusal(t testing.TB, from io.Reader, text string) {
+	t.Helper()
+	payload, err := relay.NewFrameReader(from, 1<<20).Next()
+	if got := relay.ParseMessage(payload); err != nil || got.Problem != "access-denied" || got.Text != relay.Sentence(text) {
+		t.Fatalf("heard %q, %v, want the refusal %q", payload, err, relay.Sentence(text))
 	}
 }
 

@@ -64,7 +64,8 @@ func TestLargeTransfers(t *testing.T) {
 	after := memory(t, pid)
 	t.Logf("resident: %d KiB before, %d KiB after; at most %d KiB, of which %d KiB are not shared with others",
 		before["VmRSS"], after["VmRSS"], after["VmHWM"], after["RssAnon"])
-	if grown := after["VmHWM"] - before["VmRSS"]; grown > 1024 {
+	// Two buffers, and the code that moves data.
+	if grown := after["VmHWM"] - before["VmRSS"]; grown > 2048 {
 		t.Errorf("the transfer took %d KiB of memory", grown)
 	}
 	session.Close()

@@ -15,138 +15,142 @@ import (
 // maxFrame bounds a frame of the login, in bytes. Real ones have some hundred.
 const maxFrame = 64 << 10
 
-// A problem ends a login; cockpit-ws and the browser get to know it.
-type problem struct {
-	// code is one of Cockpit's (doc/protocol.md, "Problem codes").
+// A refusal ends a login.
+type refusal struct {
+	// code is one of Cockpit's (doc/protocol.md, "Problem codes"), for the log.
 	code string
-	err  error
+	// text is for the person at the browser; empty where the log says it all.
+	text string
+	// err is for the administrator.
+	err error
 }
 
-func (p *problem) Error() string { return p.err.Error() }
-func (p *problem) Unwrap() error { return p.err }
+func (r *refusal) Error() string { return r.code + ": " + r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
 
-var (
-	// errGone means that cockpit-ws is gone, and nobody is left to tell.
-	errGone = errors.New("cockpit-ws has hung up")
-	// errDecided means that cockpit-session has told cockpit-ws its problem.
-	errDecided = errors.New("cockpit-session has ended the login")
-)
+// errGone means that cockpit-ws is gone, and nobody is left to tell.
+var errGone = errors.New("cockpit-ws has hung up")
 
-// handshake passes the frames of the login on, and changes the one reply. After
-// it, both directions belong to cockpit-ws and cockpit-session alone; rest is
-// what came from cockpit-session and has yet to be passed on.
+// exchange passes cockpit-session's challenge on, and the reply to it back,
+// changed. It returns the reply's address of the browser.
 //
-// The error is a *problem that cockpit-ws has yet to be told, errGone, or
-// errDecided.
-func handshake(ws, session End, deadline time.Time) (rest []byte, err error) {
-	setDeadline(deadline, ws, session)
-	defer setDeadline(time.Time{}, ws, session)
-
-	said := NewFrameReader(session.R, maxFrame)
-	cookie, err := challenge(said, ws.W)
+// The error is a *refusal or errGone.
+func exchange(ws, session End, said *FrameReader, deadline time.Time) (peer string, err error) {
+	for _, end := range []End{ws, session} {
+		// What OpenEnd accepts knows deadlines.
+		_ = end.SetDeadline(deadline)
+		defer end.SetDeadline(time.Time{})
+	}
+	cookie, err := challenge(said, ws)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-
-	// While cockpit-ws has its time for the reply, cockpit-session may still
-	// speak, or end.
-	aside := make(chan error, 1)
-	go func() {
-		err := forward(said, ws.W)
-		// Before anybody hears of it: once the handshake is over, the deadlines
-		// are the session's.
-		_ = ws.R.SetReadDeadline(past)
-		aside <- err
-	}()
-	reply, replyErr := NewFrameReader(ws.R, maxFrame).Next()
-	_ = session.R.SetReadDeadline(past)
-	if err := <-aside; !errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, err
+	reply, err := NewFrameReader(ws, maxFrame).Next()
+	if err != nil {
+		return "", replyRefusal(err)
 	}
-	if replyErr != nil {
-		return nil, replyProblem(replyErr)
-	}
-
-	changed, err := RewriteReply(reply, cookie)
+	changed, peer, err := RewriteReply(reply, cookie)
 	switch {
 	case errors.Is(err, ErrScheme):
-		return nil, &problem{"authentication-failed", err}
+		return "", &refusal{code: "authentication-failed", err: err}
 	case err != nil:
-		return nil, &problem{"protocol-error", err}
+		return "", &refusal{code: "protocol-error", err: err}
 	}
-	if _, err := session.W.Write(AppendFrame(nil, changed)); err != nil {
-		return nil, sessionProblem(err)
+	if _, err := session.Write(AppendFrame(nil, changed)); err != nil {
+		return "", sessionRefusal(err)
 	}
-	return said.Raw(), nil
-}
-
-// past is a deadline that makes whoever waits stop at once.
-var past = time.Unix(1, 0)
-
-func setDeadline(t time.Time, ends ...End) {
-	for _, end := range ends {
-		// What OpenEnd accepts knows deadlines.
-		_ = end.R.SetDeadline(t)
-		_ = end.W.SetDeadline(t)
-	}
+	return peer, nil
 }
 
 // challenge passes on what cockpit-session says up to its challenge, and
 // returns the cookie of that.
-func challenge(said *FrameReader, ws io.Writer) (cookie string, err error) {
+func challenge(said *FrameReader, ws End) (cookie string, err error) {
 	for {
-		kind, cookie, err := pass(said, ws)
-		if err != nil || kind == Challenge {
-			return cookie, err
+		payload, err := said.Next()
+		if err != nil {
+			return "", sessionRefusal(err)
+		}
+		message := ParseMessage(payload)
+		switch message.Kind {
+		case Prompt:
+			return "", &refusal{code: "internal-error", err: errors.New("cockpit-session asks for more before it has an answer")}
+		case Failure:
+			return "", &refusal{code: message.Problem, text: message.Text, err: errors.New(message.Text)}
+		}
+		if _, err := ws.Write(said.Raw()); err != nil {
+			return "", errGone
+		}
+		if message.Kind == Challenge {
+			return message.Cookie, nil
 		}
 	}
 }
 
-// forward passes on whatever cockpit-session says, until it says no more.
-func forward(said *FrameReader, ws io.Writer) error {
+// verdict passes on what cockpit-session says up to its init message, or what
+// it does not say in Cockpit's protocol: all that is cockpit-ws's to judge.
+// said reports whether it has said anything.
+//
+// The error is a *refusal: that init reports a problem, or that PAM asks
+// something. cockpit-ws could not have it answered, as it takes no password of a
+// browser that has a certificate; and of a 401 its login page shows no text.
+func verdict(from *FrameReader, ws End) (said bool, err error) {
 	for {
-		if _, _, err := pass(said, ws); err != nil {
-			return err
+		payload, err := from.Next()
+		message := ParseMessage(payload)
+		switch {
+		case err != nil: // no frame, yet perhaps a part of one
+		case message.Kind == Failure:
+			return said, &refusal{code: message.Problem, text: message.Text, err: errors.New(message.Text)}
+		case message.Kind == Prompt, message.Kind == Challenge:
+			return said, question(message)
+		}
+		said = said || len(from.Raw()) > 0
+		if _, err := ws.Write(from.Raw()); err != nil || message.Kind == Init {
+			return said, nil
+		}
+		if err != nil {
+			return said, nil
 		}
 	}
 }
 
-// pass passes one frame on. Its error may also be os.ErrDeadlineExceeded,
-// while there is no whole frame.
-func pass(said *FrameReader, ws io.Writer) (MessageKind, string, error) {
-	payload, err := said.Next()
-	if err != nil {
-		return 0, "", sessionProblem(err)
+// question refuses a login in which a PAM module asks something. Where our own
+// module ends a login so, it has said why, and asks for nothing.
+func question(asked Message) *refusal {
+	if asked.Asked == "" && asked.Text != "" {
+		return &refusal{code: "authentication-unavailable", text: asked.Text, err: errors.New(asked.Text)}
 	}
-	kind, cookie := ParseMessage(payload)
-	if kind == Prompt {
-		return 0, "", &problem{"internal-error", errors.New("cockpit-session asks for more before it has an answer")}
+	return &refusal{
+		code: "access-denied",
+		text: asked.Text + " This login needs an answer, which Cockpit does not take along with a certificate.",
+		err:  fmt.Errorf("a PAM module asks %q (%s), and a login by certificate cannot answer", asked.Asked, asked.Text),
 	}
-	if _, err := ws.Write(said.Raw()); err != nil {
-		return 0, "", errGone
-	}
-	if kind == Init {
-		return 0, "", errDecided
-	}
-	return kind, cookie, nil
 }
 
-func sessionProblem(err error) error {
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &problem{"timeout", fmt.Errorf("cockpit-session did not ask for credentials in time: %w", err)}
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return &problem{"internal-error", fmt.Errorf("cockpit-session ended before it had an answer; the journal has its reason: %w", err)}
-	}
-	return &problem{"internal-error", fmt.Errorf("cockpit-session does not speak Cockpit's protocol: %w", err)}
+// isEnd tells whether a party that is gone, or has said all, makes such an error.
+func isEnd(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-func replyProblem(err error) error {
+func sessionRefusal(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &problem{"timeout", fmt.Errorf("cockpit-ws did not reply to the authorize challenge in time: %w", err)}
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		err = fmt.Errorf("cockpit-session did not ask for credentials in time: %w", err)
+		return &refusal{code: "timeout", err: err}
+	case isEnd(err):
+		err = fmt.Errorf("cockpit-session ended before it had an answer; the journal has its reason: %w", err)
+	default:
+		err = fmt.Errorf("cockpit-session does not speak Cockpit's protocol: %w", err)
+	}
+	return &refusal{code: "internal-error", err: err}
+}
+
+func replyRefusal(err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &refusal{code: "timeout", err: fmt.Errorf("cockpit-ws did not reply to the authorize challenge in time: %w", err)}
+	case isEnd(err):
 		return errGone
 	}
-	return &problem{"protocol-error", fmt.Errorf("reading the reply to the authorize challenge: %w", err)}
+	return &refusal{code: "protocol-error", err: fmt.Errorf("reading the reply to the authorize challenge: %w", err)}
 }

@@ -5,6 +5,7 @@ package relay
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,11 +20,26 @@ const (
 	Other MessageKind = iota
 	// Challenge asks for whatever credentials there are ("*").
 	Challenge
-	// Prompt asks for something else.
+	// Prompt asks for something else: a PAM module wants an answer.
 	Prompt
-	// Init says that the login is over, with a session or a problem.
+	// Init says that there is a session.
 	Init
+	// Failure says that there is none.
+	Failure
 )
+
+// A Message is one from cockpit-session.
+type Message struct {
+	Kind MessageKind
+	// Cookie is what the reply to a Challenge must be known by.
+	Cookie string
+	// Asked is the text of a Prompt.
+	Asked string
+	// Problem is the code of a Failure.
+	Problem string
+	// Text is what PAM says about a Failure, or has said before a Prompt.
+	Text string
+}
 
 var (
 	// ErrMalformed means that a payload is no reply to an authorize challenge.
@@ -32,28 +48,66 @@ var (
 	ErrScheme = errors.New("not a client certificate login")
 )
 
-// ParseMessage tells what the payload of a frame is, and the cookie by which the
-// reply to a Challenge must be known.
-func ParseMessage(payload []byte) (kind MessageKind, cookie string) {
+// ParseMessage tells what the payload of a frame is.
+func ParseMessage(payload []byte) Message {
 	text, ok := control(payload)
 	if !ok {
-		return Other, ""
+		return Message{}
 	}
-	message, err := parse(text)
+	o, err := parse(text)
 	if err != nil {
-		return Other, ""
+		return unescaped(string(text))
 	}
-	switch command, _ := message.text("command"); command {
+	member := func(key string) string {
+		value, _ := o.text(key)
+		return value
+	}
+	switch member("command") {
 	case "init":
-		return Init, ""
-	case "authorize":
-		cookie, _ := message.text("cookie")
-		if challenge, _ := message.text("challenge"); challenge == "*" {
-			return Challenge, cookie
+		if problem, ok := o.text("problem"); ok {
+			return Message{Kind: Failure, Problem: problem, Text: member("message")}
 		}
-		return Prompt, cookie
+		return Message{Kind: Init}
+	case "authorize":
+		challenge := member("challenge")
+		if challenge == "*" {
+			return Message{Kind: Challenge, Cookie: member("cookie")}
+		}
+		return Message{
+			Kind:  Prompt,
+			Asked: prompt(challenge),
+			Text:  strings.TrimSpace(member("error") + "\n" + member("message")),
+		}
 	}
-	return Other, ""
+	return Message{}
+}
+
+// prompt returns the text of "X-Conversation NONCE TEXT" (doc/authentication.md),
+// whose text is in base64, and absent where it is empty.
+func prompt(challenge string) string {
+	fields := strings.Fields(challenge)
+	if len(fields) == 2 && fields[0] == "X-Conversation" {
+		return ""
+	}
+	if len(fields) == 3 && fields[0] == "X-Conversation" {
+		if text, err := base64.StdEncoding.DecodeString(fields[2]); err == nil {
+			return string(text)
+		}
+	}
+	return challenge
+}
+
+// unescaped reads the problem of a cockpit-session before 362, which writes PAM's
+// text as it is, quotes and line ends included (exit_init_problem in its
+// session-utils.c).
+func unescaped(text string) Message {
+	rest, begins := strings.CutPrefix(text, `{"command":"init","version":1,"problem":"`)
+	rest, ends := strings.CutSuffix(rest, `"}`)
+	problem, message, both := strings.Cut(rest, `","message":"`)
+	if !begins || !ends || !both {
+		return Message{}
+	}
+	return Message{Kind: Failure, Problem: problem, Text: message}
 }
 
 // certificate is the scheme; in Cockpit 239 it is the whole response.
@@ -68,31 +122,31 @@ const nobody = "Basic Og=="
 // RewriteReply returns the reply to the challenge with the given cookie with its
 // response, "tls-cert" and perhaps a token, replaced by that of nobody. All the
 // rest of payload is kept, in the compact form that cockpit-session's search
-// for `"response":"` needs.
+// for `"response":"` needs. peer is the browser's address, where the reply has it.
 //
 // The error is ErrMalformed or ErrScheme.
-func RewriteReply(payload []byte, cookie string) ([]byte, error) {
+func RewriteReply(payload []byte, cookie string) (changed []byte, peer string, err error) {
 	text, ok := control(payload)
 	if !ok {
-		return nil, fmt.Errorf("%w: not a control message", ErrMalformed)
+		return nil, "", fmt.Errorf("%w: not a control message", ErrMalformed)
 	}
 	message, err := parse(text)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if command, _ := message.text("command"); command != "authorize" {
-		return nil, fmt.Errorf("%w: the command is %.40q", ErrMalformed, command)
+		return nil, "", fmt.Errorf("%w: the command is %.40q", ErrMalformed, command)
 	}
 	if got, ok := message.text("cookie"); !ok || got != cookie {
-		return nil, fmt.Errorf("%w: the cookie is not that of the challenge", ErrMalformed)
+		return nil, "", fmt.Errorf("%w: the cookie is not that of the challenge", ErrMalformed)
 	}
 	response, ok := message.text("response")
 	if !ok {
-		return nil, fmt.Errorf("%w: no response", ErrMalformed)
+		return nil, "", fmt.Errorf("%w: no response", ErrMalformed)
 	}
 	if !isCertificate(response) {
 		scheme, _, _ := strings.Cut(response, " ")
-		return nil, fmt.Errorf("%w: the scheme is %.40q", ErrScheme, scheme)
+		return nil, "", fmt.Errorf("%w: the scheme is %.40q", ErrScheme, scheme)
 	}
 
 	value := message.values["response"]
@@ -105,9 +159,10 @@ func RewriteReply(payload []byte, cookie string) ([]byte, error) {
 	// cockpit-session takes the first match in the whole text (get_authorize_key
 	// in src/session/session-utils.c), so there must be no other, at any depth.
 	if bytes.Count(out, []byte(`"response":"`)) != 1 {
-		return nil, fmt.Errorf("%w: more than one response", ErrMalformed)
+		return nil, "", fmt.Errorf("%w: more than one response", ErrMalformed)
 	}
-	return out, nil
+	peer, _ = message.text("remote-peer")
+	return out, peer, nil
 }
 
 // Problem returns the message that ends a login, for a problem code that

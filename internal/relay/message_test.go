@@ -17,26 +17,36 @@ const token = "69cb2a18e6a0b1d3a3ff0e6f0a6d9c0b6a7f0b3bd6a1a31c3ea40a1d6be01da7"
 func TestParse(t *testing.T) {
 	for _, test := range []struct {
 		name, payload string
-		kind          MessageKind
-		cookie        string
+		want          Message
 	}{
 		{"the challenge of cockpit-session, which ends in a line feed",
-			"\n{\"command\":\"authorize\",\"cookie\":\"session531764\",\"challenge\":\"*\"}\n", Challenge, "session531764"},
-		{"a prompt of PAM's", "\n" + `{"command":"authorize","cookie":"c","challenge":"X-Conversation n cHJvbXB0","echo":true}`, Prompt, "c"},
-		{"a challenge for one scheme", "\n" + `{"command":"authorize","cookie":"c","challenge":"negotiate"}`, Prompt, "c"},
-		{"a message that stores a response", "\n" + `{"command":"authorize","response":"Basic cm9vdDp4"}`, Prompt, ""},
-		{"an end with a problem", "\n" + `{"command":"init","version":1,"problem":"authentication-failed"}`, Init, ""},
-		{"another command", "\n" + `{"command":"ping"}`, Other, ""},
-		{"data of a channel", "4:1!2\n" + `{"command":"authorize","cookie":"c","challenge":"*"}`, Other, ""},
-		{"a challenge that is not JSON", "\n" + `{"command":"authorize","cookie":"c","challenge":"*"`, Other, ""},
-		{"a challenge inside another message", "\n" + `{"command":"x","y":{"command":"authorize","cookie":"c","challenge":"*"}}`, Other, ""},
-		{"a list", "\n[]", Other, ""},
-		{"nothing", "", Other, ""},
+			"\n{\"command\":\"authorize\",\"cookie\":\"session531764\",\"challenge\":\"*\"}\n", Message{Kind: Challenge, Cookie: "session531764"}},
+		{"a prompt of PAM's", "\n" + `{"command":"authorize","cookie":"c","challenge":"X-Conversation n UGFzc3dvcmQ6IA==","echo":true}`,
+			Message{Kind: Prompt, Asked: "Password: "}},
+		{"a prompt after an error and a message",
+			"\n" + `{"command":"authorize","cookie":"c", "challenge": "X-Conversation n eA==", "message": "info", "error": "wrong"}`,
+			Message{Kind: Prompt, Asked: "x", Text: "wrong\ninfo"}},
+		{"a prompt without a text", "\n" + `{"command":"authorize","cookie":"c","challenge":"X-Conversation n","error":"why"}`,
+			Message{Kind: Prompt, Text: "why"}},
+		{"a prompt that is not base64", "\n" + `{"command":"authorize","cookie":"c","challenge":"X-Conversation n !"}`,
+			Message{Kind: Prompt, Asked: "X-Conversation n !"}},
+		{"a challenge for one scheme", "\n" + `{"command":"authorize","cookie":"c","challenge":"negotiate"}`, Message{Kind: Prompt, Asked: "negotiate"}},
+		{"a session", "\n" + `{"command":"init","version":1,"host":"localhost"}`, Message{Kind: Init}},
+		{"an end with a problem", "\n" + `{"command":"init","version":1,"problem":"authentication-failed","message":"no"}`,
+			Message{Kind: Failure, Problem: "authentication-failed", Text: "no"}},
+		{"a text with quotes and line ends that Cockpit up to 361 does not escape",
+			"\n" + `{"command":"init","version":1,"problem":"access-denied","message":"System ` + "is \"down\"\n\tuntil 8:00, C:\\temp" + `"}`,
+			Message{Kind: Failure, Problem: "access-denied", Text: "System is \"down\"\n\tuntil 8:00, C:\\temp"}},
+		{"another command", "\n" + `{"command":"ping"}`, Message{}},
+		{"data of a channel", "4:1!2\n" + `{"command":"authorize","cookie":"c","challenge":"*"}`, Message{}},
+		{"a challenge that is not JSON", "\n" + `{"command":"authorize","cookie":"c","challenge":"*"`, Message{}},
+		{"a challenge inside another message", "\n" + `{"command":"x","y":{"command":"authorize","cookie":"c","challenge":"*"}}`, Message{}},
+		{"a list", "\n[]", Message{}},
+		{"nothing", "", Message{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			kind, cookie := ParseMessage([]byte(test.payload))
-			if kind != test.kind || cookie != test.cookie {
-				t.Errorf("kind %d with cookie %q, want %d with %q", kind, cookie, test.kind, test.cookie)
+			if got := ParseMessage([]byte(test.payload)); got != test.want {
+				t.Errorf("got  %+v\nwant %+v", got, test.want)
 			}
 		})
 	}
@@ -73,12 +83,15 @@ func TestRewrite(t *testing.T) {
 			`{"command":"authorize","cookie":"x\u0031","response":"Basic Og=="}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := RewriteReply([]byte("\n"+test.payload), "x1")
+			got, peer, err := RewriteReply([]byte("\n"+test.payload), "x1")
 			if err != nil {
 				t.Fatal(err)
 			}
 			if string(got) != "\n"+test.want {
 				t.Errorf("got  %q\nwant %q", got, "\n"+test.want)
+			}
+			if strings.Contains(test.payload, "127.0.0.1") != (peer == "::ffff:127.0.0.1") {
+				t.Errorf("the browser's address is %q", peer)
 			}
 		})
 	}
@@ -129,7 +142,7 @@ func TestRewriteRefuses(t *testing.T) {
 		{"nesting without end", "\n" + strings.Repeat("[", 60000), ErrMalformed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := RewriteReply([]byte(test.payload), "x1")
+			got, _, err := RewriteReply([]byte(test.payload), "x1")
 			if !errors.Is(err, test.err) {
 				t.Errorf("got %q, %v, want %v", got, err, test.err)
 			}
@@ -152,8 +165,8 @@ func TestProblem(t *testing.T) {
 	if !reflect.DeepEqual(message, want) {
 		t.Errorf("got  %v\nwant %v", message, want)
 	}
-	if kind, _ := ParseMessage(got); kind != Init {
-		t.Errorf("taken for kind %d", kind)
+	if message := ParseMessage(got); message.Kind != Failure {
+		t.Errorf("taken for %+v", message)
 	}
 }
 
@@ -170,7 +183,7 @@ func FuzzRewrite(f *testing.F) {
 		f.Add([]byte("\n" + seed))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		got, err := RewriteReply(payload, "x1")
+		got, _, err := RewriteReply(payload, "x1")
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrScheme) {
 				t.Fatalf("an error of no kind: %v", err)

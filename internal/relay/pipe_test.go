@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // patience bounds what must happen soon.
@@ -29,7 +31,7 @@ func socket(t *testing.T, name string) (End, *net.UnixConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := OpenEnd(pair[0], name)
+	end, err := OpenEnd(pair[0], name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,26 +42,26 @@ func socket(t *testing.T, name string) (End, *net.UnixConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		file.Close()
+		end.Close()
 		conn.Close()
 	})
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	return End{R: file, W: file}, conn.(*net.UnixConn)
+	return end, conn.(*net.UnixConn)
 }
 
-// join runs a pipe between two parties, and returns them and its end.
-func join(t *testing.T) (near, far *net.UnixConn, ended <-chan error) {
+// joined joins two parties, and returns them and its end.
+func joined(t *testing.T) (near, far *net.UnixConn, ended <-chan error) {
 	t.Helper()
 	nearEnd, near := socket(t, "near")
 	farEnd, far := socket(t, "far")
-	return near, far, run(Pipe{Near: nearEnd, Far: farEnd})
+	return near, far, run(nearEnd, farEnd)
 }
 
-func run(p Pipe) <-chan error {
+func run(near, far End) <-chan error {
 	ended := make(chan error, 1)
-	go func() { ended <- p.Run() }()
+	go func() { ended <- join(near, far, func() error { return move(near, far) }) }()
 	return ended
 }
 
@@ -100,7 +102,7 @@ func hearEnd(t *testing.T, from io.Reader) {
 func TestEachDirectionEndsByItself(t *testing.T) {
 	for _, who := range []string{"near", "far"} {
 		t.Run(who+" first", func(t *testing.T) {
-			first, second, ended := join(t)
+			first, second, ended := joined(t)
 			if who == "far" {
 				first, second = second, first
 			}
@@ -128,7 +130,7 @@ func TestEachDirectionEndsByItself(t *testing.T) {
 func TestAPartyThatIsGoneIsGoneForTheOther(t *testing.T) {
 	for _, who := range []string{"near", "far"} {
 		t.Run(who, func(t *testing.T) {
-			leaving, staying, ended := join(t)
+			leaving, staying, ended := joined(t)
 			if who == "far" {
 				leaving, staying = staying, leaving
 			}
@@ -157,7 +159,7 @@ func TestAPartyThatIsGoneIsGoneForTheOther(t *testing.T) {
 func TestHangUpEndsBothDirections(t *testing.T) {
 	nearEnd, near := socket(t, "near")
 	farEnd, far := socket(t, "far")
-	ended := run(Pipe{Near: nearEnd, Far: farEnd})
+	ended := run(nearEnd, farEnd)
 	say(t, near, "x")
 	hear(t, far, "x")
 	farEnd.HangUp()
@@ -166,22 +168,52 @@ func TestHangUpEndsBothDirections(t *testing.T) {
 	wait(t, ended)
 }
 
-func TestFarEndedComesBeforeTheNearEndKnows(t *testing.T) {
-	nearEnd, near := socket(t, "near")
-	farEnd, far := socket(t, "far")
-	said := make(chan int64, 1)
-	ended := run(Pipe{Near: nearEnd, Far: farEnd, FarEnded: func(n int64) {
-		said <- n
-		_, _ = nearEnd.W.WriteString(" and a last word")
-	}})
-	say(t, far, "six by")
-	far.Close()
-	hear(t, near, "six by and a last word")
-	hearEnd(t, near)
-	if n := <-said; n != 6 {
-		t.Errorf("the far end is taken to have said %d bytes", n)
+// With both directions full, each party waits to write. When one of them goes,
+// the other, which may be waiting in poll(2) for no more than room to write, must
+// hear of it soon.
+func TestAPartyThatGoesWhileBothDirectionsAreFull(t *testing.T) {
+	for _, who := range []string{"near", "far"} {
+		t.Run(who, func(t *testing.T) {
+			leaving, staying, ended := joined(t)
+			if who == "far" {
+				leaving, staying = staying, leaving
+			}
+			fill(t, leaving, staying)
+			raw, err := staying.SyscallConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaving.Close()
+			if err := raw.Control(func(fd uintptr) {
+				// POLLHUP is reported although it is not asked for.
+				events := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+				if n, err := unix.Poll(events, int(patience.Milliseconds())); n != 1 || events[0].Revents&unix.POLLHUP == 0 {
+					t.Errorf("the party that stays sees %#x, %v", events[0].Revents, err)
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			wait(t, ended)
+		})
 	}
-	wait(t, ended)
+}
+
+// fill writes from both sides until neither takes any more for a while.
+func fill(t *testing.T, parties ...*net.UnixConn) {
+	t.Helper()
+	for stuck := 0; stuck < 2*len(parties); {
+		for _, party := range parties {
+			party.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+			switch _, err := party.Write(make([]byte, 64<<10)); {
+			case errors.Is(err, os.ErrDeadlineExceeded):
+				stuck++
+			case err != nil:
+				t.Fatal(err)
+			default:
+				stuck = 0
+			}
+		}
+	}
 }
 
 // A slow reader slows the writer: no more than the sockets' buffers and what
@@ -189,7 +221,7 @@ func TestFarEndedComesBeforeTheNearEndKnows(t *testing.T) {
 func TestBackPressure(t *testing.T) {
 	for _, who := range []string{"near", "far"} {
 		t.Run(who, func(t *testing.T) {
-			writer, reader, ended := join(t)
+			writer, reader, ended := joined(t)
 			if who == "far" {
 				writer, reader = reader, writer
 			}
@@ -226,7 +258,7 @@ func TestEveryByteArrives(t *testing.T) {
 	if testing.Short() {
 		size = 4 << 20
 	}
-	near, far, ended := join(t)
+	near, far, ended := joined(t)
 	var parties sync.WaitGroup
 	for i, direction := range [][2]*net.UnixConn{{near, far}, {far, near}} {
 		from, to := direction[0], direction[1]
@@ -263,45 +295,6 @@ func TestEveryByteArrives(t *testing.T) {
 	}
 	parties.Wait()
 	wait(t, ended)
-}
-
-// Standard streams that are two pipes, as in a shell, do as well.
-func TestPipesOfAShell(t *testing.T) {
-	farEnd, far := socket(t, "far")
-	in, toUs := shellPipe(t)
-	fromUs, out := shellPipe(t)
-	ended := run(Pipe{Near: End{R: in, W: out}, Far: farEnd})
-	say(t, toUs, "question")
-	toUs.Close()
-	hear(t, far, "question")
-	hearEnd(t, far)
-	say(t, far, "answer")
-	hear(t, fromUs, "answer")
-	fromUs.Close()
-	// Nobody reads any more, and the far end gets to know without a word.
-	for deadline := time.Now().Add(patience); ; {
-		_, err := far.Write([]byte("x"))
-		if errors.Is(err, syscall.EPIPE) {
-			break
-		}
-		if err != nil || time.Now().After(deadline) {
-			t.Fatalf("writing to nobody: %v", err)
-		}
-	}
-	wait(t, ended)
-}
-
-func shellPipe(t *testing.T) (r, w *os.File) {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		r.Close()
-		w.Close()
-	})
-	return r, w
 }
 
 func TestOpenTakesStreamsOnly(t *testing.T) {

@@ -3,7 +3,8 @@
 
 // Package relay is cockpit-cert-session: it stands between cockpit-ws and
 // cockpit-session, changes one reply of the login so that PAM decides
-// (message.go), and then joins the two (pipe.go).
+// (handshake.go), says in plain words why a login fails (sentence.go), and then
+// joins the two (pipe.go).
 //
 // Nothing depends on its honesty. It runs as cockpit-ws's user, in the control
 // group of the certificate's own cockpit-ws, and asks cockpit-session for what
@@ -22,7 +23,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"syscall"
 	"time"
 )
@@ -40,9 +40,8 @@ type Relay struct {
 	Host string
 	// Timeout bounds the login up to the reply that is changed.
 	Timeout time.Duration
-	// Signals is called before a process is started, for the signals that are
-	// passed on to it.
-	Signals func() <-chan os.Signal
+	// Peer is the browser's address, where the reply does not have it.
+	Peer string
 	// Log takes messages for the administrator, a line each.
 	Log io.Writer
 }
@@ -53,10 +52,10 @@ type Status struct {
 	Signal syscall.Signal
 }
 
-// refused is cockpit-session's exit code after it has reported a problem.
-const refused = 5
+// refusedCode is cockpit-session's exit code after it has reported a problem.
+const refusedCode = 5
 
-// grace is how long a cockpit-session whose login has failed may take to end.
+// grace is how long a party may take to end after its partner is gone.
 const grace = 2 * time.Second
 
 // Run runs a session for ws until it ends, and returns how the process should
@@ -64,106 +63,104 @@ const grace = 2 * time.Second
 func (r Relay) Run(ws End) Status {
 	session, err := r.open()
 	if err != nil {
-		return r.refuse(ws, &problem{"internal-error", err})
+		return r.refuse(ws, &refusal{code: "internal-error", err: err})
 	}
-	ended := make(chan Status, 1)
-	go func() { ended <- r.serve(ws, session) }()
-	for {
-		select {
-		case status := <-ended:
-			return status
-		case received := <-session.signals:
-			// Where it is passed on, the process's end will be ours. The setuid
-			// program is root's, and cannot be signalled: hanging up ends that.
-			if session.process.Signal(received) != nil {
-				session.end.HangUp()
-			}
-		}
+	from := NewFrameReader(session.end, maxFrame)
+	peer, err := exchange(ws, session.end, from, time.Now().Add(r.Timeout))
+	if peer != "" {
+		r.Peer = peer
 	}
-}
-
-func (r Relay) serve(ws End, session *session) Status {
-	rest, err := handshake(ws, session.end, time.Now().Add(r.Timeout))
-	if err == nil {
-		return r.join(ws, session, rest)
-	}
-	session.end.HangUp()
-	var told *problem
+	var refused *refusal
 	switch {
-	case errors.As(err, &told):
+	case errors.As(err, &refused):
+		session.end.HangUp()
 		defer session.waitFor(grace)
-		return r.refuse(ws, told)
-	case errors.Is(err, errDecided):
-		session.waitFor(grace)
-		return Status{Code: refused}
-	default: // errGone: an end without a word is how a browser gives up
+		return r.refuse(ws, refused)
+	case err != nil: // errGone: an end without a word is how a browser gives up
+		session.end.HangUp()
 		session.waitFor(grace)
 		return Status{}
 	}
-}
 
-// join leaves the session to its two parties until it ends.
-func (r Relay) join(ws End, session *session, rest []byte) Status {
-	if _, err := ws.W.Write(rest); err != nil {
-		session.end.HangUp()
-		return session.wait()
-	}
-	over := make(chan struct{})
-	if session.process != nil {
-		go func() {
-			select {
-			case <-session.ended:
-				// Its children may still hold the socket, yet none of them
-				// speaks for it.
-				ws.StopReading()
-			case <-over:
-			}
-		}()
-	}
-	// A policy, such as SELinux's, may forbid it, at no other cost than time.
-	if err := standBack(); err != nil && !errors.Is(err, os.ErrPermission) {
-		fmt.Fprintf(r.Log, "cockpit-cert-session: large transfers will be slower: %v\n", err)
-	}
-	err := Pipe{Near: ws, Far: session.end, FarEnded: func(n int64) {
-		if n == 0 && len(rest) == 0 {
-			r.explain(ws, session)
-		}
-	}}.Run()
-	close(over)
-	if err != nil {
+	session.whenEnded(ws.StopReading)
+	err = join(ws, session.end, func() error { return r.listen(ws, session, from) })
+	switch {
+	case errors.As(err, &refused):
+		session.waitFor(grace)
+		return Status{Code: refusedCode}
+	case err != nil:
 		fmt.Fprintf(r.Log, "cockpit-cert-session: %v\n", err)
 		session.end.HangUp()
 	}
-	return session.wait()
+	status := session.wait()
+	if status.Signal != 0 {
+		// cockpit-ws says so itself only of a program called cockpit-session.
+		fmt.Fprintf(r.Log, "cockpit-cert-session: cockpit-session ended by signal %d (%v)\n", status.Signal, status.Signal)
+	}
+	return status
+}
+
+// listen passes on what cockpit-session says: its verdict on the login, and then
+// the data of the session.
+func (r Relay) listen(ws End, session *session, from *FrameReader) error {
+	said, err := verdict(from, ws)
+	if err != nil {
+		r.tell(ws, err)
+		session.end.HangUp()
+		return err
+	}
+	if !said {
+		return r.explain(ws, session)
+	}
+	return move(ws, session.end)
 }
 
 // explain tells cockpit-ws what it would have known from the exit code of a
 // program called cockpit-session that ended without a word (on_pipe_close in
 // src/ws/cockpitpipetransport.c). Of others it knows no such thing.
-func (r Relay) explain(ws End, session *session) {
+func (r Relay) explain(ws End, session *session) error {
 	switch session.wait() {
 	case Status{Code: 127}:
-		r.tell(ws, &problem{"no-cockpit", errors.New("cockpit-bridge not found")})
+		r.write(ws, "no-cockpit", "cockpit-bridge not found")
 	case Status{Code: 1}:
-		r.tell(ws, &problem{"access-denied", errors.New("cockpit-session could not open the session; the journal has its reason")})
+		r.write(ws, "access-denied", Sentence("This account has no shell that it may log in with."))
 	}
+	return nil
 }
 
-// refuse ends a login.
-func (r Relay) refuse(ws End, p *problem) Status {
-	r.tell(ws, p)
+// refuse ends a login for which there is no session, or none any more.
+func (r Relay) refuse(ws End, why *refusal) Status {
+	r.tell(ws, why)
 	// A socket that is closed with data unread resets the connection, and its
 	// party might see that before the problem.
 	ws.HangUp()
-	_ = ws.R.SetReadDeadline(time.Now().Add(grace))
-	_, _ = io.Copy(io.Discard, ws.R)
-	return Status{Code: refused}
+	_ = ws.SetReadDeadline(time.Now().Add(grace))
+	_, _ = io.Copy(io.Discard, ws)
+	return Status{Code: refusedCode}
 }
 
-func (r Relay) tell(ws End, p *problem) {
-	fmt.Fprintf(r.Log, "cockpit-cert-session: %s: %v\n", p.code, p)
+// tell tells cockpit-ws of a refusal: as access-denied, for that is the one
+// problem whose text every login page since Cockpit 248 shows.
+func (r Relay) tell(ws End, err error) {
+	var why *refusal
+	if !errors.As(err, &why) {
+		return
+	}
+	if errors.Is(why, ErrScheme) { // a browser without a certificate, for which the page has a form
+		r.write(ws, why.code, why.err.Error())
+	} else {
+		r.write(ws, "access-denied", Sentence(why.text))
+	}
+	from := ""
+	if r.Peer != "" {
+		from = " (login from " + Line(r.Peer) + ")"
+	}
+	fmt.Fprintf(r.Log, "cockpit-cert-session: %v%s\n", Line(why.Error()), from)
+}
+
+func (r Relay) write(ws End, problem, text string) {
 	// A cockpit-ws that does not read has had its chance; and one that is gone
 	// needs no telling.
-	_ = ws.W.SetWriteDeadline(time.Now().Add(grace))
-	_, _ = ws.W.Write(AppendFrame(nil, Problem(p.code, p.Error())))
+	_ = ws.SetWriteDeadline(time.Now().Add(grace))
+	_, _ = ws.Write(AppendFrame(nil, Problem(problem, text)))
 }

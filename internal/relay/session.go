@@ -28,10 +28,8 @@ var Programs = []string{
 // A session is Cockpit's own cockpit-session, and our connection to it.
 type session struct {
 	end End
-	// process is nil where systemd started cockpit-session for us, and so is
-	// signals, which has what the process shall get.
+	// process is nil where systemd started cockpit-session for us.
 	process *os.Process
-	signals <-chan os.Signal
 	// ended is closed when the process has ended, and state says how.
 	ended chan struct{}
 	state *os.ProcessState
@@ -101,12 +99,11 @@ func (r Relay) start(program string) (*session, error) {
 	command.Stdin = theirs
 	command.Stdout = theirs
 	command.Stderr = os.Stderr
-	signals := r.Signals()
 	if err := command.Start(); err != nil {
-		_ = end.R.Close()
+		_ = end.Close()
 		return nil, fmt.Errorf("starting %s: %w", program, err)
 	}
-	s := &session{end: end, process: command.Process, signals: signals, ended: make(chan struct{})}
+	s := &session{end: end, process: command.Process, ended: make(chan struct{})}
 	go func() {
 		// Wait's error repeats what the state says.
 		_ = command.Wait()
@@ -117,12 +114,11 @@ func (r Relay) start(program string) (*session, error) {
 }
 
 func sessionEnd(fd int) (End, error) {
-	file, err := OpenEnd(fd, "cockpit-session")
+	end, err := OpenEnd(fd, "cockpit-session")
 	if err != nil {
 		_ = syscall.Close(fd)
-		return End{}, err
 	}
-	return End{R: file, W: file}, nil
+	return end, err
 }
 
 // wait returns how the process ended; success, if it is not ours.
@@ -135,6 +131,17 @@ func (s *session) wait() Status {
 		return Status{Signal: wait.Signal()}
 	}
 	return Status{Code: s.state.ExitCode()}
+}
+
+// whenEnded calls a function when the process has ended. Its children may still
+// hold the socket, yet none of them speaks for it.
+func (s *session) whenEnded(call func()) {
+	if s.process != nil {
+		go func() {
+			<-s.ended
+			call()
+		}()
+	}
 }
 
 // waitFor lets a process that nobody talks to any more end, and sees to it.

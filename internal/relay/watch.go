@@ -4,88 +4,59 @@
 package relay
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
 )
 
-// A watch waits for parties that hang up. epoll(7) reports that of every
-// descriptor, although it is asked for no event: of a socket when neither
-// direction works any more, of a pipe's writing end when its reader is gone.
-type watch struct {
-	epoll int
-	gone  map[int32]func()
-	// Closing stop makes stopped hang up, which ends the watch.
-	stopped, stop *os.File
-	done          chan struct{}
-}
+// A watch waits for parties that are gone: whose socket works in neither
+// direction any more. That shows in no read or write as long as the other party
+// is silent or takes nothing. epoll(7) reports it of every descriptor, even where
+// it is asked for no event; and as it can be polled itself, waiting for it takes
+// no thread.
+type watch struct{ epoll *os.File }
 
-// newWatch calls a function, once, when the party behind its file hangs up.
-func newWatch(gone map[*os.File]func()) (*watch, error) {
-	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+// newWatch calls gone once for each end whose party is gone, until it is closed.
+func newWatch(gone func(End), ends ...End) (watch, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err == nil {
+		err = syscall.SetNonblock(fd, true)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("epoll_create1: %w", err)
+		return watch{}, fmt.Errorf("watching the connections: %w", err)
 	}
-	w := &watch{epoll: epoll, gone: map[int32]func(){}, done: make(chan struct{})}
-	if w.stopped, w.stop, err = os.Pipe(); err != nil {
-		_ = syscall.Close(epoll)
-		return nil, err
-	}
-	err = w.add(w.stopped, nil)
-	for file, call := range gone {
-		if err == nil {
-			err = w.add(file, call)
+	w := watch{os.NewFile(uintptr(fd), "epoll")}
+	for i, end := range ends {
+		event := syscall.EpollEvent{Events: syscall.EPOLLONESHOT, Fd: int32(i)}
+		var failed error
+		err := end.control(func(party int) { failed = syscall.EpollCtl(fd, syscall.EPOLL_CTL_ADD, party, &event) })
+		if err = errors.Join(err, failed); err != nil {
+			w.close()
+			return watch{}, fmt.Errorf("watching the connections: %w", err)
 		}
 	}
+	raw, err := w.epoll.SyscallConn()
 	if err != nil {
-		close(w.done)
 		w.close()
-		return nil, err
+		return watch{}, err
 	}
-	go w.run()
+	go func() {
+		var events [2]syscall.EpollEvent
+		for {
+			n := 0
+			if raw.Read(func(fd uintptr) bool {
+				n, _ = syscall.EpollWait(int(fd), events[:], 0)
+				return n > 0
+			}) != nil {
+				return // closed
+			}
+			for _, event := range events[:n] {
+				gone(ends[event.Fd])
+			}
+		}
+	}()
 	return w, nil
 }
 
-func (w *watch) add(file *os.File, call func()) error {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return fmt.Errorf("%s: %w", file.Name(), err)
-	}
-	var failed error
-	if err := raw.Control(func(fd uintptr) {
-		w.gone[int32(fd)] = call
-		event := syscall.EpollEvent{Events: syscall.EPOLLONESHOT, Fd: int32(fd)}
-		failed = syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, int(fd), &event)
-	}); err != nil {
-		return fmt.Errorf("%s: %w", file.Name(), err)
-	}
-	if failed != nil {
-		return fmt.Errorf("%s: epoll_ctl: %w", file.Name(), failed)
-	}
-	return nil
-}
-
-func (w *watch) run() {
-	defer close(w.done)
-	var events [3]syscall.EpollEvent
-	for {
-		n, err := syscall.EpollWait(w.epoll, events[:], -1)
-		if err != nil && err != syscall.EINTR {
-			return
-		}
-		for _, event := range events[:max(n, 0)] {
-			call := w.gone[event.Fd]
-			if call == nil {
-				return // stopped
-			}
-			call()
-		}
-	}
-}
-
-func (w *watch) close() {
-	_ = w.stop.Close()
-	<-w.done
-	_ = w.stopped.Close()
-	_ = syscall.Close(w.epoll)
-}
+func (w watch) close() { _ = w.epoll.Close() }

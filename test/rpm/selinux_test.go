@@ -43,7 +43,6 @@ var needs = []struct {
 	{"cockpit_session_t", "sssd_t", "unix_stream_socket", []string{"connectto"}},
 	// cockpit-cert-session, which starts cockpit-session.
 	{"cockpit_ws_t", "bin_t", "file", []string{"execute", "execute_no_trans"}},
-	{"cockpit_ws_t", "cockpit_ws_t", "process", []string{"getsched", "setsched"}},
 	{"cockpit_ws_t", "cockpit_session_t", "process", []string{"transition", "sigkill"}},
 }
 
@@ -78,8 +77,6 @@ func TestSELinux(t *testing.T) {
 		"cockpit_session_t cockpit_session_t netlink_tcpdiag_socket read",
 		"cockpit_session_t cockpit_session_t netlink_tcpdiag_socket write",
 		"cockpit_session_t cockpit_session_t netlink_tcpdiag_socket nlmsg_read",
-		"cockpit_ws_t cockpit_ws_t process getsched",
-		"cockpit_ws_t cockpit_ws_t process setsched",
 	}
 	if missing := h.refused(); !slices.Equal(missing, stock) {
 		t.Errorf("the stock policy refuses %q, and was thought to refuse %q", missing, stock)

@@ -43,20 +43,30 @@ func TestMain(m *testing.M) {
 	namespace.Main(m, "/var/log", bin)
 }
 
-// What PAM decides, cockpit-ws gets to know in cockpit-session's own words.
+// What PAM decides, the login page shows in PAM's own words.
 // (Were the user name missing and not empty, cockpit-session would crash where
 // the first of these says why.)
 func TestPAMRefuses(t *testing.T) {
-	for _, test := range []struct{ name, auth, problem string }{
-		{"it denies", "required pam_deny.so", "authentication-failed"},
-		{"it knows no such user", "required pam_unix.so nodelay", "authentication-failed"},
+	said := filepath.Join(t.TempDir(), "said")
+	if err := os.WriteFile(said, []byte("System is \"down\".\n\tUntil 8:00"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ name, auth, text string }{
+		{"it denies", "required pam_deny.so", "Authentication failure"},
+		{"it knows no such user", "required pam_unix.so nodelay", "User not known to the underlying authentication module"},
 		// To pam_permit a user without a name is nobody, who has no shell.
-		{"it lets in who may not", "required pam_permit.so", "access-denied"},
-		{"it fails", "required pam_no_such_module.so", "internal-error"},
+		{"it lets in who may not", "required pam_permit.so", "Permission denied"},
+		{"it fails", "required pam_no_such_module.so", "Module is unknown"},
+		{"it says why, in words that cockpit-session may not escape",
+			"required pam_nologin.so file=" + said, `System is "down". Until 8:00`},
+		// The first module takes the empty password, as ours does.
+		{"it asks for a new password",
+			"optional pam_unix.so nodelay\nauth required pam_permit.so\naccount required pam_debug.so acct=new_authtok_reqd\npassword required pam_unix.so",
+			"acct=new_authtok_reqd Changing password for nobody. This login needs an answer, which Cockpit does not take along with a certificate."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ws := login(t, test.auth)
-			ws.problem(test.problem)
+			ws.refused(test.text)
 			ws.exits(5)
 		})
 	}
@@ -90,7 +100,7 @@ func TestTheBridgeFails(t *testing.T) {
 			t.Skipf("there is a %s", path)
 		}
 		ws := login(t, "required pam_permit.so")
-		ws.problem("no-cockpit")
+		ws.problem("no-cockpit", "cockpit-bridge not found")
 		ws.exits(127)
 	})
 }
@@ -109,9 +119,16 @@ func TestASignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	ws.hearEnd()
-	ws.exits(0)
-	if _, err := os.Stat(filepath.Join(bin, "over")); err != nil {
-		t.Errorf("the bridge did not end by itself: %v", err)
+	_ = ws.program.Wait()
+	if status, _ := ws.program.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGTERM {
+		t.Errorf("the program ended as %v, want by SIGTERM", ws.program.ProcessState)
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(bin, "over")); err == nil {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatalf("the bridge did not end by itself: %v", err)
+		}
 	}
 }
 
@@ -212,11 +229,11 @@ func login(t *testing.T, auth string) *cockpitWS {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kind, cookie := relay.ParseMessage(payload)
-	if kind != relay.Challenge {
+	challenge := relay.ParseMessage(payload)
+	if challenge.Kind != relay.Challenge {
 		t.Fatalf("cockpit-session begins with %q", payload)
 	}
-	ws.say(string(relay.AppendFrame(nil, []byte("\n"+`{"command":"authorize","cookie":"`+cookie+`","response":"tls-cert 0123"}`))))
+	ws.say(string(relay.AppendFrame(nil, []byte("\n"+`{"command":"authorize","cookie":"`+challenge.Cookie+`","response":"tls-cert 0123"}`))))
 	return ws
 }
 
@@ -242,12 +259,17 @@ func (ws *cockpitWS) hearEnd() {
 	}
 }
 
-// problem expects the login to end with a problem, and no question before.
-func (ws *cockpitWS) problem(code string) {
+// refused expects the login to end with a sentence, and no question before.
+func (ws *cockpitWS) refused(text string) {
+	ws.t.Helper()
+	ws.problem("access-denied", relay.Sentence(text))
+}
+
+func (ws *cockpitWS) problem(code, text string) {
 	ws.t.Helper()
 	payload, err := ws.said.Next()
-	if err != nil || !strings.Contains(string(payload), `"command":"init","version":1,"problem":"`+code+`"`) {
-		ws.t.Fatalf("heard %q, %v, want the problem %s", payload, err, code)
+	if got := relay.ParseMessage(payload); err != nil || got.Problem != code || got.Text != text {
+		ws.t.Fatalf("heard %q, %v, want the problem %s: %s", payload, err, code, text)
 	}
 }
 

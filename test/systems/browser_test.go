@@ -56,6 +56,27 @@ func (a answer) expect(t testing.TB, status string) {
 	}
 }
 
+// refuses fails the test unless this certificate's login is refused: from Cockpit
+// 248 on with a sentence for people, which is the response's reason and body.
+// Whatever the login had started must be gone soon.
+func (l *lab) refuses(t testing.TB, certificate, text string, options ...string) {
+	t.Helper()
+	got := l.login(t, certificate, options...)
+	if !l.relay {
+		got.expect(t, "401")
+		return
+	}
+	got.expect(t, "403")
+	const advice = "To log in with a password, use a browser profile without the certificate."
+	if !strings.Contains(got.body, text) || !strings.Contains(got.body, advice) || strings.Count(got.body, advice) != 1 {
+		t.Errorf("the page says %q, not %q and how to use a password", got.body, text)
+	}
+	eventually(t, func() string {
+		out, _ := l.Try(t, "sh", "-c", "pgrep -a cockpit-session; pgrep -a -f '[c]ockpit-cert-session localhost'")
+		return out
+	})
+}
+
 // session is one that a browser holds.
 type session struct {
 	command *exec.Cmd

@@ -15,8 +15,15 @@ func (l *lab) outages(t *testing.T) {
 	refuses := func(t *testing.T, says string) {
 		t.Helper()
 		journal := l.Journal(t)
-		l.login(t, "alice").expect(t, "401")
+		failures := l.failures(t)
+		l.refuses(t, "alice", "To log in with a password")
 		l.logged(t, journal, `pam_cockpit_cert\(cockpit:auth\): certificate .*`+says)
+		if l.relay {
+			// No module behind ours was asked about a user without a name.
+			if asked := containing(journal.Since(t), "pam_unix(cockpit:auth)"); asked != "" || l.failures(t) != failures {
+				t.Errorf("modules behind ours were asked in vain:\n%s", asked)
+			}
+		}
 		l.login(t, "", "--user", "alice:"+password).expect(t, "200")
 	}
 	works := func(t *testing.T) {
@@ -74,4 +81,10 @@ func (l *lab) outages(t *testing.T) {
 		works(t)
 		session.logout(t)
 	})
+}
+
+// failures is the size of btmp(5), where cockpit-session records failed logins.
+func (l *lab) failures(t testing.TB) string {
+	t.Helper()
+	return l.Sh(t, "stat -c %s /var/log/btmp 2>/dev/null || :")
 }

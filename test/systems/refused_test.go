@@ -24,12 +24,15 @@ func (l *lab) refused(t *testing.T) {
 				t.Skip("this SSSD cannot validate certificates: see \"SSSD cannot validate\"")
 			}
 			journal := l.Journal(t)
-			l.login(t, test.certificate).expect(t, "401")
+			l.refuses(t, test.certificate, "The certificate does not belong to a user of this system.")
 			l.logged(t, journal, `pam_cockpit_cert\(cockpit:auth\): certificate `+
 				l.certificates[test.certificate].Fingerprint()+`: `+test.says)
 			// A password does not make up for it.
-			l.login(t, test.certificate, "--user", "alice:"+password).expect(t, "401")
+			l.refuses(t, test.certificate, "The certificate does not belong to a user of this system.", "--user", "alice:"+password)
 		})
+	}
+	if l.relay {
+		l.accountRefused(t)
 	}
 	// Cockpit refuses this one in the TLS handshake.
 	t.Run("expired", func(t *testing.T) {
@@ -39,6 +42,33 @@ func (l *lab) refused(t *testing.T) {
 		}
 		l.logged(t, journal, `cockpit-tls.*[Cc]ertificate.*expired`)
 	})
+}
+
+// accountRefused: the certificate is alice's, and her account may not log in, or
+// not without an answer that a login by certificate cannot give.
+func (l *lab) accountRefused(t *testing.T) {
+	for _, test := range []struct{ name, refuse, allow, text, says string }{
+		{"nologin, in words that Cockpit up to 361 does not escape",
+			`printf 'Down for "repair"\n\tuntil noon.\n' >/etc/nologin`, "rm /etc/nologin",
+			`Down for "repair" until noon.`, `cockpit-cert-session: .*Down for "repair" until noon`},
+		{"the account has expired", "chage -E 1 alice", "chage -E -1 alice",
+			"Your account has expired", `cockpit-cert-session: .*Your account has expired`},
+		{"the password has expired, which asks for a new one", "chage -d 0 alice", "chage -d $(date +%F) alice",
+			"This login needs an answer, which Cockpit does not take along with a certificate.",
+			`cockpit-cert-session: access-denied: a PAM module asks .*\(login from .*127\.0\.0\.1\)`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l.Sh(t, test.refuse)
+			t.Cleanup(func() { l.Sh(t, test.allow) })
+			journal := l.Journal(t)
+			l.refuses(t, "alice", test.text)
+			l.logged(t, journal, test.says)
+			if tried := containing(journal.Since(t), "authentication failure"); tried != "" {
+				t.Errorf("a blank password was tried:\n%s", tried)
+			}
+		})
+	}
+	l.enter(t, "alice").logout(t)
 }
 
 // SSSD before 2.6.1 cannot tell a good certificate from a bad one: unless the
