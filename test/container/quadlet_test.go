@@ -89,6 +89,22 @@ func TestTheReadmeRunsItAsTheUnitDoes(t *testing.T) {
 			t.Errorf("the README's command mounts no %s", mount)
 		}
 	}
+	// The image's label is the same command.
+	containerfile, err := os.ReadFile(filepath.Join(top, "container", "Containerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	label := regexp.MustCompile(`\brun="(podman run [^"]*)"`).FindStringSubmatch(string(containerfile))
+	if label == nil {
+		t.Fatal("the image has no label run")
+	}
+	typed := strings.Join(strings.Fields(strings.ReplaceAll(command, "\\\n", " ")), " ")
+	if want := strings.NewReplacer("--name NAME", "--name pam-cockpit-cert", "IMAGE", "localhost/pam-cockpit-cert").Replace(label[1]); typed != want {
+		t.Errorf("the README runs\n%s\nand the label\n%s", typed, want)
+	}
+	if !strings.Contains(command, " --hostname ") {
+		t.Error("without --hostname the web server's certificate would name a container's ID")
+	}
 	// Each capability is explained.
 	for _, name := range unit(t).capabilities() {
 		if !strings.Contains(string(readme), "`"+strings.TrimPrefix(name, "CAP_")+"`") {

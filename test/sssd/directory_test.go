@@ -4,7 +4,9 @@
 package sssd_test
 
 import (
+	"os"
 	"os/exec"
+	"regexp"
 	"testing"
 
 	"pam_cockpit_cert/internal/testutil/namespace"
@@ -13,10 +15,21 @@ import (
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-// exactly finds a certificate by its serial number and issuer: the one search
-// for userCertificate;binary that OpenLDAP answers.
-const exactly = "\n[certmap/lab.test/exactly]\nmatchrule = <ISSUER>^CN=Lab CA,O=Lab$\n" +
-	`maprule = LDAPU1:(userCertificate={{ serialNumber {serial_number!dec}, issuer rdnSequence:"{issuer_dn!nss_ldap}" }})` + "\n"
+// exactly is the rule of container/README.md that finds a certificate by its
+// serial number and issuer: the one search for userCertificate;binary that
+// OpenLDAP answers.
+func exactly(t *testing.T) string {
+	t.Helper()
+	readme, err := os.ReadFile("../../container/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := regexp.MustCompile(`(?m)^ +(maprule = LDAPU1:.*)$`).FindSubmatch(readme)
+	if rule == nil {
+		t.Fatal("container/README.md has no rule for OpenLDAP")
+	}
+	return "\n[certmap/lab.test/exactly]\nmatchrule = <ISSUER>^CN=Lab CA,O=Lab$\n" + string(rule[1]) + "\n"
+}
 
 // TestLoginWithDirectory: users whose certificates are in their entries of an
 // LDAP directory.
@@ -58,7 +71,7 @@ func TestLoginWithDirectory(t *testing.T) {
 				if sssd.Before(t, "2.8.2") {
 					t.Skip("SSSD before 2.8.2 has no rule that OpenLDAP can answer")
 				}
-				s.Start(head + d.Domain("lab.test", "ldap_user_certificate = userCertificate;binary\n") + exactly)
+				s.Start(head + d.Domain("lab.test", "ldap_user_certificate = userCertificate;binary\n") + exactly(t))
 			},
 			login:  login{certificate: dora},
 			expect: expect{result: pamhost.Success, user: "dora"},
