@@ -4,8 +4,12 @@
 package gate
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"pam_cockpit_cert/internal/testutil/namespace"
@@ -82,4 +86,67 @@ func TestFilterRefusesTheFirstMeans(t *testing.T) {
 			t.Errorf("%s: still running: %v", inject, left)
 		}
 	}
+}
+
+// TestHostThatLeavesTheCall: what a call leaves behind that ends by siglongjmp
+// is gone after the thread's next; a cancelled thread leaves nothing.
+func TestHostThatLeavesTheCall(t *testing.T) {
+	namespace.Need(t)
+	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
+	for _, how := range []string{"jump", "cancel"} {
+		t.Run(how, func(t *testing.T) {
+			namespace.ListenSyslog(t)
+			setFault(t, "hang")
+			dir := t.TempDir()
+			pamhost.Service(t, dir, "cockpit", "auth required "+faulty+" timeout=1\n")
+			report := pamhost.Host{Args: []string{"-d", dir, "-x", how}}.Run(t)
+			changes := report.Changes()
+			if how == "cancel" { // in libpam, once the module has returned: libpam's own socket for audit(8) stays
+				changes = strings.Join(regexp.MustCompile(`(?m)^new: (.* pipe:.*|.*pidfd.*|[0-9 ]+)$`).FindAllString(changes, -1), "\n")
+			}
+			if changes != "" {
+				t.Errorf("the login process changed:\n%s", changes)
+			}
+			if left := workers(t); len(left) > 0 {
+				t.Errorf("still running: %v", left)
+			}
+		})
+	}
+}
+
+// TestLimits: the worker lifts a limit that is too low for Go; where it may not,
+// the log names the limit.
+func TestLimits(t *testing.T) {
+	dir := service(t)
+	syslog := namespace.ListenSyslog(t)
+	if got := limited(t, dir, "-S -v 524288").Get("result"); got != pamhost.PermDenied {
+		t.Errorf("a soft limit: PAM result %s, want %s; %v", got, pamhost.PermDenied, syslog.Lines())
+	}
+	module := pamhost.Anyones(t, "pam_cockpit_cert.so")
+	users := filepath.Dir(module)
+	pamhost.Service(t, users, "cockpit", "auth required "+module+"\n")
+	if err := os.Chmod("/dev/log", 0o666); err != nil {
+		t.Fatal(err)
+	}
+	report := pamhost.Host{
+		Program: "setpriv",
+		Args: []string{"--reuid=65534", "--regid=65534", "--clear-groups",
+			"sh", "-c", `ulimit -v 262144 && exec "$0" -d "$1"`, pamhost.Anyones(t, "test/pamhost"), users},
+	}.Run(t)
+	if got := report.Get("result"); got != pamhost.ServiceErr {
+		t.Errorf("as a user: PAM result %s, want %s", got, pamhost.ServiceErr)
+	}
+	syslog.Wait(t, "the worker cannot run: the login process may have no more than 256 MiB of address space: allow 2048 by LimitAS=")
+}
+
+// TestChildrenInAnotherNamespace: the kernel then says nothing of who started
+// whom, and the log says why there is no login.
+func TestChildrenInAnotherNamespace(t *testing.T) {
+	dir := service(t)
+	syslog := namespace.ListenSyslog(t)
+	report := pamhost.Host{Program: pamhost.Built(t, "test/pamhost"), Args: []string{"-d", dir, "-x", "namespace"}}.Run(t)
+	if got := report.Get("result"); got != pamhost.ServiceErr {
+		t.Errorf("PAM result %s, want %s", got, pamhost.ServiceErr)
+	}
+	syslog.Wait(t, "the worker cannot run: the login process puts its children into another PID namespace")
 }

@@ -14,7 +14,9 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <sched.h>
 #include <security/pam_appl.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -39,6 +41,8 @@ static const char usage[] =
     "  -j COUNT    from so many threads at the same time\n"
     "  -b COUNT    beside so many busy threads\n"
     "  -C HOW      SIGCHLD: default, ignore, or reap (a handler that waits for every child)\n"
+    "  -x HOW      a call is left after 300 ms by jump (siglongjmp, then there is another) or\n"
+    "              cancel (of its thread); or namespace: its children are in another PID namespace\n"
     "  -i          interrupted by a signal every millisecond\n"
     "  -o CALLS    after authenticate: letters of s(etcred) a(cct_mgmt) o(pen_session) c(lose_session);\n"
     "              setcred's r(einitialize) d(elete); e(nvironment) f(ork, and end the handle there)\n"
@@ -393,14 +397,67 @@ static void interrupt_every(int microseconds)
         die("-i");
 }
 
+static sigjmp_buf before_call;
+
+static void leave(int sig)
+{
+    (void)sig;
+    siglongjmp(before_call, 1);
+}
+
+static void *be_cancelled(void *unused)
+{
+    (void)unused;
+    pause();
+    return NULL;
+}
+
+static void *authenticate_once(void *unused)
+{
+    struct outcome o;
+
+    (void)unused;
+    authenticate(&o, false);
+    return NULL;
+}
+
+/* Has a call of the module's end as a rude host's does. */
+static void leave_call(const char *how)
+{
+    const struct itimerval soon = {.it_value = {.tv_usec = 300000}};
+    pthread_t thread;
+
+    if (strcmp(how, "jump") == 0) {
+        signal(SIGALRM, leave);
+        if (sigsetjmp(before_call, 1) == 0) {
+            setitimer(ITIMER_REAL, &soon, NULL);
+            authenticate_once(NULL);
+        }
+        signal(SIGALRM, SIG_DFL);
+    } else if (strcmp(how, "cancel") == 0) {
+        if (pthread_create(&thread, NULL, authenticate_once, NULL) != 0)
+            die("-x");
+        usleep(300000);
+        pthread_cancel(thread);
+        pthread_join(thread, NULL);
+    } else if (strcmp(how, "namespace") == 0) {
+        if (unshare(CLONE_NEWPID) != 0)
+            die("-x");
+    } else {
+        errno = EINVAL;
+        die("-x");
+    }
+}
+
 int main(int argc, char **argv)
 {
     int c, threads = 1, busy = 0, changes;
     bool interrupted = false;
+    const char *left = NULL;
     struct text before, after;
     pthread_t ids[THREADS_MAX], busy_ids[THREADS_MAX];
 
-    while ((c = getopt(argc, argv, "d:s:u:p:n:w:j:b:C:o:e:iqkt")) != -1) {
+    while ((c = getopt(argc, argv, "d:s:u:p:n:w:j:b:C:o:e:x:iqkt")) != -1) {
         switch (c) {
         case 'd': confdir = optarg; break;
         case 's': service = optarg; break;
@@ -413,6 +470,7 @@ int main(int argc, char **argv)
         case 'C': set_sigchld(optarg); break;
         case 'o': calls = optarg; break;
         case 'e': environment = optarg; break;
+        case 'x': left = optarg; break;
         case 'i': interrupted = true; break;
         case 'q': flags |= PAM_SILENT; break;
         case 'k': keep = true; break;
@@ -433,12 +491,19 @@ int main(int argc, char **argv)
     for (int i = 0; i < busy; i++)
         pthread_create(&busy_ids[i], NULL, be_busy, NULL);
 
+    if (left != NULL && strcmp(left, "cancel") == 0 && pthread_create(&ids[0], NULL, be_cancelled, NULL) == 0) {
+        pthread_cancel(ids[0]); /* libc's own handler is there from the first time on */
+        pthread_join(ids[0], NULL);
+    }
     if (interrupted)
         interrupt_every(0); /* the handler alone */
     before = snapshot();
     if (interrupted)
         interrupt_every(1000);
-    authenticate(&first, true);
+    if (left != NULL)
+        leave_call(left);
+    if (left == NULL || strcmp(left, "cancel") != 0)
+        authenticate(&first, true);
     for (int i = 0; i < warm_up; i++) {
         struct outcome o;
         authenticate(&o, false);
