@@ -73,13 +73,20 @@ func (s System) rule() (module string, check Check) {
 	if block := managed(string(file.Bytes()), rule.Line); block != "" {
 		return rule.Module, warning(id, what+", in "+block+": its next run may take the rule out", advise("have that tool write the rule, as the first of the auth stack"))
 	}
-	if others := pamconf.HardLinks(where); others > 0 {
-		return rule.Module, warning(id, fmt.Sprintf("%s, which has %d more names by hard links: an edit changes this one alone", what, others), advise("make the others symbolic links"))
+	if pamconf.HardLinks(where) > 0 && s.edits() {
+		return rule.Module, warning(id, what+", which has other names by hard links: an edit changes this one alone", advise("make the others symbolic links"))
 	}
 	if len(rule.Args) > 0 {
 		what += ", with " + strings.Join(rule.Args, " ")
 	}
 	return rule.Module, ok(id, what)
+}
+
+// edits reports whether the service's file is one that is edited in place: not the
+// vendor's, nor one in Nix's store, whose files share their content by hard links.
+func (s System) edits() bool {
+	place, err := pamconf.Service{Root: s.Root, Name: s.Service}.Find()
+	return err == nil && place.Vendor == ""
 }
 
 // policy is the check of what a certificate passes by, if there is anything.

@@ -90,7 +90,7 @@ func (s Service) Install(options InstallOptions) (Report, error) {
 		return report, err
 	}
 	if report.Changed && others > 0 {
-		report.Warnings = append(report.Warnings, fmt.Sprintf("%s had %d more names by hard links, which keep the old text", place.Path, others))
+		report.Warnings = append(report.Warnings, place.Path+" had other names by hard links, which keep the old text")
 	}
 	if options.OnceFor != "" && !done {
 		return report, s.record(options.OnceFor)
