@@ -16,6 +16,9 @@ import (
 // when cockpit-ws brings its service file. The arguments are those of Debian
 // Policy 6.5.
 func (s Scriptlet) debPostinst(args []string) error {
+	if len(args) > 0 && args[0] == "abort-remove" {
+		return s.restore()
+	}
 	if len(args) == 0 || args[0] != "configure" && args[0] != "triggered" {
 		return nil
 	}
@@ -31,11 +34,14 @@ func (s Scriptlet) debPostinst(args []string) error {
 	return nil
 }
 
+// debPrerm runs before the package's files go. Where the removal fails after it,
+// dpkg calls the postinst with abort-remove; else the postrm removes what is
+// remembered for that.
 func (s Scriptlet) debPrerm(args []string) error {
 	if len(args) == 0 || args[0] != "remove" {
 		return nil
 	}
-	return s.leave()
+	return s.leaveRestorably()
 }
 
 var md5Sum = regexp.MustCompile(`^[0-9a-f]{32}$`)

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -143,6 +144,12 @@ func Undo(root string) (removed, left []string, err error) {
 	slices.Sort(removed)
 	slices.Sort(left)
 	return removed, left, state.Forget(root, subject)
+}
+
+// Written returns the names, in the root, of the files that Undo would remove.
+func Written(root string) ([]string, error) {
+	written, err := recall(root)
+	return slices.Sorted(maps.Keys(written)), err
 }
 
 // recall returns the sums of the files that were written, by their names in the

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"pam_cockpit_cert/internal/safefile"
 )
 
@@ -28,15 +30,38 @@ func Read(root, subject string) ([]byte, error) {
 
 // Write remembers a text in place of what was remembered before.
 func Write(root, subject string, text []byte) error {
-	dir, err := safefile.Resolve(root, Dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = safefile.MakeDirectory(dir)
-	}
+	dir, err := directory(root)
 	if err != nil {
 		return err
 	}
 	_, err = safefile.Edit(filepath.Join(dir, subject), func([]byte) ([]byte, error) { return text, nil })
 	return err
+}
+
+// WritePrivate is Write for a text that only root may read.
+func WritePrivate(root, subject string, text []byte) error {
+	dir, err := directory(root)
+	if err != nil {
+		return err
+	}
+	// An edit keeps the mode of what is there.
+	f, err := os.OpenFile(filepath.Join(dir, subject), os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return err
+	}
+	return Write(root, subject, text)
+}
+
+// directory returns the directory of the files, which it makes if need be.
+func directory(root string) (string, error) {
+	dir, err := safefile.Resolve(root, Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = safefile.MakeDirectory(dir)
+	}
+	return dir, err
 }
 
 // Forget removes what is remembered, if anything is.

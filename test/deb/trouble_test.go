@@ -57,6 +57,32 @@ func TestNothingFailsApt(t *testing.T) {
 	}
 }
 
+// TestAbortedRemoval: dpkg keeps the package when its prerm fails, and what that
+// took out already is put back.
+func TestAbortedRemoval(t *testing.T) {
+	const config = "/etc/cockpit/cockpit.conf"
+	s := newSystem(t, "trixie", "cockpit-ws")
+	s.install("/package.deb")
+	s.Run(t, "pam-cockpit-cert", "enable")
+	with, on := s.read(service), s.read(config)
+
+	s.Sh(t, `cd /var/lib/dpkg/info
+		cp -p libpam-cockpit-cert.prerm /tmp/prerm
+		echo 'exit 1' >>libpam-cockpit-cert.prerm
+		! dpkg --remove libpam-cockpit-cert`)
+	s.service(with, "a failed removal")
+	if now := s.read(config); now != on {
+		t.Errorf("a failed removal: %s is\n%s", config, now)
+	}
+	s.gone("/var/lib/pam_cockpit_cert/REMOVAL.json")
+	s.module(true, "a failed removal")
+
+	s.Sh(t, `cp -p /tmp/prerm /var/lib/dpkg/info/libpam-cockpit-cert.prerm
+		dpkg --remove libpam-cockpit-cert`)
+	s.service(strings.Replace(with, rule(t), "", 1), "removed")
+	s.gone(config, "/var/lib/pam_cockpit_cert")
+}
+
 // TestRuleThatStaysHarmsNobody: where /etc could not be written, the rule names a
 // module that is gone, and the login goes on by what follows.
 func TestRuleThatStaysHarmsNobody(t *testing.T) {
