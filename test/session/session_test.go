@@ -283,3 +283,23 @@ func (ws *cockpitWS) exits(code int) {
 		ws.t.Errorf("the program ended as %v, want exit status %d", ws.program.ProcessState, code)
 	}
 }
+
+// Where our module cannot say whose certificate it is, the login ends with its
+// sentence, and no module behind it is asked about a user without a name.
+func TestModulesBehindOursAreNotAskedInVain(t *testing.T) {
+	namespace.Need(t)
+	if err := os.MkdirAll("/run/cockpit/tls", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("/run/cockpit/tls/fault", []byte("exit silently"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	asked := filepath.Join(t.TempDir(), "asked")
+	ws := login(t, "[success=done user_unknown=die default=ignore] "+pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")+
+		"\nauth optional pam_exec.so /bin/touch "+asked+"\nauth required pam_permit.so")
+	ws.refused("This system failed to look up the certificate; its log has the reason.")
+	ws.exits(5)
+	if _, err := os.Stat(asked); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a module behind ours was asked: %v", err)
+	}
+}
