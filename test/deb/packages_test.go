@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+package deb
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pam_cockpit_cert/internal/testutil/machine"
+)
+
+// TestNothingListensAfterwards: `make check` installs servers for its tests; the
+// machine starts none of them, now or when it boots, and is told how to be rid of
+// them. A policy-rc.d that lets services start makes no difference.
+func TestNothingListensAfterwards(t *testing.T) {
+	o := machine.NewOverlay(t, machine.Root(t, machine.Recipe{Suite: "trixie", Packages: []string{"sssd-dbus", "cockpit-ws"}}))
+	o.Copy(t, filepath.Join(machine.Source(t), "tools/install-packages"), "/install-packages")
+	out := o.Sh(t, `printf '#!/bin/sh\nexit 0\n' >/usr/sbin/policy-rc.d
+		chmod +x /usr/sbin/policy-rc.d
+		/install-packages slapd openssh-server 2>&1
+		! pgrep -l 'slapd|sshd'`)
+	if !strings.Contains(out, "apt-get purge slapd openssh-server") {
+		t.Errorf("nothing says how to remove them again:\n%s", out)
+	}
+	for _, unit := range []string{"slapd.service", "ssh.service", "ssh.socket"} {
+		if state, _ := o.Try(t, "systemctl", "is-enabled", unit); !strings.Contains(state, "disabled") {
+			t.Errorf("%s is %s: it would listen after the next boot", unit, strings.TrimSpace(state))
+		}
+	}
+	if links := o.Sh(t, "ls /etc/rc[2-5].d"); strings.Contains(links, "slapd") && !strings.Contains(links, "K01slapd") {
+		t.Errorf("the init script starts at the next boot:\n%s", links)
+	}
+}
