@@ -55,7 +55,9 @@ GOARCH.i386 := 386
 GOARCH.i586 := 386
 GOARCH.i686 := 386
 GOARM      ?= $(if $(filter %eabihf,$(TARGET)),7,$(if $(filter arm%eabi,$(TARGET)),5))
-PKG_CONFIG ?= $(if $(shell command -v $(TARGET)-pkg-config),$(TARGET)-pkg-config,pkg-config)
+# Without a pkg-config of that architecture's, the usual one is told where to look.
+PKG_CONFIG ?= $(if $(shell command -v $(TARGET)-pkg-config),$(TARGET)-pkg-config,$(if \
+	$(filter-out $(shell cc -print-multiarch 2>/dev/null),$(MULTIARCH)),PKG_CONFIG_LIBDIR=/usr/lib/$(MULTIARCH)/pkgconfig:$(PREFIX)/share/pkgconfig )pkg-config)
 
 # The oldest Go that go.mod allows may be newer than the distribution's:
 # tools/find-go finds or fetches one. Packagers say GO=go.
