@@ -27,6 +27,13 @@ TEST_PROGRAMS += $(BUILD)/test/gohost
 $(BUILD)/test/gohost: internal/testutil/pamhost/gohost/main.go go.mod
 	$(GOBUILD) -o $@ ./internal/testutil/pamhost/gohost
 
+# The other bus, unpacked only: installed, it would be this machine's. Where it
+# cannot be had, its tests say so.
+TEST_PROGRAMS += $(BUILD)/test/dbus-broker
+$(BUILD)/test/dbus-broker:
+	@mkdir -p $@
+	@cd $@ && if apt-get -qq download dbus-broker >/dev/null 2>&1; then dpkg-deb -x dbus-broker_*.deb .; fi
+
 # The light SSSD of test/sssd, and its directories.
 APT_CHECK += 389-ds-base dbus dbus-daemon dbus-system-bus-common ldap-utils libnss-sss slapd sssd-common sssd-dbus sssd-ldap sssd-proxy
 

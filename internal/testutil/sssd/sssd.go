@@ -37,6 +37,7 @@ const (
 type SSSD struct {
 	t       testing.TB
 	daemons []*daemon
+	broker  bool // the bus is dbus-broker(1)
 }
 
 type daemon struct {
@@ -156,10 +157,14 @@ func Before(t testing.TB, version string) bool {
 	return strings.TrimSpace(string(sorted)) != version
 }
 
-// StartBus starts dbus-daemon(1), as the system's.
+// StartBus starts dbus-daemon(1), or dbus-broker(1), as the system's.
 func (s *SSSD) StartBus() {
 	s.t.Helper()
 	os.Remove("/run/dbus/system_bus_socket")
+	if s.broker {
+		s.startBroker()
+		return
+	}
 	s.start("dbus-daemon", "--system", "--nofork", "--nopidfile", "--address="+infopipe.SystemBus)
 	s.until("the bus is there", func() bool {
 		_, err := os.Stat("/run/dbus/system_bus_socket")
@@ -248,13 +253,19 @@ func (s *SSSD) killChildren() {
 // SignalInfoPipe sends the process that owns InfoPipe's name a signal.
 func (s *SSSD) SignalInfoPipe(signal syscall.Signal) {
 	s.t.Helper()
+	if err := syscall.Kill(s.InfoPipeProcess(), signal); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// InfoPipeProcess returns the number of the process that owns InfoPipe's name.
+func (s *SSSD) InfoPipeProcess() int {
+	s.t.Helper()
 	pid := s.owner()
 	if pid == 0 {
 		s.t.Fatal("no InfoPipe")
 	}
-	if err := syscall.Kill(pid, signal); err != nil {
-		s.t.Fatal(err)
-	}
+	return pid
 }
 
 func (s *SSSD) start(name string, arguments ...string) {
@@ -277,13 +288,15 @@ func (s *SSSD) start(name string, arguments ...string) {
 	s.daemons = append(s.daemons, d)
 }
 
-// said returns what the daemon printed.
+// said returns what the daemon printed, or the end of it: a bus under attack
+// prints a line for each message.
 func (d *daemon) said() string {
+	const most = 20_000
 	text, err := os.ReadFile(d.output)
 	if err != nil {
 		return err.Error()
 	}
-	return string(text)
+	return string(text[max(0, len(text)-most):])
 }
 
 // owner returns the process that owns InfoPipe's name, or 0.

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package bus_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"pam_cockpit_cert/internal/infopipe"
+)
+
+// attackVariable makes this binary an attacker with the attack of that name.
+const attackVariable = "PAM_COCKPIT_CERT_ATTACK"
+
+// attacker is a process of a local user, who learns from the bus which
+// connections come, as everybody may, and attacks each from its first moment to
+// its last.
+type attacker struct {
+	t       testing.TB
+	process *exec.Cmd
+	stdin   io.Closer
+	stdout  *bufio.Reader
+}
+
+// startAttacker returns once the attacker is on the watch.
+func startAttacker(t testing.TB, name string, uid uint32) *attacker {
+	t.Helper()
+	// A copy: the test's own binary lies where only root may go.
+	program := filepath.Join(t.TempDir(), "attacker")
+	text, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for dir := filepath.Dir(program); dir != os.TempDir(); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := &attacker{t: t, process: exec.Command(program)}
+	a.process.Env = append(os.Environ(), attackVariable+"="+name)
+	a.process.Stderr = os.Stderr
+	a.process.SysProcAttr = &syscall.SysProcAttr{
+		Credential: &syscall.Credential{Uid: uid, Gid: uid},
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	stdin, err := a.process.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := a.process.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.stdin, a.stdout = stdin, bufio.NewReader(stdout)
+	if err := a.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = a.process.Process.Kill()
+		_ = a.process.Wait()
+	})
+	if line, err := a.stdout.ReadString('\n'); err != nil {
+		t.Fatalf("the attacker says %q: %v", line, err)
+	}
+	return a
+}
+
+// stop ends the attacker, and returns how many messages it has sent to a login.
+func (a *attacker) stop() int {
+	a.t.Helper()
+	a.stdin.Close()
+	line, err := a.stdout.ReadString('\n')
+	if err != nil {
+		a.t.Fatalf("the attacker says %q: %v", line, err)
+	}
+	sent, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return sent
+}
+
+// attackerMain is the attacker's process.
+func attackerMain(name string) error {
+	watch, err := dbus.Connect(infopipe.SystemBus)
+	if err != nil {
+		return err
+	}
+	changes := make(chan *dbus.Signal, 1000)
+	watch.Signal(changes)
+	if err := watch.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged")); err != nil {
+		return err
+	}
+	w := &weapon{attack: attacks[name], victims: map[string]bool{}}
+	if err := w.join(); err != nil {
+		return err
+	}
+	go func() {
+		for change := range changes {
+			var name, before, after string
+			if dbus.Store(change.Body, &name, &before, &after) == nil && strings.HasPrefix(name, ":") {
+				w.seen(name, after != "")
+			}
+		}
+	}()
+	fmt.Println("ready")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fmt.Println(w.sent)
+	return nil
+}
+
+// weapon sends an attack to every connection that is there.
+type weapon struct {
+	attack attack
+
+	mu      sync.Mutex
+	own     string
+	conn    *net.UnixConn
+	victims map[string]bool
+	sent    int
+}
+
+func (w *weapon) seen(name string, there bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !there {
+		delete(w.victims, name)
+	} else if name != w.own {
+		w.victims[name] = true
+		go w.assault(name)
+	}
+}
+
+func (w *weapon) assault(name string) {
+	messages := w.attack.messages(name)
+	pause := 500 * time.Microsecond
+	if w.attack.large {
+		pause = 50 * time.Millisecond
+	}
+	for ; ; time.Sleep(pause) {
+		w.mu.Lock()
+		if !w.victims[name] {
+			w.mu.Unlock()
+			return
+		}
+		for _, text := range messages {
+			if w.write(text) == nil {
+				w.sent++
+			} else if err := w.join(); err != nil { // the bus has hung up
+				fmt.Fprintln(os.Stderr, "the attacker cannot come back:", err)
+				os.Exit(1)
+			}
+		}
+		w.mu.Unlock()
+	}
+}
+
+func (w *weapon) write(text []byte) error {
+	switch {
+	case w.attack.trickle:
+		for i := range text {
+			if _, err := w.conn.Write(text[i : i+1]); err != nil {
+				return err
+			}
+			time.Sleep(20 * time.Microsecond)
+		}
+		return nil
+	case w.attack.descriptor:
+		_, _, err := w.conn.WriteMsgUnix(withDescriptor(text), syscall.UnixRights(0), nil)
+		return err
+	default:
+		_, err := w.conn.Write(text)
+		return err
+	}
+}
+
+// withDescriptor says in the header that a descriptor comes along.
+func withDescriptor(text []byte) []byte {
+	const fixed = 16
+	size := int(binary.LittleEndian.Uint32(text[12:]))
+	body := text[(fixed+size+7)&^7:]
+	header := append(padded(bytes.Clone(text[:fixed+size])), 9, 1, 'u', 0, 1, 0, 0, 0)
+	binary.LittleEndian.PutUint32(header[12:], uint32(len(header)-fixed))
+	return append(padded(header), body...)
+}
+
+// join connects, so that descriptors may be sent.
+func (w *weapon) join() error {
+	if w.conn != nil {
+		w.conn.Close()
+	}
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: strings.TrimPrefix(infopipe.SystemBus, "unix:path="), Net: "unix"})
+	if err != nil {
+		return err
+	}
+	for _, line := range []string{
+		"\x00AUTH EXTERNAL " + hex.EncodeToString([]byte(strconv.Itoa(os.Getuid()))) + "\r\n", "NEGOTIATE_UNIX_FD\r\n",
+	} {
+		if _, err := conn.Write([]byte(line)); err != nil {
+			return err
+		}
+		if _, err := conn.Read(make([]byte, 100)); err != nil {
+			return err
+		}
+	}
+	hello := dbus.Message{Type: dbus.TypeMethodCall, Headers: map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldDestination: dbus.MakeVariant("org.freedesktop.DBus"),
+		dbus.FieldPath:        dbus.MakeVariant(dbus.ObjectPath("/org/freedesktop/DBus")),
+		dbus.FieldInterface:   dbus.MakeVariant("org.freedesktop.DBus"),
+		dbus.FieldMember:      dbus.MakeVariant("Hello"),
+	}}
+	text := bytes.NewBufferString("BEGIN\r\n")
+	begin := text.Len()
+	if err := hello.EncodeTo(text, binary.LittleEndian); err != nil {
+		return err
+	}
+	binary.LittleEndian.PutUint32(text.Bytes()[begin+8:], 1)
+	if _, err := conn.Write(text.Bytes()); err != nil {
+		return err
+	}
+	welcome, err := dbus.DecodeMessage(conn)
+	if err != nil {
+		return err
+	}
+	if len(welcome.Body) != 1 {
+		return fmt.Errorf("the bus greets with %v", welcome.Body)
+	}
+	w.conn, w.own = conn, fmt.Sprint(welcome.Body[0])
+	go func() { _, _ = io.Copy(io.Discard, conn) }()
+	return nil
+}
