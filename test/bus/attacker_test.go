@@ -155,11 +155,7 @@ func (w *weapon) seen(name string, there bool) {
 
 func (w *weapon) assault(name string) {
 	messages := w.attack.messages(name)
-	pause := 500 * time.Microsecond
-	if w.attack.large {
-		pause = 50 * time.Millisecond
-	}
-	for ; ; time.Sleep(pause) {
+	for ; ; time.Sleep(500 * time.Microsecond) {
 		w.mu.Lock()
 		if !w.victims[name] {
 			w.mu.Unlock()
@@ -174,6 +170,9 @@ func (w *weapon) assault(name string) {
 			}
 		}
 		w.mu.Unlock()
+		if w.attack.large {
+			return
+		}
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -48,7 +50,6 @@ const (
 // lab is a system whose SSSD knows alice, and her certificate.
 type lab struct {
 	*sssd.SSSD
-	infoPipe int    // its process: this test's own questions to the bus would be attacked, too
 	timeout  int    // seconds that a login may take
 	dir      string // of services
 	instance cockpittls.Instance
@@ -67,23 +68,53 @@ func newLab(t *testing.T, broker bool, timeout int) *lab {
 		s.AddUser(fmt.Sprint("stranger", i), firstStranger+i)
 	}
 	s.Start("[sssd]\nservices = nss, ifp\ndomains = local\n" + sssd.LocalDomain(t, "local") +
-		"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n[ifp]\np11_child_timeout = 55\n")
+		"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n[ifp]\np11_child_timeout = 5\n")
 	cockpittls.Export(t, cockpittls.From257, alice)
-	l := &lab{SSSD: s, infoPipe: s.InfoPipeProcess(), timeout: timeout, dir: t.TempDir(), instance: cockpittls.NewInstance(t, alice.Fingerprint())}
+	l := &lab{SSSD: s, timeout: timeout, dir: t.TempDir(), instance: cockpittls.NewInstance(t, alice.Fingerprint())}
 	pamhost.Service(t, l.dir, "cockpit", fmt.Sprintf("auth required %s timeout=%d\n", pamhost.Built(t, "pam_cockpit_cert.so"), timeout))
 	return l
 }
 
+// tries is how often logins are repeated for SSSD's own sake: with nobody about,
+// one of some hundreds fails. SSSD 2.8 at times misses the end of its p11_child,
+// says so when that should have ended long ago, and then its InfoPipe breaks.
+const tries = 4
+
+var sssdsOwn = regexp.MustCompile("SSSD could not check the certificate in time|SSSD ended while it was asked")
+
 // logIn logs alice in as often as the arguments say, and in no other way.
 func (l *lab) logIn(t *testing.T, arguments ...string) {
 	t.Helper()
-	syslog := namespace.ListenSyslog(t)
-	report := pamhost.Host{Args: append([]string{"-d", l.dir, "-t"}, arguments...), Prepare: l.instance.Enter}.Run(t)
-	if result, user := report.Get("result"), report.Get("user"); result != pamhost.Success || user != "alice" || report.Get("different_count") != "0" {
-		t.Errorf("PAM result %s, user %q, %s others: %v\n%q", result, user, report.Get("different_count"), report["different"], syslog.Lines())
+	for try := range tries {
+		syslog := namespace.ListenSyslog(t)
+		report := pamhost.Host{Args: append([]string{"-d", l.dir, "-t"}, arguments...), Prepare: l.instance.Enter}.Run(t)
+		l.check(t, report)
+		failed := len(report["different"])
+		if report.Get("result") != pamhost.Success || failed > 0 {
+			own := len(sssdsOwn.FindAllString(strings.Join(syslog.Lines(), "\n"), -1))
+			if try < tries-1 && own > 0 && own >= failed {
+				t.Logf("%d times it was SSSD: once more", own)
+				continue
+			}
+			t.Errorf("PAM result %s, user %q, and others %v\n%q", report.Get("result"), report.Get("user"), report["different"], syslog.Lines())
+		}
+		return
 	}
-	if changes := report.Changes(); changes != "" {
-		t.Errorf("the login process changed:\n%s", changes)
+}
+
+// check checks what holds of a login however it ends: nobody but alice is in, in
+// time, and the login's process is as before.
+func (l *lab) check(t *testing.T, report pamhost.Report) {
+	t.Helper()
+	for _, other := range append(report["different"], report.Get("result")+" "+report.Get("user")) {
+		if result, user, _ := strings.Cut(other, " "); (result == pamhost.Success) != (user == "alice") || result != pamhost.Success && user != "" {
+			t.Errorf("PAM result %s for %q", result, user)
+		}
+	}
+	for _, key := range []string{"gone", "new"} {
+		for _, change := range report[key] {
+			t.Errorf("the login process changed: %s: %s", key, change)
+		}
 	}
 	for _, value := range report["time_ms"] {
 		ms, err := strconv.ParseFloat(value, 64)
@@ -101,8 +132,8 @@ func (l *lab) logIn(t *testing.T, arguments ...string) {
 func (l *lab) logInSlowly(t *testing.T) int {
 	t.Helper()
 	signal := func(signal syscall.Signal) {
-		if err := syscall.Kill(l.infoPipe, signal); err != nil {
-			t.Error(err)
+		if pid := infoPipe(); pid == 0 || syscall.Kill(pid, signal) != nil {
+			t.Errorf("no InfoPipe for the signal %v", signal)
 		}
 	}
 	signal(syscall.SIGSTOP)
@@ -130,6 +161,19 @@ func (l *lab) logInSlowly(t *testing.T) int {
 		t.Error("no worker was seen")
 	}
 	return most
+}
+
+// infoPipe returns the InfoPipe's process. The bus, which knows, is not asked:
+// the test's own connection would be attacked.
+func infoPipe() int {
+	processes, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, exe := range processes {
+		if target, err := os.Readlink(exe); err == nil && filepath.Base(target) == "sssd_ifp" {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(exe)))
+			return pid
+		}
+	}
+	return 0
 }
 
 // workerMemory is what the worker has, or had, at most. Its process is named

@@ -23,7 +23,7 @@ type attack struct {
 	messages   func(to string) [][]byte
 	descriptor bool // one goes with each message
 	trickle    bool // a byte at a time
-	large      bool // not many a second: the bus itself has to bear them, too
+	large      bool // once for each login: the bus itself has to bear them, too
 }
 
 // attacks has a signal of every kind first, for these the stock policy lets

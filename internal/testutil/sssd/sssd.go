@@ -253,19 +253,13 @@ func (s *SSSD) killChildren() {
 // SignalInfoPipe sends the process that owns InfoPipe's name a signal.
 func (s *SSSD) SignalInfoPipe(signal syscall.Signal) {
 	s.t.Helper()
-	if err := syscall.Kill(s.InfoPipeProcess(), signal); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// InfoPipeProcess returns the number of the process that owns InfoPipe's name.
-func (s *SSSD) InfoPipeProcess() int {
-	s.t.Helper()
 	pid := s.owner()
 	if pid == 0 {
 		s.t.Fatal("no InfoPipe")
 	}
-	return pid
+	if err := syscall.Kill(pid, signal); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func (s *SSSD) start(name string, arguments ...string) {
