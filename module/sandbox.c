@@ -24,12 +24,17 @@
  * For the file system the worker is nobody: root without capabilities still
  * owns most files. Everything else, such as the peer that D-Bus sees, stays
  * root. A user namespace need not have a nobody.
+ *
+ * Of the groups it keeps root's, to which a /proc with hidepid shows the peer's
+ * control group, see proc(5).
  */
 static int become_nobody_for_files(void)
 {
+    static const gid_t root = 0;
+
     if (geteuid() != 0)
         return 0;
-    if (setgroups(0, NULL) != 0 && errno != EPERM)
+    if (setgroups(1, &root) != 0 && errno != EPERM)
         return -1;
     (void)setfsgid(NOBODY);
     (void)setfsuid(NOBODY);

@@ -125,8 +125,15 @@ func TestOnlyTheControlGroupDecides(t *testing.T) {
 	for _, kernel := range []struct {
 		name string
 		old  bool
-	}{{"this kernel", false}, {"a kernel without SO_PEERPIDFD", true}} {
+		proc string // options of /proc, see proc(5)
+	}{{"this kernel", false, ""}, {"a kernel without SO_PEERPIDFD", true, ""}, {"a /proc that hides processes", false, "hidepid=2"}} {
 		t.Run(kernel.name, func(t *testing.T) {
+			if kernel.proc != "" {
+				if err := unix.Mount("proc", "/proc", "proc", unix.MS_REMOUNT, kernel.proc); err != nil {
+					t.Fatal(err)
+				}
+				defer unix.Mount("proc", "/proc", "proc", unix.MS_REMOUNT, "hidepid=0")
+			}
 			listener := listen(t, kernel.old)
 			for _, place := range places {
 				t.Run(place.name, func(t *testing.T) {
