@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -132,14 +131,6 @@ func (k *kdc) start(t testing.TB) {
 func (k *kdc) stop() {
 	_ = k.daemon.Process.Kill()
 	_ = k.daemon.Wait()
-}
-
-// freeze leaves the KDC's port open, and nobody answers.
-func (k *kdc) freeze(t testing.TB) {
-	t.Helper()
-	if err := k.daemon.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // person makes an account of this system. A domain's user is known by NAME@REALM
