@@ -91,6 +91,17 @@ const offline = `perl -MSocket -e '$up = pack("a16 S x22", "lo", 1); socket(S, A
 // and copies them to a folder of this machine.
 func In(t testing.TB, o *machine.Overlay, compiler, to string, environment ...string) {
 	t.Helper()
+	For(t, o, "", compiler, to, environment...)
+}
+
+// For is In for another architecture of Debian's than the system's own, which
+// has a cross compiler for it.
+func For(t testing.TB, o *machine.Overlay, architecture, compiler, to string, environment ...string) {
+	t.Helper()
+	var options []string
+	if architecture != "" {
+		options = []string{"--host-arch=" + architecture}
+	}
 	// With the modules, so that nothing is fetched while building.
 	staged := filepath.Join(t.TempDir(), "source")
 	script := `
@@ -104,8 +115,9 @@ func In(t testing.TB, o *machine.Overlay, compiler, to string, environment ...st
 		t.Fatalf("staging the source: %v\n%s", err, out)
 	}
 	o.Copy(t, staged, "/build/source")
-	o.Run(t, append(append([]string{"unshare", "--net", "sh", "-euc", offline, "sh", "env"}, environment...),
-		"/build/source/deb/build", compiler, "/build/packages")...)
+	command := append([]string{"unshare", "--net", "sh", "-euc", offline, "sh", "env"}, environment...)
+	command = append(command, "/build/source/deb/build", compiler, "/build/packages")
+	o.Run(t, append(command, options...)...)
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +140,7 @@ func Package(t testing.TB, dir string) string {
 func source(t testing.TB) string {
 	t.Helper()
 	sum := sha256.New()
-	for _, part := range []string{"cmd", "cockpit", "deb", "internal", "man", "module", "pam.d", "selinux", "Makefile", "README.md", "VERSION", "go.mod", "go.sum"} {
+	for _, part := range []string{"ADDRESSES", "cmd", "cockpit", "deb", "internal", "man", "module", "pam.d", "selinux", "systemd", "tools", "Makefile", "README.md", "VERSION", "go.mod", "go.sum"} {
 		err := filepath.WalkDir(filepath.Join(machine.Source(t), part), func(path string, entry os.DirEntry, err error) error {
 			if err != nil || !entry.Type().IsRegular() {
 				return err
