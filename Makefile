@@ -4,11 +4,11 @@
 # Variables for packagers, all overridable:
 #   DESTDIR     staging root of `make install`
 #   PREFIX      /usr
-#   LIBDIR      where this system keeps libraries; PAMDIR is its security folder
-#   PAMDIR      PAM's module folder
+#   LIBDIR      where this system keeps libraries; PAMDIR is its security directory
+#   PAMDIR      PAM's module directory
 #   PAMMODULE   how a rule names the module: its path, where libpam does not look
 #               for modules in PAMDIR
-#   LIBEXECDIR  cockpit-cert-session and cockpit-cert-ticket go into its folder
+#   LIBEXECDIR  cockpit-cert-session and cockpit-cert-ticket go into its directory
 #               pam_cockpit_cert
 #   UNITDIR     where packages have systemd's units
 #   PAMMODE     the module's mode: 644 as Debian has it, 755 as Fedora does

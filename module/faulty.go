@@ -25,7 +25,7 @@ import (
 )
 
 // cockpitCertWorker of this build misbehaves, as the file fault in Cockpit's
-// folder says, for the tests of the gate. The module as shipped has no such
+// directory says, for the tests of the gate. The module as shipped has no such
 // switch.
 //
 //export cockpitCertWorker

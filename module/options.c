@@ -20,7 +20,7 @@ static unsigned timeout_parse(pam_handle_t *pamh, const char *value)
     seconds = strtoul(value, &end, 10);
     if (errno == 0 && *value >= '0' && *value <= '9' && *end == '\0' && seconds >= 1 && seconds <= OPTIONS_TIMEOUT_MAX)
         return (unsigned)seconds;
-    pam_syslog(pamh, LOG_ERR, "timeout=%s is not a number of seconds from 1 to %d: using %d; mend the rule in pam.d",
+    pam_syslog(pamh, LOG_ERR, "timeout=%s is not a number of seconds from 1 to %d: using %d; fix the rule in pam.d",
                value, OPTIONS_TIMEOUT_MAX, OPTIONS_TIMEOUT_DEFAULT);
     return OPTIONS_TIMEOUT_DEFAULT;
 }

@@ -58,7 +58,7 @@ buildGoModule {
 
   checkPhase = ''
     runHook preCheck
-    # Not in the build folder: tests make sockets, whose paths are short.
+    # Not in the build directory: tests make sockets, whose paths are short.
     TMPDIR=/tmp go test ./cmd/... ./internal/... ./module/...
     runHook postCheck
   '';

@@ -253,7 +253,7 @@ func counts(trace, dir string) (first, last map[string]int) {
 
 // Whatever fails, and whenever the command is killed, the service's file is
 // the old one or the new one, with its attributes, and it is alone in its
-// folder. The next run repairs the rest.
+// directory. The next run repairs the rest.
 func TestAFaultAtEverySystemCall(t *testing.T) {
 	if out, err := exec.Command("strace", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
 		t.Skipf("needs strace, and the right to use it: %v: %s", err, out)

@@ -86,7 +86,7 @@ func TestEveryLoginSeesAWholeFile(t *testing.T) {
 	end()
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 2 {
-		t.Errorf("left in the folder: %v (%v)", entries, err)
+		t.Errorf("left in the directory: %v (%v)", entries, err)
 	}
 	t.Logf("%d logins during %d and %d edits", logins, edits[0].Load(), edits[1].Load())
 }

@@ -117,7 +117,7 @@ func (s *settings) check() error {
 		return fmt.Errorf("--root: %w", err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("--root: %s is not a folder", root)
+		return fmt.Errorf("--root: %s is not a directory", root)
 	}
 	return nil
 }

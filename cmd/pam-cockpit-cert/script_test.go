@@ -51,10 +51,10 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// only FOLDER NAME...: the folder has these entries and no others.
+// only FOLDER NAME...: the directory has these entries and no others.
 func only(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: only folder name...")
+		ts.Fatalf("usage: only directory name...")
 	}
 	entries, err := os.ReadDir(ts.MkAbs(args[0]))
 	ts.Check(err)

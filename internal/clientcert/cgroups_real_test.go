@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// envContainer holds a container's own folder in each hierarchy, as
+// envContainer holds a container's own directory in each hierarchy, as
 // kind=path,kind=path.
 const envContainer = "CLIENTCERT_TEST_CONTAINER"
 
@@ -250,7 +250,7 @@ func removeGroups(t *testing.T, base string) {
 	}
 }
 
-// ownGroups returns the folder of this process's own group in each of systemd's
+// ownGroups returns the directory of this process's own group in each of systemd's
 // hierarchies that is mounted.
 func ownGroups(t *testing.T) map[string]string {
 	t.Helper()
@@ -271,8 +271,8 @@ func ownGroups(t *testing.T) map[string]string {
 	for _, line := range strings.Split(strings.TrimSpace(string(mounts)), "\n") {
 		before, after, _ := strings.Cut(line, " - ")
 		where, what := strings.Fields(before), strings.Fields(after)
-		root, folder := where[3], where[4]
-		below := func(path string) string { return folder + strings.TrimPrefix(path, strings.TrimSuffix(root, "/")) }
+		root, directory := where[3], where[4]
+		below := func(path string) string { return directory + strings.TrimPrefix(path, strings.TrimSuffix(root, "/")) }
 		switch {
 		case what[0] == "cgroup2" && own.unified != "":
 			groups["unified"] = below(own.unified)

@@ -16,7 +16,7 @@ const (
 	// maxFile bounds an exported file, in bytes; Cockpit's own bound.
 	maxFile = 100_000
 
-	// maxEntries bounds the entries of the folders that one search looks at.
+	// maxEntries bounds the entries of the directories that one search looks at.
 	// cockpit-tls exports one file for each open connection, and has fewer
 	// descriptors than that.
 	maxEntries = 100_000
@@ -25,7 +25,7 @@ const (
 // exported returns the certificate that cockpit-tls exported for the instance.
 // Cockpit up to 249 names the file after the instance. Later releases export a
 // file for each connection, with a random name, below a line with the unit's
-// control group: 250 to 256 to the same folder, 257 on to its folder clients.
+// control group: 250 to 256 to the same directory, 257 on to its directory clients.
 //
 // What a file holds is the instance's own certificate, by its hash, or is
 // refused. So one good file is enough, whatever else is found.
@@ -91,14 +91,14 @@ func (s *search) fail(err error) {
 	}
 }
 
-func (s *search) reject(f folder, name string, err error) {
+func (s *search) reject(f directory, name string, err error) {
 	if s.rejected == nil {
 		s.rejected = &RejectedError{Reason: fmt.Sprintf("certificate file %q", f.path+"/"+name), Err: err}
 	}
 }
 
 // named looks at the file that is named after the instance.
-func (s *search) named(f folder) bool {
+func (s *search) named(f directory) bool {
 	fd, err := f.open(s.instance)
 	switch err {
 	case nil:
@@ -116,7 +116,7 @@ func (s *search) named(f folder) bool {
 }
 
 // scan looks for a file whose first line is the instance's.
-func (s *search) scan(ctx context.Context, f folder) bool {
+func (s *search) scan(ctx context.Context, f directory) bool {
 	start := make([]byte, len(s.header))
 	entries := f.entries()
 	for {
@@ -146,7 +146,7 @@ func (s *search) scan(ctx context.Context, f folder) bool {
 
 // candidate looks at a file of unknown content, of which it reads no more than
 // the first line if that is not the instance's.
-func (s *search) candidate(f folder, name string, start []byte) bool {
+func (s *search) candidate(f directory, name string, start []byte) bool {
 	fd, err := f.open(name)
 	switch err {
 	case nil:
@@ -171,7 +171,7 @@ func (s *search) candidate(f folder, name string, start []byte) bool {
 }
 
 // check reads a file that claims to be the instance's.
-func (s *search) check(f folder, name string, fd int, header []byte) bool {
+func (s *search) check(f directory, name string, fd int, header []byte) bool {
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
 		s.fail(fmt.Errorf("looking at %q: %w", f.path+"/"+name, err))

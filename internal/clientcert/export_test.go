@@ -97,7 +97,7 @@ func TestFilesThatAreNoneOfCockpits(t *testing.T) {
 		"a dangling link":       func(path string) error { return os.Symlink("/nowhere", path) },
 		"a link to itself":      func(path string) error { return os.Symlink(path, path) },
 		"a FIFO":                func(path string) error { return unix.Mkfifo(path, 0o600) },
-		"a folder":              func(path string) error { return os.Mkdir(path, 0o700) },
+		"a directory":           func(path string) error { return os.Mkdir(path, 0o700) },
 		"a character device":    func(path string) error { return unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 5))) },
 		"a device that is none": func(path string) error { return unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(4095, 1))) },
 		"a block device":        func(path string) error { return unix.Mknod(path, unix.S_IFBLK|0o600, int(unix.Mkdev(4095, 1))) },
@@ -152,11 +152,11 @@ func TestFoldersThatFailUs(t *testing.T) {
 		prepare func(dir string) error
 		want    string
 	}{
-		"the folder does not exist":  {os.RemoveAll, "none"},
-		"it is a file":               {func(dir string) error { return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)) }, "failed"},
-		"clients is a file":          {func(dir string) error { return os.WriteFile(dir+"/clients", nil, 0o600) }, "failed"},
-		"clients is a symbolic link": {func(dir string) error { return os.Symlink(export(t)+"/clients", dir+"/clients") }, "failed"},
-		"the folder is a symbolic link": {func(dir string) error {
+		"the directory does not exist": {os.RemoveAll, "none"},
+		"it is a file":                 {func(dir string) error { return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)) }, "failed"},
+		"clients is a file":            {func(dir string) error { return os.WriteFile(dir+"/clients", nil, 0o600) }, "failed"},
+		"clients is a symbolic link":   {func(dir string) error { return os.Symlink(export(t)+"/clients", dir+"/clients") }, "failed"},
+		"the directory is a symbolic link": {func(dir string) error {
 			return errors.Join(os.RemoveAll(dir), os.Symlink(export(t), dir))
 		}, alice},
 		"it is empty": {func(string) error { return nil }, "none"},
@@ -201,8 +201,8 @@ func TestWithoutPermission(t *testing.T) {
 		forbid func(dir string) error
 		want   string
 	}{
-		"to look into the folder": {func(dir string) error { return os.Chmod(dir, 0) }, "failed"},
-		"to look into clients":    {func(dir string) error { return errors.Join(open(dir), os.Chmod(dir+"/clients", 0)) }, "failed"},
+		"to look into the directory": {func(dir string) error { return os.Chmod(dir, 0) }, "failed"},
+		"to look into clients":       {func(dir string) error { return errors.Join(open(dir), os.Chmod(dir+"/clients", 0)) }, "failed"},
 		"to read one of the files": {func(dir string) error {
 			return errors.Join(open(dir), open(dir+"/clients"), os.Chmod(dir+"/clients/1", 0), os.Chmod(dir+"/clients/2", 0o644))
 		}, "failed"},
@@ -296,7 +296,7 @@ func TestInstancesThatAreNone(t *testing.T) {
 	}
 }
 
-// TestSearchIsBounded counts every entry, the two dots too, over all folders.
+// TestSearchIsBounded counts every entry, the two dots too, over all directories.
 func TestSearchIsBounded(t *testing.T) {
 	alice := certificateAlice.Fingerprint()
 	dir := t.TempDir()

@@ -219,7 +219,7 @@ func descriptor(t *testing.T, c interface{ File() (*os.File, error) }) int {
 	return int(file.Fd())
 }
 
-// procDir is a folder with control groups of our choice, for processes that
+// procDir is a directory with control groups of our choice, for processes that
 // are real otherwise.
 type procDir string
 
@@ -253,7 +253,7 @@ func (p procDir) hold(t *testing.T, pid int) int {
 	return held.fd
 }
 
-// export returns a folder with the certificates of alice and bob in it, as
+// export returns a directory with the certificates of alice and bob in it, as
 // Cockpit exports them today.
 func export(t *testing.T) string {
 	dir := t.TempDir()

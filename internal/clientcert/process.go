@@ -15,7 +15,7 @@ import (
 // of which there are about a dozen.
 const maxProcText = 64 << 10
 
-// process is a folder of proc(5) held open. It stays with the process that it
+// process is a directory of proc(5) held open. It stays with the process that it
 // was opened for: after that one has been reaped, reading fails, even if its
 // number belongs to another by then.
 type process struct {

@@ -168,7 +168,7 @@ func TestHostileFilesAreLeftAlone(t *testing.T) {
 		make func(t *testing.T, config string)
 		why  string
 	}{
-		{"a folder", func(t *testing.T, config string) { must(t, os.Mkdir(config, 0o755)) }, "not a regular file"},
+		{"a directory", func(t *testing.T, config string) { must(t, os.Mkdir(config, 0o755)) }, "not a regular file"},
 		{"a device", func(t *testing.T, config string) { must(t, unix.Mknod(config, unix.S_IFCHR|0o644, 0x105)) }, "not a regular file"},
 		{"a FIFO", func(t *testing.T, config string) { must(t, unix.Mkfifo(config, 0o644)) }, "not a regular file"},
 		{"a loop of links", func(t *testing.T, config string) { must(t, os.Symlink("cockpit.conf", config)) }, "too many levels"},

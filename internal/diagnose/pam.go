@@ -106,19 +106,19 @@ func sameControl(a, b string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(strings.Fields(a))), slices.Sorted(slices.Values(strings.Fields(b))))
 }
 
-// folders are where libpam has its modules, by distribution.
-func (s System) folders() []string {
-	folders := []string{"/usr/lib64/security", "/lib64/security", "/usr/lib/security", "/lib/security"}
+// directories are where libpam has its modules, by distribution.
+func (s System) directories() []string {
+	directories := []string{"/usr/lib64/security", "/lib64/security", "/usr/lib/security", "/lib/security"}
 	for _, pattern := range []string{"usr/lib/*-linux-*/security", "lib/*-linux-*/security"} {
 		found, err := filepath.Glob(filepath.Join(s.Root, pattern))
 		if err != nil {
 			continue
 		}
 		for _, dir := range found {
-			folders = append(folders, strings.TrimPrefix(dir, strings.TrimSuffix(s.Root, "/")))
+			directories = append(directories, strings.TrimPrefix(dir, strings.TrimSuffix(s.Root, "/")))
 		}
 	}
-	return folders
+	return directories
 }
 
 // modulePath finds the module that a rule names, and of several the one for
@@ -127,7 +127,7 @@ func (s System) modulePath(module string) string {
 	names := []string{module}
 	if !filepath.IsAbs(module) {
 		names = nil
-		for _, dir := range s.folders() {
+		for _, dir := range s.directories() {
 			names = append(names, filepath.Join(dir, module))
 		}
 	}

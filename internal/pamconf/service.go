@@ -82,7 +82,7 @@ func (s Service) locate() (Place, error) {
 	}
 	dir, dirErr := safefile.Resolve(s.Root, ConfigDir)
 	if dirErr == nil && path != filepath.Join(dir, s.Name) {
-		return Place{}, fmt.Errorf("%s is a link to %s, which does not exist: mend or remove it", filepath.Join(s.Root, name), path)
+		return Place{}, fmt.Errorf("%s is a link to %s, which does not exist: fix or remove it", filepath.Join(s.Root, name), path)
 	}
 	if vendor == "" {
 		return Place{}, &NoServiceError{s}

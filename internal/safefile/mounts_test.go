@@ -33,13 +33,13 @@ func mount(t *testing.T, source, target, kind string, flags uintptr, data string
 func TestAnImmutableFileIsLeftWithAHint(t *testing.T) {
 	namespace.Need(t)
 	for _, test := range []struct{ name, flag, want string }{
-		{"the file", "i", "the file is immutable: chattr -i "}, {"the folder", "i", "the directory is immutable: chattr -i "},
-		{"the file", "a", "the file is append-only: chattr -a "}, {"the folder", "a", "the directory is append-only: chattr -a "},
+		{"the file", "i", "the file is immutable: chattr -i "}, {"the directory", "i", "the directory is immutable: chattr -i "},
+		{"the file", "a", "the file is append-only: chattr -a "}, {"the directory", "a", "the directory is append-only: chattr -a "},
 	} {
 		t.Run(test.name+" "+test.flag, func(t *testing.T) {
 			path := directory(t)
 			target := path
-			if test.name == "the folder" {
+			if test.name == "the directory" {
 				target = filepath.Dir(path)
 			}
 			if out, err := exec.Command("chattr", "+"+test.flag, target).CombinedOutput(); err != nil {

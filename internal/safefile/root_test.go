@@ -27,8 +27,8 @@ func TestALinkMeansWhatItMeansInTheRoot(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Join(root, "a/b"), 0o755))
 	must(t, os.WriteFile(filepath.Join(root, "a/b/file"), []byte("x"), 0o644))
 	for name, target := range map[string]string{
-		"absolute": "/a/b/file", "folder": "/a", "up": "../../../../a/b/file", "a/b/beside": "file", "a/b/above": "../../absolute",
-		"chain": "folder/b/above", "nowhere": "/a/c/file", "loop": "loop", "ping": "pong", "pong": "ping", "slashes": "//a///b/./file",
+		"absolute": "/a/b/file", "directory": "/a", "up": "../../../../a/b/file", "a/b/beside": "file", "a/b/above": "../../absolute",
+		"chain": "directory/b/above", "nowhere": "/a/c/file", "loop": "loop", "ping": "pong", "pong": "ping", "slashes": "//a///b/./file",
 		"through": "absolute/x", "empty": "/",
 	} {
 		must(t, os.Symlink(target, filepath.Join(root, name)))
@@ -45,7 +45,7 @@ func TestALinkMeansWhatItMeansInTheRoot(t *testing.T) {
 		{"a//b/../b/./file", "/a/b/file", nil},
 		{"/../../a/b/file", "/a/b/file", nil},
 		{"/absolute", "/a/b/file", nil},
-		{"/folder/b/file", "/a/b/file", nil},
+		{"/directory/b/file", "/a/b/file", nil},
 		{"/up", "/a/b/file", nil},
 		{"/a/b/beside", "/a/b/file", nil},
 		{"/chain", "/a/b/file", nil},
@@ -75,7 +75,7 @@ func TestOnlyRegularFilesOfReasonableSizeAreRead(t *testing.T) {
 	root := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(root, "ten"), []byte("0123456789"), 0o644))
 	must(t, unix.Mkfifo(filepath.Join(root, "fifo"), 0o644))
-	must(t, os.Mkdir(filepath.Join(root, "folder"), 0o755))
+	must(t, os.Mkdir(filepath.Join(root, "directory"), 0o755))
 	must(t, os.Symlink("/fifo", filepath.Join(root, "link")))
 	if text, err := ReadFile(root, "/ten", 10); err != nil || string(text) != "0123456789" {
 		t.Errorf("got %q, %v", text, err)
@@ -84,7 +84,7 @@ func TestOnlyRegularFilesOfReasonableSizeAreRead(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		limit int64
-	}{{"/ten", 9}, {"/fifo", 10}, {"/link", 10}, {"/folder", 10}, {"/none", 10}} {
+	}{{"/ten", 9}, {"/fifo", 10}, {"/link", 10}, {"/directory", 10}, {"/none", 10}} {
 		go func() { _, err := ReadFile(root, test.name, test.limit); done <- err }()
 		select {
 		case err := <-done:

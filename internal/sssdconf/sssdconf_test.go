@@ -76,13 +76,13 @@ func TestWhatCannotBeReadIsNotGuessed(t *testing.T) {
 		make func(root string) error
 		want string
 	}{
-		{"a folder", func(root string) error { return os.Mkdir(filepath.Join(root, mainFile), 0o755) }, "not a regular file"},
+		{"a directory", func(root string) error { return os.Mkdir(filepath.Join(root, mainFile), 0o755) }, "not a regular file"},
 		{"a FIFO among the snippets", func(root string) error { return unix.Mkfifo(filepath.Join(root, snippetsDir, "1.conf"), 0o600) }, "not a regular file"},
 		{"a large file", func(root string) error {
 			return os.WriteFile(filepath.Join(root, mainFile), make([]byte, maxSize+1), 0o600)
 		}, "larger than"},
 		{"a loop of links", func(root string) error { return os.Symlink("sssd.conf", filepath.Join(root, mainFile)) }, "too many levels"},
-		{"a file for the snippets' folder", func(root string) error {
+		{"a file for the snippets' directory", func(root string) error {
 			dir := filepath.Join(root, snippetsDir)
 			return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600), os.WriteFile(filepath.Join(root, mainFile), nil, 0o600))
 		}, "not a directory"},

@@ -57,16 +57,16 @@ func shown(t *testing.T, command string) string {
 func TestTheReadmeShowsWhatIsPrinted(t *testing.T) {
 	namespace.Need(t)
 	cockpit, err := exec.Command("dpkg-query", "-W", "-f=${Version}", "cockpit-ws").Output()
-	folders, globErr := filepath.Glob("/usr/lib/*-linux-*/security")
-	if err != nil || len(folders) != 1 || globErr != nil || string(cockpit) < "248" {
+	directories, globErr := filepath.Glob("/usr/lib/*-linux-*/security")
+	if err != nil || len(directories) != 1 || globErr != nil || string(cockpit) < "248" {
 		t.Skip("needs Debian's cockpit-ws, 248 or later")
 	}
 	module, err := os.ReadFile(pamhost.Built(t, "pam_cockpit_cert.so"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	namespace.Copy(t, folders[0])
-	if err := os.WriteFile(filepath.Join(folders[0], "pam_cockpit_cert.so"), module, 0o644); err != nil {
+	namespace.Copy(t, directories[0])
+	if err := os.WriteFile(filepath.Join(directories[0], "pam_cockpit_cert.so"), module, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	ca := pki.NewAuthority("Lab CA")

@@ -40,7 +40,7 @@ func matches(t *testing.T, output string, expressions ...string) {
 	}
 }
 
-// write makes a file, and its folder.
+// write makes a file, and its directory.
 func write(t *testing.T, path, text string, mode os.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

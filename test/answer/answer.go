@@ -3,7 +3,7 @@
 
 // Package answer lets Go's fuzzer at the gate's check of the worker's records,
 // which is C: module/answer.c is compiled into it as it is. A link to it lies
-// here, for go builds again only what changes in a package's own folder.
+// here, for go builds again only what changes in a package's own directory.
 package answer
 
 /*

@@ -44,7 +44,7 @@ type box struct {
 	console string
 }
 
-// mount is a file or folder of the outside, at a path inside: "ro" or "rw".
+// mount is a file or directory of the outside, at a path inside: "ro" or "rw".
 type mount struct{ source, target, mode string }
 
 // start boots root, as `podman run` would, and waits until systemd is done.

@@ -32,7 +32,7 @@ type storage struct {
 	dir string
 }
 
-// newStorage needs a folder on a file system that overlayfs can be stacked on,
+// newStorage needs a directory on a file system that overlayfs can be stacked on,
 // which the cache is and /tmp may not be.
 func newStorage(t *testing.T) storage {
 	dir, err := os.MkdirTemp(machine.Cache(t), "container-")

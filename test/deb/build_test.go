@@ -72,11 +72,11 @@ func TestOwnToolchain(t *testing.T) {
 	}
 }
 
-// TestReproducible: another folder, another time, the same bytes.
+// TestReproducible: another directory, another time, the same bytes.
 func TestReproducible(t *testing.T) {
 	first := debian.Build(t, "trixie")
 	o := debian.NewBuilder(t, "trixie")
-	// deb/build makes a folder with a random name; this build compiles all anew.
+	// deb/build makes a directory with a random name; this build compiles all anew.
 	second := t.TempDir()
 	debian.In(t, o, debian.Go(t), second)
 	for _, name := range []string{"libpam-cockpit-cert_*.deb", "libpam-cockpit-cert-dbgsym_*.deb"} {

@@ -23,7 +23,7 @@ import (
 // suites are all that the package is built for.
 var suites = []string{"bullseye", "bookworm", "trixie", "sid"}
 
-// unpacked returns the folder with a package's files.
+// unpacked returns the directory with a package's files.
 func unpacked(t *testing.T, file string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -41,8 +41,8 @@ func host(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// folder is PAM's: before Debian 12 /lib is one of its own.
-func folder(suite string) string {
+// directory is PAM's: before Debian 12 /lib is one of its own.
+func directory(suite string) string {
 	if suite == "bullseye" {
 		return "/lib/x86_64-linux-gnu/security/"
 	}
@@ -61,7 +61,7 @@ func TestContents(t *testing.T) {
 		t.Run(suite, func(t *testing.T) {
 			dir := unpacked(t, debian.Package(t, debian.Build(t, suite)))
 			want := []string{
-				"-rw-r--r-- " + folder(suite) + "pam_cockpit_cert.so",
+				"-rw-r--r-- " + directory(suite) + "pam_cockpit_cert.so",
 				"-rwxr-xr-x " + command,
 				"-rwxr-xr-x " + session,
 				"-rwxr-xr-x " + ticket,
@@ -126,13 +126,13 @@ func TestHardening(t *testing.T) {
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
 			dir := unpacked(t, debian.Package(t, debian.Build(t, suite)))
-			for _, path := range []string{folder(suite) + "pam_cockpit_cert.so", command, session, ticket} {
+			for _, path := range []string{directory(suite) + "pam_cockpit_cert.so", command, session, ticket} {
 				for _, complaint := range soft(t, filepath.Join(dir, path)) {
 					t.Errorf("%s: %s", path, complaint)
 				}
 			}
 			// What has C of ours.
-			for _, path := range []string{folder(suite) + "pam_cockpit_cert.so", ticket} {
+			for _, path := range []string{directory(suite) + "pam_cockpit_cert.so", ticket} {
 				symbols := host(t, "readelf", "--wide", "--dyn-syms", filepath.Join(dir, path))
 				for _, symbol := range []string{"__stack_chk_fail", "_chk@"} {
 					if !strings.Contains(symbols, symbol) {
@@ -197,7 +197,7 @@ func TestDebugSymbols(t *testing.T) {
 		t.Fatalf("packages of debug symbols: %v, %v", found, err)
 	}
 	files, symbols := unpacked(t, debian.Package(t, dir)), unpacked(t, found[0])
-	for _, path := range []string{folder("trixie") + "pam_cockpit_cert.so", command, session} {
+	for _, path := range []string{directory("trixie") + "pam_cockpit_cert.so", command, session} {
 		id := buildID(t, filepath.Join(files, path))
 		file, err := elf.Open(filepath.Join(symbols, "usr/lib/debug/.build-id", id[:2], id[2:]+".debug"))
 		if err != nil {
@@ -240,7 +240,7 @@ func TestCopyrightNamesWhatIsLinked(t *testing.T) {
 		t.Fatal(err)
 	}
 	linked := 0
-	for _, path := range []string{folder("trixie") + "pam_cockpit_cert.so", command, session} {
+	for _, path := range []string{directory("trixie") + "pam_cockpit_cert.so", command, session} {
 		info, err := buildinfo.ReadFile(filepath.Join(dir, path))
 		if err != nil {
 			t.Errorf("%s: %v", path, err)

@@ -24,7 +24,7 @@ var licences = map[string]string{
 // paragraph is one of debian/copyright about files of others.
 type paragraph struct{ holders, licence string }
 
-// paragraphs returns them by folder below vendor.
+// paragraphs returns them by directory below vendor.
 func paragraphs(t *testing.T, text string) map[string]paragraph {
 	t.Helper()
 	all := map[string]paragraph{}
@@ -59,36 +59,36 @@ func TestCopyrightIsThatOfTheLibraries(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		folder, err := filepath.Rel(vendor, filepath.Dir(path))
+		directory, err := filepath.Rel(vendor, filepath.Dir(path))
 		if err != nil {
 			return err
 		}
-		compare(t, folder, string(licence), said, seen)
+		compare(t, directory, string(licence), said, seen)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for folder := range said {
-		if !seen[folder] {
-			t.Errorf("debian/copyright names vendor/%s, which is not there", folder)
+	for directory := range said {
+		if !seen[directory] {
+			t.Errorf("debian/copyright names vendor/%s, which is not there", directory)
 		}
 	}
 }
 
-func compare(t *testing.T, folder, licence string, said map[string]paragraph, seen map[string]bool) {
+func compare(t *testing.T, directory, licence string, said map[string]paragraph, seen map[string]bool) {
 	t.Helper()
 	for name, p := range said {
-		if folder != name && !strings.HasPrefix(folder, name+"/") {
+		if directory != name && !strings.HasPrefix(directory, name+"/") {
 			continue
 		}
 		seen[name] = true
 		sentence := licences[p.licence]
 		if sentence == "" || !strings.Contains(licence, sentence) {
-			t.Errorf("%s: the licence is not %s", folder, p.licence)
+			t.Errorf("%s: the licence is not %s", directory, p.licence)
 		}
 		if p.licence == "BSD-2-Clause" && strings.Contains(licence, licences["BSD-3-Clause"]) {
-			t.Errorf("%s: the licence has a third clause", folder)
+			t.Errorf("%s: the licence has a third clause", directory)
 		}
 		if strings.Contains(licence, "\nCopyright [yyyy]") || p.licence == "Apache-2.0" {
 			return // names nobody
@@ -97,13 +97,13 @@ func compare(t *testing.T, folder, licence string, said map[string]paragraph, se
 		holders := holder.FindAllStringSubmatch(licence, -1)
 		for _, h := range holders {
 			if !strings.Contains(p.holders, h[1]+", "+h[2]) {
-				t.Errorf("%s: its authors are %s, %s; debian/copyright says %s", folder, h[1], h[2], p.holders)
+				t.Errorf("%s: its authors are %s, %s; debian/copyright says %s", directory, h[1], h[2], p.holders)
 			}
 		}
 		if len(holders) == 0 {
-			t.Errorf("%s: no copyright in\n%s", folder, licence)
+			t.Errorf("%s: no copyright in\n%s", directory, licence)
 		}
 		return
 	}
-	t.Errorf("debian/copyright does not name vendor/%s", folder)
+	t.Errorf("debian/copyright does not name vendor/%s", directory)
 }

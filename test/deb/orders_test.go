@@ -105,7 +105,7 @@ func TestTurnedOn(t *testing.T) {
 	}
 	s.Run(t, "rm", config)
 
-	// Cockpit first: dpkg cannot remove its folder then.
+	// Cockpit first: dpkg cannot remove its directory then.
 	s.install("/package.deb")
 	s.Run(t, "pam-cockpit-cert", "enable")
 	s.Run(t, "dpkg", "--purge", "cockpit-ws")

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestNothingFailsApt: what an administrator can mend later is told, and the
+// TestNothingFailsApt: what an administrator can fix later is told, and the
 // package is installed, upgraded and purged all the same.
 func TestNothingFailsApt(t *testing.T) {
 	for _, c := range []struct {
@@ -21,7 +21,7 @@ func TestNothingFailsApt(t *testing.T) {
 			before: `printf 'auth [success=\n' >/etc/pam.d/cockpit`},
 		{name: "no auth stack", told: "write an auth stack first",
 			before: `printf 'account required pam_permit.so\n' >/etc/pam.d/cockpit`},
-		{name: "a folder", told: "not a regular file",
+		{name: "a directory", told: "not a regular file",
 			before: `rm /etc/pam.d/cockpit; mkdir /etc/pam.d/cockpit`},
 		{name: "a link to nowhere", // the file does not exist
 			before: `ln -sf /nowhere /etc/pam.d/cockpit`},

@@ -23,7 +23,7 @@ import (
 )
 
 // demo is make demo's program, in a process group of its own as a shell would
-// have it, with a folder for temporary files that must stay empty.
+// have it, with a directory for temporary files that must stay empty.
 func demo(t *testing.T) (command *exec.Cmd, transcript io.Reader) {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -44,7 +44,7 @@ func TestTimeoutOption(t *testing.T) {
 	for _, value := range []string{"0", "-1", "601", "18446744073709551617", "2s", "+2", "0x10", ""} {
 		_, syslog := run("return silently", "timeout="+value)
 		syslog.Wait(t, `^<83>.* pam_cockpit_cert\(cockpit:auth\): timeout=`+regexp.QuoteMeta(value)+
-			" is not a number of seconds from 1 to 600: using 15; mend the rule in pam.d$")
+			" is not a number of seconds from 1 to 600: using 15; fix the rule in pam.d$")
 	}
 }
 

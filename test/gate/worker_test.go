@@ -93,8 +93,8 @@ func TestPrivilegesOfTheWorker(t *testing.T) {
 			}
 		}
 	}
-	if folder, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", worker)); err != nil || folder != "/" {
-		t.Errorf("it is in %s (%v), and keeps that from being unmounted", folder, err)
+	if directory, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", worker)); err != nil || directory != "/" {
+		t.Errorf("it is in %s (%v), and keeps that from being unmounted", directory, err)
 	}
 }
 

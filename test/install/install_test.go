@@ -47,7 +47,7 @@ func command(t *testing.T, arguments ...string) {
 	}
 }
 
-// installed returns the files below a folder, and which of them can be executed.
+// installed returns the files below a directory, and which of them can be executed.
 func installed(t *testing.T, dir string) map[string]bool {
 	t.Helper()
 	files := map[string]bool{}

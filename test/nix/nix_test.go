@@ -6,7 +6,7 @@
 //
 // What needs only Nix (Debian: nix-bin) runs wherever that is installed, and
 // evaluates the NixOS module with standin.nix. The real thing takes nixpkgs,
-// which no Debian package has, and a Nix that it accepts: name the folder of a
+// which no Debian package has, and a Nix that it accepts: name the directory of a
 // copy in NIXPKGS.
 package nix
 

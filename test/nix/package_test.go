@@ -111,7 +111,7 @@ func TestThePackagesPhasesInstallEverything(t *testing.T) {
 	}
 
 	// Nix refuses a package that refers to Go (disallowedReferences), and what
-	// refers to the build folder differs from build to build.
+	// refers to the build directory differs from build to build.
 	goRoot := strings.TrimSpace(output(t, exec.Command(goTool, "env", "GOROOT")))
 	walk(t, dst, func(path string) {
 		data, err := os.ReadFile(path)

@@ -41,7 +41,7 @@ func TestTheFolderDoesNotMatter(t *testing.T) {
 		return output(t, command("", "rpm", "-qp", "--qf", "[%{FILENAMES} %{FILEDIGESTS} %{FILEMTIMES}\n]%{PAYLOADDIGEST}\n", binary(t, b)))
 	}
 	if one, other := payload(plain), payload(elsewhere); one != other {
-		t.Errorf("built in another folder, the package has\n%s\ninstead of\n%s", other, one)
+		t.Errorf("built in another directory, the package has\n%s\ninstead of\n%s", other, one)
 	}
 }
 

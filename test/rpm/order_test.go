@@ -179,7 +179,7 @@ func TestCockpitGoesFirst(t *testing.T) {
 	h.must("dnf", "install", ours)
 	h.must("rpm", "-e", "--nodeps", "cockpit-ws")
 	h.none("cockpit-ws is gone", service, record)
-	// RPM decides to keep an edited file before we can mend it.
+	// RPM decides to keep an edited file before we can fix it.
 	if saved, err := os.ReadFile(filepath.Join(h.Dir, service+".rpmsave")); err == nil && string(saved) != fedoraPAM {
 		t.Errorf("saved:\n%s", saved)
 	}

@@ -31,7 +31,7 @@ var (
 	subfolder = build{"subfolder", []string{"--nocheck", "--with", "subfolder"}}
 	// What `make rpm` makes: plain once more, later, tests and all.
 	again = build{"again", nil}
-	// plain once more, in another folder, with tests as Fedora's macros build them;
+	// plain once more, in another directory, with tests as Fedora's macros build them;
 	// the source package has the spec with its macros expanded.
 	elsewhere = build{"elsewhere", []string{"--define", "gotestflags -buildmode pie -compiler gc"}}
 )
@@ -39,11 +39,11 @@ var (
 // built has what was built already, by name.
 var built struct {
 	sync.Mutex
-	folders map[string]string
+	directories map[string]string
 }
 
 // packages builds the source and binary packages, once for all tests, and
-// returns their folder.
+// returns their directory.
 func packages(t *testing.T, b build) string {
 	t.Helper()
 	for _, tool := range []string{"rpmbuild", "dnf", "createrepo_c", "rpmlint", "find-debuginfo", "checkmodule", "semodule_package"} {
@@ -53,29 +53,29 @@ func packages(t *testing.T, b build) string {
 	}
 	built.Lock()
 	defer built.Unlock()
-	if folder := built.folders[b.name]; folder != "" {
-		return folder
+	if directory := built.directories[b.name]; directory != "" {
+		return directory
 	}
 	// In /run, which is ours and goes with us: tests outlive t.TempDir.
-	folder, err := os.MkdirTemp("/run", "packages-")
+	directory, err := os.MkdirTemp("/run", "packages-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	source := machine.Source(t)
 	toolchain := strings.TrimSpace(output(t, command(source, "tools/find-go")))
-	c := command(source, "rpm/build", append([]string{toolchain, folder}, b.options...)...)
+	c := command(source, "rpm/build", append([]string{toolchain, directory}, b.options...)...)
 	// The package's tests make namespaces with a /run of their own as well,
 	// unless they think that they are in them.
 	c.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PAM_COCKPIT_CERT_") }), "TMPDIR=/var/tmp")
 	if b.name == elsewhere.name {
-		c.Env = append(c.Env, "RPM_TOPDIR="+filepath.Join(folder, "another", "folder"))
+		c.Env = append(c.Env, "RPM_TOPDIR="+filepath.Join(directory, "another", "directory"))
 	}
 	output(t, c)
-	if built.folders == nil {
-		built.folders = map[string]string{}
+	if built.directories == nil {
+		built.directories = map[string]string{}
 	}
-	built.folders[b.name] = folder
-	return folder
+	built.directories[b.name] = directory
+	return directory
 }
 
 // binary returns the one binary package, without the debugging information.

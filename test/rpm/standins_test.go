@@ -65,7 +65,7 @@ func cockpitWS(version, pam string) standIn {
 	return cockpitWith(version, map[string]string{service: pam}, service)
 }
 
-// suseWS has it in the vendor's folder.
+// suseWS has it in the vendor's directory.
 func suseWS(version, pam string) standIn {
 	return cockpitWith(version, map[string]string{vendorService: pam}, "")
 }
@@ -115,8 +115,8 @@ func system(t *testing.T) standIn {
 	return s
 }
 
-// make builds the package into the folder.
-func (s standIn) make(t *testing.T, folder string) {
+// make builds the package into the directory.
+func (s standIn) make(t *testing.T, directory string) {
 	t.Helper()
 	var spec strings.Builder
 	fmt.Fprintf(&spec, "Name: %s\nVersion: %s\nRelease: 1\nSummary: A stand-in\nLicense: None\nBuildArch: noarch\nAutoReqProv: no\n", s.name, s.version)
@@ -144,7 +144,7 @@ func (s standIn) make(t *testing.T, folder string) {
 		t.Fatal(err)
 	}
 	output(t, command("", "rpmbuild", "-bb", "--quiet", "--buildroot", tree, "--noclean",
-		"--define", "_topdir "+work, "--define", "_rpmdir "+folder, "--define", "_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.rpm",
+		"--define", "_topdir "+work, "--define", "_rpmdir "+directory, "--define", "_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.rpm",
 		// Files of this noarch package are at an architecture's paths.
 		"--define", "_binaries_in_noarch_packages_terminate_build 0",
 		"--define", "__os_install_post %{nil}",

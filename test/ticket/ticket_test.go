@@ -158,7 +158,7 @@ func TestHostsInTrouble(t *testing.T) {
 			func(t *testing.T, _ *kdc) { write(t, "/etc/krb5.keytab", strings.Repeat("garbage", 99)) },
 			"cannot read FILE:/etc/krb5.keytab: .*; see klist -k\n$",
 		},
-		"a folder for a keytab": {
+		"a directory for a keytab": {
 			func(t *testing.T, _ *kdc) {
 				remove(t, "/etc/krb5.keytab")
 				if err := os.Mkdir("/etc/krb5.keytab", 0o700); err != nil {
@@ -238,20 +238,20 @@ func TestWhatAUserPutsThere(t *testing.T) {
 		put     func() error
 		tickets string // "" is none, and the log says why
 	}{
-		"nothing":             {func() error { return nil }, ticket},
-		"an old file":         {func() error { return os.WriteFile(path, []byte("old"), 0o666) }, ticket},
-		"a link":              {func() error { return os.Symlink(target, path) }, ticket},
-		"a link to nothing":   {func() error { return os.Symlink("/etc/made", path) }, ticket},
-		"a hard link":         {func() error { return os.Link(target, path) }, ticket},
-		"a FIFO":              {func() error { return syscall.Mkfifo(path, 0o666) }, ticket},
-		"a directory":         {func() error { return os.Mkdir(path, 0o777) }, ""},
-		"root's file":         {func() error { return os.WriteFile(path, []byte("root's"), 0o600) }, ticket},
-		"no runtime folder":   {func() error { return os.RemoveAll(dir) }, ""},
-		"another's folder":    {func() error { return os.Chown(dir, 61002, 61002) }, ""},
-		"root's folder":       {func() error { return os.Chown(dir, 0, 0) }, ""},
-		"a folder for all":    {func() error { return os.Chmod(dir, 0o777) }, ""},
-		"a link to another's": {func() error { _ = os.RemoveAll(dir); return os.Symlink("/run/user/61002", dir) }, ""},
-		"a file as folder":    {func() error { _ = os.RemoveAll(dir); return os.WriteFile(dir, nil, 0o644) }, ""},
+		"nothing":              {func() error { return nil }, ticket},
+		"an old file":          {func() error { return os.WriteFile(path, []byte("old"), 0o666) }, ticket},
+		"a link":               {func() error { return os.Symlink(target, path) }, ticket},
+		"a link to nothing":    {func() error { return os.Symlink("/etc/made", path) }, ticket},
+		"a hard link":          {func() error { return os.Link(target, path) }, ticket},
+		"a FIFO":               {func() error { return syscall.Mkfifo(path, 0o666) }, ticket},
+		"a directory":          {func() error { return os.Mkdir(path, 0o777) }, ""},
+		"root's file":          {func() error { return os.WriteFile(path, []byte("root's"), 0o600) }, ticket},
+		"no runtime directory": {func() error { return os.RemoveAll(dir) }, ""},
+		"another's directory":  {func() error { return os.Chown(dir, 61002, 61002) }, ""},
+		"root's directory":     {func() error { return os.Chown(dir, 0, 0) }, ""},
+		"a directory for all":  {func() error { return os.Chmod(dir, 0o777) }, ""},
+		"a link to another's":  {func() error { _ = os.RemoveAll(dir); return os.Symlink("/run/user/61002", dir) }, ""},
+		"a file as directory":  {func() error { _ = os.RemoveAll(dir); return os.WriteFile(dir, nil, 0o644) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_ = os.RemoveAll(dir)

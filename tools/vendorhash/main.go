@@ -2,7 +2,7 @@
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
 // Command vendorhash prints the hash that Nix's buildGoModule wants as
-// vendorHash: that of the folder which `go mod vendor` makes.
+// vendorHash: that of the directory which `go mod vendor` makes.
 //
 // It changes with go.sum and with the set of packages that are imported.
 // `make tidy` writes it to nix/vendor-hash; `make check` runs this command with
@@ -48,7 +48,7 @@ func run(goTool, check string) error {
 	return nil
 }
 
-// vendorHash vendors the module of the current folder into a temporary one.
+// vendorHash vendors the module of the current directory into a temporary one.
 func vendorHash(goTool string) (string, error) {
 	tmp, err := os.MkdirTemp("", "vendorhash-")
 	if err != nil {

@@ -79,7 +79,7 @@ func (n *narWriter) node(path string) {
 			n.str(")")
 		}
 	default:
-		n.fail(fmt.Errorf("%s: neither a file, a folder nor a symbolic link", path))
+		n.fail(fmt.Errorf("%s: neither a file, a directory nor a symbolic link", path))
 	}
 	n.str(")")
 }

@@ -25,17 +25,17 @@ import (
 	"pam_cockpit_cert/internal/testutil/pki"
 )
 
-// Folder is where cockpit-tls exports certificates.
-const Folder = "/run/cockpit/tls"
+// Directory is where cockpit-tls exports certificates.
+const Directory = "/run/cockpit/tls"
 
 // Release tells how a Cockpit of that time exports: any in its range will do.
 type Release int
 
 // How the exported file changed.
 const (
-	From209 Release = 209 // Folder/FINGERPRINT
-	From250 Release = 250 // Folder/RANDOM, with the control group's line
-	From257 Release = 257 // Folder/clients/RANDOM
+	From209 Release = 209 // Directory/FINGERPRINT
+	From250 Release = 250 // Directory/RANDOM, with the control group's line
+	From257 Release = 257 // Directory/clients/RANDOM
 )
 
 // unit is the control group of a fingerprint's cockpit-ws, below systemd's root.
@@ -57,7 +57,7 @@ func Export(t testing.TB, release Release, certificate pki.Certificate) string {
 	if release >= From257 {
 		name = "clients/" + name
 	}
-	path := filepath.Join(Folder, name)
+	path := filepath.Join(Directory, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func (i Instance) Enter(command *exec.Cmd) {
 	command.Path = "/bin/sh"
 }
 
-// hierarchies returns the folder of PID 1's group in each hierarchy that names
+// hierarchies returns the directory of PID 1's group in each hierarchy that names
 // units: what systemd's own groups would lie below.
 func hierarchies(t testing.TB) []string {
 	t.Helper()

@@ -23,7 +23,7 @@ import (
 // Tools is what a root needs for building and checking packages.
 var Tools = []string{"build-essential", "debhelper", "fakeroot", "git", "libkrb5-dev", "libpam0g-dev", "lintian", "pkg-config"}
 
-// Build returns the folder with the packages of the source as it is now, from
+// Build returns the directory with the packages of the source as it is now, from
 // the cache if they are there.
 func Build(t testing.TB, suite string) string {
 	t.Helper()
@@ -88,7 +88,7 @@ const offline = `perl -MSocket -e '$up = pack("a16 S x22", "lo", 1); socket(S, A
 	exec "$@"`
 
 // In builds the packages in a system that has this compiler, with no network,
-// and copies them to a folder of this machine.
+// and copies them to a directory of this machine.
 func In(t testing.TB, o *machine.Overlay, compiler, to string, environment ...string) {
 	t.Helper()
 	For(t, o, "", compiler, to, environment...)
@@ -126,7 +126,7 @@ func For(t testing.TB, o *machine.Overlay, architecture, compiler, to string, en
 	}
 }
 
-// Package returns the binary package in a folder that Build filled.
+// Package returns the binary package in a directory that Build filled.
 func Package(t testing.TB, dir string) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, "libpam-cockpit-cert_*.deb"))

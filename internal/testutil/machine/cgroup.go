@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// cgroup is a folder in every hierarchy: two systemds in the same one would
+// cgroup is a directory in every hierarchy: two systemds in the same one would
 // take each other's units for their own.
 type cgroup struct{ dirs []string }
 

@@ -24,10 +24,10 @@ import (
 // package.
 func Main(m *testing.M) { namespace.Main(m) }
 
-// CacheVariable names the environment variable with the cache's folder.
+// CacheVariable names the environment variable with the cache's directory.
 const CacheVariable = "PAM_COCKPIT_CERT_CACHE"
 
-// Cache returns the folder that outlives the tests: PAM_COCKPIT_CERT_CACHE, or
+// Cache returns the directory that outlives the tests: PAM_COCKPIT_CERT_CACHE, or
 // build/.cache in the source, which Go takes for no packages of its own.
 func Cache(t testing.TB) string {
 	t.Helper()
@@ -41,7 +41,7 @@ func Cache(t testing.TB) string {
 	return dir
 }
 
-// Source returns the folder of the whole source.
+// Source returns the directory of the whole source.
 func Source(t testing.TB) string {
 	t.Helper()
 	_, file, _, ok := runtime.Caller(0)

@@ -22,7 +22,7 @@ type Overlay struct {
 	binds []string
 }
 
-// NewOverlay lays an empty folder over a root. What the test writes goes when
+// NewOverlay lays an empty directory over a root. What the test writes goes when
 // it ends. Commands run without booting anything, with the network of this
 // machine; processes that they leave behind are ended with them.
 func NewOverlay(t testing.TB, root string) *Overlay {
@@ -44,11 +44,11 @@ func NewOverlay(t testing.TB, root string) *Overlay {
 	return o
 }
 
-// Bind shows commands that are not of a booted machine a folder of this one,
+// Bind shows commands that are not of a booted machine a directory of this one,
 // read-only, at the same path.
 func (o *Overlay) Bind(t testing.TB, dir string) { o.binds = append(o.binds, dir, "ro") }
 
-// BindWritable is Bind for a folder that they may write to.
+// BindWritable is Bind for a directory that they may write to.
 func (o *Overlay) BindWritable(t testing.TB, dir string) { o.binds = append(o.binds, dir, "rw") }
 
 // Build builds a program of the source, without libc, and puts it at a path.
@@ -64,7 +64,7 @@ func (o *Overlay) Build(t testing.TB, pkg, path string) {
 	o.Copy(t, program, path)
 }
 
-// mountOverlay returns the folder where root is mounted, writable.
+// mountOverlay returns the directory where root is mounted, writable.
 func mountOverlay(t testing.TB, root string) string {
 	t.Helper()
 	// In the tmpfs that private.Main mounts there, which goes with the namespace.

@@ -24,7 +24,7 @@ import (
 // this time goes.
 const fresh = 7 * 24 * time.Hour
 
-// Root returns the folder of a Debian system made to the recipe, from the
+// Root returns the directory of a Debian system made to the recipe, from the
 // cache if it is there. Nothing in it may be changed: see NewOverlay. Where the
 // suite cannot be had, the test is skipped.
 func Root(t testing.TB, recipe Recipe) string {
@@ -105,7 +105,7 @@ func build(t testing.TB, recipe Recipe, roots, dir string) {
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("making a root of %s: %v\n%s", recipe.Suite, err, tail(string(out), 40))
 	}
-	// mmdebstrap leaves the archive's time on the folder.
+	// mmdebstrap leaves the archive's time on the directory.
 	if err := errors.Join(
 		os.Chtimes(making, time.Now(), time.Now()), os.RemoveAll(dir), os.Rename(making, dir)); err != nil {
 		t.Fatal(err)

@@ -49,7 +49,7 @@ func (s Shell) Sh(t testing.TB, script string) string {
 	return s.Run(t, "sh", "-euc", script)
 }
 
-// Write makes a file, and the folders above it.
+// Write makes a file, and the directories above it.
 func (s Shell) Write(t testing.TB, path string, mode uint32, content []byte) {
 	t.Helper()
 	script := fmt.Sprintf(`mkdir -p "$1" && : >"$2" && chmod %o "$2" && cat >"$2"`, mode)
@@ -58,7 +58,7 @@ func (s Shell) Write(t testing.TB, path string, mode uint32, content []byte) {
 	}
 }
 
-// Copy puts a file or folder of this machine at a path of the other.
+// Copy puts a file or directory of this machine at a path of the other.
 func (s Shell) Copy(t testing.TB, from, to string) {
 	t.Helper()
 	pack := exec.CommandContext(t.Context(), "tar", "-C", filepath.Dir(from), "-c", filepath.Base(from))

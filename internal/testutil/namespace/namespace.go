@@ -25,7 +25,7 @@ import (
 const marker = "PAM_COCKPIT_CERT_PRIVATE"
 
 // Main is for TestMain: it runs the package's tests inside, or, without root's
-// privileges or in a plain chroot, runs them outside, where Need skips them. tmpfs names folders
+// privileges or in a plain chroot, runs them outside, where Need skips them. tmpfs names directories
 // that are to be empty inside, besides /run.
 func Main(m *testing.M, tmpfs ...string) {
 	if os.Getenv(marker) == "" && (os.Geteuid() != 0 || !rootIsMount()) {
@@ -165,7 +165,7 @@ func devices() error {
 	return unix.Mount(staging, "/dev", "", unix.MS_MOVE, "")
 }
 
-// Copy puts a copy in the place of a folder until the test ends, so that the
+// Copy puts a copy in the place of a directory until the test ends, so that the
 // test may change it.
 func Copy(t testing.TB, dir string) {
 	t.Helper()

@@ -46,7 +46,7 @@ type daemon struct {
 	done    chan struct{}
 }
 
-// New prepares empty folders for SSSD, and a copy of /etc for users. ca is the
+// New prepares empty directories for SSSD, and a copy of /etc for users. ca is the
 // PEM of the authorities to trust.
 func New(t testing.TB, ca []byte) *SSSD {
 	t.Helper()
@@ -66,7 +66,7 @@ func New(t testing.TB, ca []byte) *SSSD {
 		mkdir -p db mc pipes/private pubconf/krb5.include.d gpo_cache secrets keytabs deskprofile
 		chmod 700 db secrets pipes/private`
 	if out, err := exec.Command("sh", "-ec", script).CombinedOutput(); err != nil {
-		t.Fatalf("preparing SSSD's folders: %v: %s", err, out)
+		t.Fatalf("preparing SSSD's directories: %v: %s", err, out)
 	}
 	s := &SSSD{t: t}
 	t.Cleanup(func() {

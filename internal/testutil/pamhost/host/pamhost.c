@@ -114,14 +114,14 @@ static void add_lines(FILE *out, const char *path, const char *const *keys)
     fclose(in);
 }
 
-/* Threads, children, descriptors, signals, privileges, limits, environment, folder. */
+/* Threads, children, descriptors, signals, privileges, limits, environment, directory. */
 static struct text snapshot(void)
 {
     static const char *const status[] = {"Threads:", "SigQ:",        "SigPnd:", "ShdPnd:",  "SigBlk:", "SigIgn:", "SigCgt:",
                                          "Cap",      "NoNewPrivs:", "Seccomp", "Umask:",   "Uid:",    "Gid:",    NULL};
     static const char *const all[] = {"", NULL};
     struct text t = {0};
-    char folder[4096], children[128];
+    char directory[4096], children[128];
     FILE *out = open_memstream(&t.data, &t.size);
 
     if (out == NULL)
@@ -133,8 +133,8 @@ static struct text snapshot(void)
     add_folder(out, "/proc/self/fd", true);
     add_lines(out, "/proc/self/limits", all);
     fprintf(out, "dumpable %d\n", prctl(PR_GET_DUMPABLE));
-    if (getcwd(folder, sizeof folder) != NULL)
-        fprintf(out, "cwd %s\n", folder);
+    if (getcwd(directory, sizeof directory) != NULL)
+        fprintf(out, "cwd %s\n", directory);
     for (char **e = environ; *e != NULL; e++)
         fprintf(out, "env %s\n", *e);
     fclose(out);

@@ -24,7 +24,7 @@ func pack(name string, kind byte) []byte {
 func TestDirents(t *testing.T) {
 	var batch dirents
 	for name, kind := range map[string]byte{
-		"regular": unix.DT_REG, "unknown": unix.DT_UNKNOWN, "folder": unix.DT_DIR, "link": unix.DT_LNK,
+		"regular": unix.DT_REG, "unknown": unix.DT_UNKNOWN, "directory": unix.DT_DIR, "link": unix.DT_LNK,
 		"fifo": unix.DT_FIFO, "socket": unix.DT_SOCK, "character": unix.DT_CHR, "block": unix.DT_BLK,
 	} {
 		batch = append(batch, pack(name, kind)...)

@@ -12,31 +12,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// folder is one that is held open, so that what is opened in it cannot be
+// directory is one that is held open, so that what is opened in it cannot be
 // anywhere else.
-type folder struct {
+type directory struct {
 	fd   int
 	path string // for messages
 }
 
-func openFolder(at int, path string, flags int) (folder, error) {
+func openFolder(at int, path string, flags int) (directory, error) {
 	fd, err := open(at, path, unix.O_RDONLY|unix.O_DIRECTORY|flags)
 	if err != nil {
-		return folder{}, fmt.Errorf("opening %s: %w", path, err)
+		return directory{}, fmt.Errorf("opening %s: %w", path, err)
 	}
-	return folder{fd, path}, nil
+	return directory{fd, path}, nil
 }
 
-func (f folder) close() { unix.Close(f.fd) }
+func (f directory) close() { unix.Close(f.fd) }
 
 // open opens a file for reading: no symbolic link, no wait for a FIFO's writer,
 // no terminal that would become ours.
-func (f folder) open(name string) (int, error) {
+func (f directory) open(name string) (int, error) {
 	return open(f.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY)
 }
 
-// entries lists the folder in batches, see getdents(2).
-func (f folder) entries() *listing {
+// entries lists the directory in batches, see getdents(2).
+func (f directory) entries() *listing {
 	return &listing{fd: f.fd, buffer: make([]byte, 32<<10)}
 }
 
@@ -61,7 +61,7 @@ func (l *listing) next() (dirents, error) {
 	}
 }
 
-// dirents are entries of a folder as the kernel packs them: inode and offset of
+// dirents are entries of a directory as the kernel packs them: inode and offset of
 // 8 bytes each, length of 2, type of 1, name, NUL.
 type dirents []byte
 
