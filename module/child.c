@@ -5,7 +5,9 @@
 #include "child.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -41,4 +43,14 @@ void child_reset_signals(void)
         sigaction(sig, &action, NULL);
     sigemptyset(&none);
     pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+pid_t child_fork_sharing_descriptors(void)
+{
+#ifdef __s390__
+    pid_t pid = (pid_t)syscall(SYS_clone, 0, CLONE_FILES | SIGCHLD, 0, 0, 0);
+#else
+    pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+#endif
+    return pid < 0 && errno == EINVAL ? fork() : pid; /* qemu's user mode emulation has but fork */
 }

@@ -56,8 +56,9 @@ static void __attribute__((noreturn)) program_main(int reports, char *const argv
 
 /*
  * Starts the program as a grandchild, whose end nobody has to wait for: a
- * process that the kernel cannot end must not hold the login. Returns where its
- * reports are read, or -1.
+ * process that the kernel cannot end must not hold the login. Nor can the child
+ * between them: it leaves its descriptors to the grandchild. Returns where the
+ * program's reports are read, or -1.
  */
 static int program_start(char *const argv[])
 {
@@ -72,7 +73,7 @@ static int program_start(char *const argv[])
     pid = fork();
     error = errno;
     if (pid == 0) {
-        pid = fork();
+        pid = child_fork_sharing_descriptors();
         if (pid == 0)
             program_main(pipe_ends[1], argv);
         _exit(EXIT_SUCCESS);

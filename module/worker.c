@@ -113,21 +113,6 @@ static void __attribute__((noreturn)) worker_main(int answers, pid_t keeper, con
 }
 
 /*
- * Forks with one table of descriptors for both: when the keeper ends, the kernel
- * closes nothing, which is what may take for ever. As from fork(2) without libc,
- * no lock may be held, so only a process of one thread may call it.
- */
-static pid_t fork_sharing_descriptors(void)
-{
-#ifdef __s390__
-    pid_t pid = (pid_t)syscall(SYS_clone, 0, CLONE_FILES | SIGCHLD, 0, 0, 0);
-#else
-    pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
-#endif
-    return pid < 0 && errno == EINVAL ? fork() : pid; /* qemu's user mode emulation has but fork */
-}
-
-/*
  * The keeper starts the worker, and ends as it ended. It dies with the login
  * process, and the worker with it: by then it is init's to reap.
  */
@@ -139,7 +124,7 @@ static void __attribute__((noreturn)) keeper_main(int answers, pid_t host, pid_t
     if (!die_with(host) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         _exit(EXIT_FAILURE);
     child_reset_signals();
-    worker = fork_sharing_descriptors();
+    worker = child_fork_sharing_descriptors();
     if (worker == 0) {
         munmap(number, sizeof *number);
         worker_main(answers, keeper, options);
