@@ -19,9 +19,12 @@ $(BUILD)/command.flags: always
 	@echo '$(COMMAND_LDFLAGS)' | cmp -s - $@ || echo '$(COMMAND_LDFLAGS)' >$@
 .PHONY: always
 
+# The PAM library for Go asks for RTLD_NEXT, which glibc before 2.34 has only so.
+COMMAND_CPPFLAGS := -D_GNU_SOURCE
+
 COMMAND_SOURCES := $(shell find cmd/pam-cockpit-cert internal -name '*.go') go.mod
 $(COMMAND): $(COMMAND_SOURCES) $(BUILD)/command.flags
-	$(GOBUILD) -buildmode=pie -ldflags='$(COMMAND_LDFLAGS) -extldflags "-Wl,-z,relro -Wl,-z,now"' -o $@ ./cmd/pam-cockpit-cert
+	CGO_CPPFLAGS="$(CGO_CPPFLAGS) $(COMMAND_CPPFLAGS)" $(GOBUILD) -buildmode=pie -ldflags='$(COMMAND_LDFLAGS) -extldflags "-Wl,-z,relro -Wl,-z,now"' -o $@ ./cmd/pam-cockpit-cert
 
 # Failing system calls, access control lists, a journal of our own, libpam's own verdicts, SSSD's on rules.
 APT_CHECK += strace acl attr systemd-journal-remote e2fsprogs openssl sssd-tools
