@@ -38,7 +38,7 @@ func (l *lab) policy(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			l.Write(t, pamService, 0o644, []byte(test.service))
 			journal := l.Journal(t)
-			l.refuses(t, "alice")
+			l.turnsAway(t, "alice")
 			l.logged(t, journal, test.says)
 			l.enter(t, "bob").logout(t)
 			l.login(t, "", "--user", "bob:"+password).expect(t, "200")
@@ -56,7 +56,7 @@ func (l *lab) policy(t *testing.T) {
 			l.login(t, "", "--user", "alice:wrong").expect(t, "401")
 		}
 		l.login(t, "", "--user", "alice:"+password).expect(t, "401")
-		l.refuses(t, "alice")
+		l.turnsAway(t, "alice")
 		l.enter(t, "bob").logout(t)
 	})
 
@@ -66,15 +66,15 @@ func (l *lab) policy(t *testing.T) {
 	t.Run("pam_access before the rule", func(t *testing.T) {
 		l.Write(t, pamService, 0o644, []byte("auth requisite "+access+service))
 		for _, name := range []string{"alice", "bob"} {
-			l.refuses(t, name)
+			l.turnsAway(t, name)
 		}
 		l.enterWithPassword(t, "bob").logout(t)
 	})
 }
 
-// refuses wants a certificate's login to be refused. From Cockpit 248 on that is
+// turnsAway wants a certificate's login to be refused. From Cockpit 248 on that is
 // 403, with a reason; before, 401, and the form.
-func (l *lab) refuses(t *testing.T, name string) {
+func (l *lab) turnsAway(t *testing.T, name string) {
 	t.Helper()
 	if got := l.login(t, name); got.status != "401" && got.status != "403" {
 		t.Errorf("%s: HTTP %s: %s", name, got.status, got.body)
