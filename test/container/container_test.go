@@ -240,10 +240,10 @@ func logsIn(t *testing.T, s storage) {
 			t.Errorf("%s runs as %q (%v), want %q: the user, and no_new_privs", unit, out, err, want)
 		}
 	}
-	if status, body := login(b, "nobody"); status != "401" || !strings.Contains(body, "does not belong to a user") {
+	if status, body := login(b, "nobody"); status != "403" || !strings.Contains(body, "does not belong to a user") {
 		t.Errorf("a certificate that is nobody's: %s %s", status, body)
 	}
-	if status, body := login(b, "forged"); status != "401" {
+	if status, body := login(b, "forged"); status != "403" {
 		t.Errorf("a certificate by a strange authority: %s %s", status, body)
 	}
 	if out, err := b.output("pam-cockpit-cert", "status"); err != nil {

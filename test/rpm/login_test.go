@@ -55,8 +55,8 @@ matchrule = <SUBJECT>^CN=alice,O=Lab$
 	journal := m.Journal(t)
 	for _, c := range []struct{ certificate, status string }{
 		{"alice", "200"},
-		{"bob", "401"},
-		{"stranger", "401"},
+		{"bob", "403"},
+		{"stranger", "403"},
 	} {
 		got, err := m.Try(t, "curl", "--silent", "--insecure", "--max-time", "120", "--output", "/root/page", "--write-out", "%{http_code}",
 			"--cert", "/root/"+c.certificate+".pem", "--key", "/root/"+c.certificate+".key", "https://localhost:9090/cockpit/login")
