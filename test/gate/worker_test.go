@@ -79,7 +79,7 @@ func TestPrivilegesOfTheWorker(t *testing.T) {
 			"CapPrm:\t0000000000000004", "CapEff:\t0000000000000004", // CAP_DAC_READ_SEARCH
 			"CapInh:\t0000000000000000", "CapAmb:\t0000000000000000",
 			"NoNewPrivs:\t1", "Seccomp:\t2",
-			"Uid:\t0\t0\t0\t65534", "Gid:\t0\t0\t0\t65534", "Groups:\t ", // nobody, for files
+			"Uid:\t0\t0\t0\t65534", "Gid:\t0\t0\t0\t65534", "Groups:\t0 ", // nobody, for files; see hidepid in sandbox.c
 		},
 		"limits": {`Max core file size +0 +0 .*`},
 	} {
