@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -166,8 +167,12 @@ func (s *SSSD) StartBus() {
 		return
 	}
 	s.start("dbus-daemon", "--system", "--nofork", "--nopidfile", "--address="+infopipe.SystemBus)
+	// The socket is there a moment before anybody listens at it.
 	s.until("the bus is there", func() bool {
-		_, err := os.Stat("/run/dbus/system_bus_socket")
+		conn, err := net.Dial("unix", "/run/dbus/system_bus_socket")
+		if err == nil {
+			conn.Close()
+		}
 		return err == nil
 	})
 }
