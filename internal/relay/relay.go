@@ -146,16 +146,17 @@ func (r Relay) tell(ws End, err error) {
 	if !errors.As(err, &why) {
 		return
 	}
-	if errors.Is(why, ErrScheme) { // a browser without a certificate, for which the page has a form
-		r.write(ws, why.code, why.err.Error())
-	} else {
-		r.write(ws, "access-denied", Sentence(why.text))
-	}
+	// First, for a cockpit-ws that has been told may end this process.
 	from := ""
 	if r.Peer != "" {
 		from = " (login from " + Line(r.Peer) + ")"
 	}
 	fmt.Fprintf(r.Log, "cockpit-cert-session: %v%s\n", Line(why.Error()), from)
+	if errors.Is(why, ErrScheme) { // a browser without a certificate, for which the page has a form
+		r.write(ws, why.code, why.err.Error())
+	} else {
+		r.write(ws, "access-denied", Sentence(why.text))
+	}
 }
 
 func (r Relay) write(ws End, problem, text string) {

@@ -50,12 +50,12 @@ func (l *lab) accountRefused(t *testing.T) {
 	for _, test := range []struct{ name, refuse, allow, text, says string }{
 		{"nologin, in words that Cockpit up to 361 does not escape",
 			`printf 'Down for "repair"\n\tuntil noon.\n' >/etc/nologin`, "rm /etc/nologin",
-			`Down for "repair" until noon.`, `cockpit-cert-session: .*Down for "repair" until noon`},
+			`until noon.`, `cockpit-cert-session: .*Down for ["']repair["'] until noon`}, // the quotes, as far as they can be told
 		{"the account has expired", "chage -E 1 alice", "chage -E -1 alice",
 			"Your account has expired", `cockpit-cert-session: .*Your account has expired`},
 		{"the password has expired, which asks for a new one", "chage -d 0 alice", "chage -d $(date +%F) alice",
 			"This login needs an answer, which Cockpit does not take along with a certificate.",
-			`cockpit-cert-session: access-denied: a PAM module asks .*\(login from .*127\.0\.0\.1\)`},
+			`cockpit-cert-session: access-denied: a PAM module asks .*\(login from .*(127\.0\.0\.1|::1)\)`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l.Sh(t, test.refuse)
