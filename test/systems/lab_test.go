@@ -55,7 +55,7 @@ func prepare(t *testing.T, s suite, o *machine.Overlay) *lab {
 	}
 	install(t, s, o)
 	installBrowser(t, o)
-	l := &lab{suite: s, certificates: map[string]pki.Certificate{}, atOnce: 50}
+	l := &lab{suite: s, certificates: map[string]pki.Certificate{}, atOnce: 25}
 
 	ca, stranger := pki.NewAuthority("Lab CA"), pki.NewAuthority("Another CA")
 	for _, name := range users() {
