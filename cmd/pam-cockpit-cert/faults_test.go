@@ -232,12 +232,21 @@ func (s scenario) run(t *testing.T, root string, strace ...string) (trace string
 }
 
 // counts returns, for each system call, which of them matter: from the first one
-// on that mentions a directory. What is looked at before is no edit.
+// on that mentions a directory, to the last one that puts something on disk. What
+// is looked at before and after is no edit.
 func counts(trace, dir string) (first, last map[string]int) {
 	first, last = map[string]int{}, map[string]int{}
 	called := regexp.MustCompile(`^(\w+)\(`)
 	ours := false
-	for _, line := range strings.Split(trace, "\n") {
+	lines := strings.Split(trace, "\n")
+	onDisk := regexp.MustCompile(`^(fsync|renameat|unlinkat)\(`)
+	for i, line := range slices.Backward(lines) {
+		if onDisk.MatchString(line) {
+			lines = lines[:i+1]
+			break
+		}
+	}
+	for _, line := range lines {
 		match := called.FindStringSubmatch(line)
 		if match == nil {
 			continue
