@@ -22,6 +22,7 @@ func TestActiveDirectory(t *testing.T) {
 		t.Run(suite, func(t *testing.T) {
 			h := host{l, suite, l.hosts[suite]}
 			t.Log(h.Run(t, "dpkg-query", "-W", "cockpit-ws", "sssd-ad", "sudo", "libkrb5-3"))
+			h.online(t)
 			t.Run("who logs in", h.whoLogsIn)
 			t.Run("the end of a session", h.end)
 			t.Run("status", h.status)
@@ -35,6 +36,21 @@ func TestActiveDirectory(t *testing.T) {
 			t.Run("no domain controller", h.noController)
 		})
 	}
+}
+
+// online waits until SSSD reaches the domain controller. On a busy machine its
+// first try may come too early, and the next one a minute later.
+func (h host) online(t *testing.T) {
+	t.Helper()
+	h.Sh(t, `for try in 1 2 3 4 5; do
+			for second in $(seq 15); do
+				! sssctl domain-status ad.lab --online 2>/dev/null | grep -q 'Online status: Online' || exit 0
+				sleep 1
+			done
+			systemctl restart sssd
+		done
+		sssctl domain-status ad.lab >&2
+		exit 1`)
 }
 
 // host is one that has joined.
