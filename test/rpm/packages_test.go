@@ -25,8 +25,8 @@ type build struct {
 
 var (
 	plain = build{"plain", []string{"--nocheck"}}
-	// The next release of the package.
-	next = build{"next", []string{"--nocheck", "--define", "dist .next"}}
+	// The next release of the package: RPM takes ".upgrade" for newer than ".subfolder".
+	next = build{"next", []string{"--nocheck", "--define", "dist .upgrade"}}
 	// For a cockpit-ws that has a module of the same name.
 	subfolder = build{"subfolder", []string{"--nocheck", "--with", "subfolder"}}
 	// What `make rpm` makes: plain once more, later, tests and all.
