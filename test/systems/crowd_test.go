@@ -16,10 +16,9 @@ import (
 // Cockpit's own time limits may end a login on a busy machine, which is then
 // tried again.
 func (l *lab) crowded(t *testing.T) {
-	const logins = 50
 	names := users()
 	journal := l.Journal(t)
-	out := l.Run(t, append([]string{"bash", "-euc", crowd, "crowd", fmt.Sprint(logins), fmt.Sprint(l.atOnce)}, names...)...)
+	out := l.Run(t, append([]string{"bash", "-euc", crowd, "crowd", fmt.Sprint(l.logins), fmt.Sprint(l.atOnce)}, names...)...)
 	right := map[string]bool{}
 	count, retries := 0, map[string]int{}
 	for line := range strings.Lines(out) {
@@ -53,8 +52,8 @@ func (l *lab) crowded(t *testing.T) {
 	if lost != "" {
 		t.Errorf("answers were lost:\n%s", lost)
 	}
-	if count != logins || len(right) != len(names) {
-		t.Errorf("%d logins of %d users instead of %d of %d", count, len(right), logins, len(names))
+	if count != l.logins || len(right) != len(names) {
+		t.Errorf("%d logins of %d users instead of %d of %d", count, len(right), l.logins, len(names))
 	}
 	for _, name := range names {
 		l.ended(t, name)

@@ -34,8 +34,9 @@ type lab struct {
 	*machine.Machine
 	suite
 	certificates map[string]pki.Certificate
-	atOnce       int    // so many of a crowd log in at a time
-	timeout      string // a line of [tls-cert], for who needs another than Cockpit's
+	logins       int    // of a crowd, all of which are in at the same time
+	atOnce       int    // of a crowd, how many log in at a time
+	timeout      string // lines of cockpit.conf after [tls-cert], for a machine that is slower than Cockpit expects
 }
 
 // users returns the names of all who have certificates.
@@ -55,7 +56,7 @@ func prepare(t *testing.T, s suite, o *machine.Overlay) *lab {
 	}
 	install(t, s, o)
 	installBrowser(t, o)
-	l := &lab{suite: s, certificates: map[string]pki.Certificate{}, atOnce: 25}
+	l := &lab{suite: s, certificates: map[string]pki.Certificate{}, logins: 50, atOnce: 25}
 
 	ca, stranger := pki.NewAuthority("Lab CA"), pki.NewAuthority("Another CA")
 	for _, name := range users() {

@@ -31,7 +31,8 @@ func TestContainers(t *testing.T) {
 }
 
 // On control groups of version 2 and no other, as systems have them today, and
-// with the newest Cockpit. The rest that the containers do is no different here.
+// with the newest Cockpit. Every instruction is emulated: what depends on neither
+// is left to the containers.
 func TestVirtualMachines(t *testing.T) {
 	t.Parallel()
 	for _, s := range []suite{trixie, sid} {
@@ -39,16 +40,30 @@ func TestVirtualMachines(t *testing.T) {
 			o := machine.NewOverlay(t, machine.Root(t, s.recipe()))
 			l := prepare(t, s, o)
 			l.Machine = machine.BootVM(t, o)
-			// With more at a time, an emulated machine needs longer than Cockpit waits;
-			// 300 s for the command are ten times what it has by default.
-			l.atOnce, l.timeout = 5, "timeout = 300\n"
+			// An emulated machine needs longer than Cockpit waits by default.
+			l.logins, l.atOnce, l.timeout = 20, 5, "timeout = 300\n[basic]\ntimeout = 300\n"
 			if got := l.Run(t, "cat", "/proc/1/cgroup"); got != "0::/init.scope\n" {
 				t.Errorf("these control groups are others: %q", got)
 			}
-			l.test(t)
-			t.Run("the package", l.packaged)
+			if s.newest {
+				l.test(t)
+				t.Run("the package", l.packaged)
+			} else {
+				l.groups(t)
+			}
 		})
 	}
+}
+
+// groups is what depends on control groups.
+func (l *lab) groups(t *testing.T) {
+	t.Log(l.Run(t, "dpkg-query", "-W", "cockpit-ws", "sssd-dbus"))
+	t.Run("certificates off", l.off)
+	l.on(t)
+	t.Run("a session", l.session)
+	t.Run("password", l.password)
+	t.Run("a crowd", l.crowded)
+	t.Run("the login process", l.process)
 }
 
 // test is what has to hold on every machine.
