@@ -8,7 +8,7 @@
 
 _Static_assert(sizeof(struct answer) == 1024, "the Go side writes this layout");
 
-/* A string that ends within size bytes and has no control characters: it goes to syslog and into PAM_USER. */
+/* Whether a string ends within size bytes and has no control characters: it goes to syslog and into PAM_USER. */
 static bool text_valid(const char *text, size_t size)
 {
     const char *end = memchr(text, '\0', size);
@@ -23,7 +23,7 @@ static bool text_valid(const char *text, size_t size)
     return true;
 }
 
-/* The results of pam_cockpit_cert(8); internal/login/result.go has their table. */
+/* Whether a result is one of those of pam_cockpit_cert(8); their table is in internal/login/result.go. */
 static bool result_valid(uint32_t result)
 {
     switch (result) {

@@ -20,9 +20,9 @@ import (
 	"pam_cockpit_cert/internal/login"
 )
 
-// answers writes the records of answer.h to the gate. Each is written whole:
-// it is smaller than PIPE_BUF. Writing cannot fail but for a gate that is gone,
-// and then nobody is left to be told.
+// answers writes the records of answer.h to the gate. Each record is written
+// whole, because it is smaller than PIPE_BUF. Writing fails only when the gate
+// has ended, and then the error has no reader.
 type answers struct{ fd int }
 
 func (out answers) Write(record []byte) (int, error) {
@@ -33,7 +33,7 @@ func (out answers) write(record *C.struct_answer) {
 	_, _ = out.Write(encode(record))
 }
 
-// encode returns the record's bytes, which are the record.
+// encode returns the record's bytes in memory: C's layout is the wire format.
 func encode(record *C.struct_answer) []byte {
 	copyText(record.magic[:], C.ANSWER_MAGIC)
 	return unsafe.Slice((*byte)(unsafe.Pointer(record)), unsafe.Sizeof(*record))
@@ -57,7 +57,7 @@ func record(answer login.Answer) *C.struct_answer {
 	return r
 }
 
-// recovered turns a panic into a verdict; its stack goes to the log, a line each.
+// recovered turns a panic into a verdict, and logs its stack line by line.
 func (out answers) recovered() {
 	problem := recover()
 	if problem == nil {
@@ -74,8 +74,9 @@ func (out answers) recovered() {
 	})
 }
 
-// copyText fills in a C string, cut to fit and NUL-terminated unless it is
-// the magic, with what the gate would refuse replaced.
+// copyText fills in a C string. It cuts the text to fit, leaves room for the
+// NUL (the magic has none), and replaces control characters by spaces, because
+// the gate rejects them.
 func copyText(to []C.char, text string) {
 	size := len(to)
 	if size > len(C.ANSWER_MAGIC) {

@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
 /*
- * What the worker tells the gate: fixed-size records on a pipe, any number of
- * log lines and then one verdict. The worker is treated as hostile: a record
- * is used only after answer_valid() has accepted it.
+ * The worker's answer to the gate: fixed-size records on a pipe, any number of
+ * log lines and then one verdict. The gate treats the worker as hostile: it
+ * uses a record only after answer_valid() has accepted it.
  */
 
 #ifndef PAM_COCKPIT_CERT_ANSWER_H
@@ -31,9 +31,9 @@ enum answer_kind {
 struct answer {
     char magic[4];
     uint32_t kind;
-    uint32_t priority;              /* of text: syslog(3)'s level */
+    uint32_t priority;              /* syslog(3)'s level of the text */
     uint32_t result;                /* of a verdict: PAM's code, one of the five of pam_cockpit_cert(8) */
-    uint32_t uid;                   /* of user, as SSSD says */
+    uint32_t uid;                   /* SSSD's uid of the user */
     char user[ANSWER_USER_MAX + 8]; /* set if and only if the verdict is success */
     char text[740];                 /* to be logged; may be empty in a verdict */
 };

@@ -22,7 +22,7 @@ void child_close_descriptors(void)
     if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0) == 0)
         return;
 #endif
-    /* before Linux 5.9 */
+    /* Before Linux 5.9: one by one. */
     dir = opendir("/proc/self/fd");
     if (dir == NULL)
         return;
@@ -34,7 +34,7 @@ void child_close_descriptors(void)
     closedir(dir);
 }
 
-/* By the system call: libc keeps two signals for itself, which the host may have been told to ignore. */
+/* By the system call: libc's sigaction() rejects the two signals that libc itself uses; the host may ignore them. */
 void child_reset_signals(void)
 {
     static const unsigned long action[8]; /* the kernel's struct sigaction: SIG_DFL, no flags */
@@ -53,5 +53,5 @@ pid_t child_fork_sharing_descriptors(void)
 #else
     pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
 #endif
-    return pid < 0 && errno == EINVAL ? fork() : pid; /* qemu's user mode emulation has but fork */
+    return pid < 0 && errno == EINVAL ? fork() : pid; /* qemu's user mode emulation only knows fork */
 }

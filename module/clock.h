@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
-/* Milliseconds of a clock that nobody sets. */
+/* Milliseconds of the monotonic clock, which does not jump when the time is set. */
 
 #ifndef PAM_COCKPIT_CERT_CLOCK_H
 #define PAM_COCKPIT_CERT_CLOCK_H

@@ -17,7 +17,7 @@ static void ask(pam_handle_t *pamh, int style)
 {
     char *answer = NULL;
 
-    /* What it is, and whether there is any, does not matter. */
+    /* The answer does not matter, nor whether the host gives one. */
     (void)pam_prompt(pamh, style, &answer, "%s", "");
     free(answer);
 }

@@ -2,10 +2,10 @@
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
 /*
- * What cockpit-cert-session (Cockpit 248 and later) needs of the PAM
- * conversation. It logs in with an empty user name and an empty password, for
- * cockpit-session knows no other way to run PAM, and it ends the login where
- * anything else is asked: with a certificate, nobody can answer.
+ * The part of the PAM conversation that cockpit-cert-session (Cockpit 248 and
+ * later) needs. cockpit-session runs PAM only with a user name and a password,
+ * so that cockpit-cert-session gives it empty ones. It ends the login at any
+ * other prompt: with a certificate, the user cannot answer it.
  */
 
 #ifndef CONVERSATION_H
@@ -14,15 +14,15 @@
 #include <security/pam_modules.h>
 #include <stdbool.h>
 
-/* Whether this is such a login. Any other host has no user name at all, or one. */
+/* Whether this is such a login: the user name is set, and empty. Other hosts set a name, or none. */
 bool conversation_is_relayed(pam_handle_t *pamh);
 
-/* Takes the empty password away, so that no module tries it in the user's name. */
+/* Uses the empty password up, so that no later module tries it as the user's password. */
 void conversation_take_password(pam_handle_t *pamh);
 
 /*
- * Ends the login, after an error message that says why: no module behind the
- * rule is asked in vain. Returns only where the host goes on all the same.
+ * Ends the login, after an error message that says why, so that the modules
+ * after the rule are not run in vain. Returns only if the host goes on.
  */
 void conversation_end(pam_handle_t *pamh);
 

@@ -24,9 +24,9 @@ import (
 	"pam_cockpit_cert/internal/testutil/escape"
 )
 
-// cockpitCertWorker of this build misbehaves, as the file fault in Cockpit's
-// directory says, for the tests of the gate. The module as shipped has no such
-// switch.
+// cockpitCertWorker of this build misbehaves for the tests of the gate: the
+// file "fault" in Cockpit's directory says how. The module as shipped has no
+// such switch.
 //
 //export cockpitCertWorker
 func cockpitCertWorker(holder, timeout C.int, debug, allowUnvalidated C.bool) {
@@ -38,7 +38,7 @@ func cockpitCertWorker(holder, timeout C.int, debug, allowUnvalidated C.bool) {
 	}
 	success := login.Answer{Result: login.Success, User: infopipe.User{Name: "root", UID: 4242}, Message: "not to be logged"}
 
-	if name, ok := strings.CutPrefix(string(fault), "attempt: "); ok { // what the sandbox is for
+	if name, ok := strings.CutPrefix(string(fault), "attempt: "); ok { // the sandbox has to prevent it
 		out.verdict(failure("attempt: %v", escape.Try(name)))
 		return
 	}
@@ -49,7 +49,7 @@ func cockpitCertWorker(holder, timeout C.int, debug, allowUnvalidated C.bool) {
 		go panic("deliberate")
 		time.Sleep(time.Hour)
 	case "segmentation fault":
-		// The signal itself: a nil pointer is but a panic.
+		// The signal itself: Go turns a nil pointer into a panic.
 		_ = syscall.Kill(syscall.Getpid(), syscall.SIGSEGV)
 		time.Sleep(time.Hour)
 	case "killed":
@@ -139,7 +139,7 @@ func failure(format string, args ...any) login.Answer {
 	return login.Answer{Result: login.ServiceError, Message: fmt.Sprintf(format, args...)}
 }
 
-// hold opens a file that the kernel cannot close; see the gate's tests.
+// hold opens a file whose closing hangs in the kernel; see test/gate/fuse_test.go.
 func hold() {
 	if _, err := syscall.Open("/run/cockpit/tls/mount/file", syscall.O_RDONLY|syscall.O_CLOEXEC, 0); err != nil {
 		panic(err)
@@ -147,7 +147,7 @@ func hold() {
 }
 
 func ignore(s syscall.Signal) {
-	// struct sigaction with SIG_IGN, as rt_sigaction(2) has it.
+	// The kernel's struct sigaction with SIG_IGN, see rt_sigaction(2).
 	action := [4]uintptr{1}
 	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
 }

@@ -2,9 +2,10 @@
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
 /*
- * The gate: what libpam calls, in the login process. It decides when there is
- * nothing to do, else lets the worker decide, and believes no answer that it
- * cannot check itself. Contract: pam_cockpit_cert(8).
+ * The gate: the functions that libpam calls, in the login process. It decides
+ * whether the login is one by certificate, and if so asks the worker. It checks
+ * every answer as if the worker were hostile. pam_cockpit_cert(8) is the
+ * contract.
  */
 
 #define _GNU_SOURCE
@@ -33,21 +34,21 @@
 #include <syslog.h>
 #include <unistd.h>
 
-/* More log lines than any login writes; a worker that writes more is broken. */
+/* A worker that writes more log lines than any login needs is broken. */
 #define LOG_LINES_MAX 200
 
 /*
- * This thread's worker. A host that leaves the call by siglongjmp(3) makes its
- * handle unusable, so that no data in it would ever be cleaned up; the thread's
- * next call ends what this one left.
+ * This thread's worker. It is not kept in the PAM handle: a host that leaves
+ * the call by siglongjmp(3) cannot use its handle again, and so never cleans
+ * up its data. The thread's next call ends the worker that this one left.
  */
-static _Thread_local struct worker worker __attribute__((tls_model("initial-exec"))); /* as Go has: no other needs the loader */
+static _Thread_local struct worker worker __attribute__((tls_model("initial-exec"))); /* any other calls the loader */
 
 enum read_result { READ_RECORD, READ_END, READ_GARBAGE, READ_TIMEOUT, READ_FAILED };
 
 /*
- * Reads one record. A worker whose Go runtime dies prints why where records
- * are expected, so that garbage is read on until it ends, for the log.
+ * Reads one record. A Go runtime that dies prints the reason to the same pipe:
+ * the bytes that are not a record are kept for the log.
  */
 static enum read_result read_record(int fd, int64_t deadline, struct answer *a, size_t *got)
 {
@@ -74,7 +75,7 @@ static enum read_result read_record(int fd, int64_t deadline, struct answer *a, 
     return answer_valid(a) ? READ_RECORD : READ_GARBAGE;
 }
 
-/* The first line of what is not a record, as far as it is text. */
+/* Copies the first line of bytes that are not a record; '?' replaces what is not printable. */
 static void first_line(const struct answer *a, size_t size, char *line, size_t room)
 {
     size_t n;
@@ -136,7 +137,7 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
     size_t got;
     char line[200];
 
-    (void)end_worker(pamh); /* of a call that was left by siglongjmp */
+    (void)end_worker(pamh); /* left by a call that ended by siglongjmp */
     if (worker_start(&worker, options) != 0) {
         pam_syslog(pamh, LOG_ERR, "cannot start the worker: %m%s",
                    errno == EAGAIN ? "; raise LimitNPROC= or TasksMax= of the login process's unit" : "");
@@ -181,9 +182,9 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
 }
 
 /*
- * SSSD's answer must be the very person that this system knows by that name:
- * a directory entry called root, or one that a local account shadows, must
- * never log in as that account.
+ * Accepts SSSD's user only if this system's account of that name has the same
+ * uid. Otherwise whoever can create a directory entry called root, or one with
+ * the name of a local account, could log in as that account.
  */
 static int accept_user(pam_handle_t *pamh, const struct answer *verdict)
 {
@@ -212,7 +213,7 @@ static int accept_user(pam_handle_t *pamh, const struct answer *verdict)
     return result;
 }
 
-/* A refused login is to be found again by who asked for it: the browser's address, as the host says. */
+/* Logs the verdict; with a refused login, also the browser's address, if the host has set it. */
 static void log_verdict(pam_handle_t *pamh, const struct answer *verdict)
 {
     const void *address = NULL;
@@ -240,7 +241,7 @@ static int authenticate(pam_handle_t *pamh, const struct options *options)
             pam_syslog(pamh, LOG_DEBUG, "the user name is already set: no certificate is used");
         return PAM_IGNORE;
     }
-    /* Any error but this one is the worker's to explain. */
+    /* The worker explains every other error. */
     if (stat(EXPORTED, &exported) != 0 && errno == ENOENT) {
         if (options->debug)
             pam_syslog(pamh, LOG_DEBUG, "no " EXPORTED ": Cockpit has not exported any certificate");
@@ -250,19 +251,20 @@ static int authenticate(pam_handle_t *pamh, const struct options *options)
     result = ask_worker(pamh, options, &verdict);
     if (result != 0)
         return result;
-    result = (int)verdict.result; /* one of the five, says answer_valid() */
+    result = (int)verdict.result; /* answer_valid() has checked that it is one of the five */
     if (result == PAM_SUCCESS)
         result = accept_user(pamh, &verdict);
-    /* What the worker says of a success holds only now. */
+    /* The worker's message about a success is true only if accept_user agreed. */
     if (verdict.text[0] != '\0' && result == (int)verdict.result)
         log_verdict(pamh, &verdict);
     return result;
 }
 
 /*
- * What the person reads. Cockpit's login page shows a short text only, and
- * cockpit-session before 362 does not escape it: plain ASCII without quotes.
- * From 248 on Cockpit takes no password from a browser that has a certificate.
+ * The message to the user, in plain ASCII without quotes: Cockpit's login page
+ * shows a short text only, and cockpit-session before 362 does not escape it.
+ * Cockpit 248 and later does not accept a password from a browser that has a
+ * certificate.
  */
 static const char *message(int result)
 {
@@ -284,11 +286,11 @@ static const char *message(int result)
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct options options = options_parse(pamh, argc, argv);
-    bool relayed = conversation_is_relayed(pamh); /* before there is a user */
+    bool relayed = conversation_is_relayed(pamh); /* before the user is set */
     const char *text;
     int cancel, result;
 
-    /* A thread that is cancelled in here would leave the worker behind. */
+    /* A thread that the host cancels in this function would leave the worker behind. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     result = authenticate(pamh, &options);
     (void)end_worker(pamh);
@@ -306,10 +308,11 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
 }
 
 /*
- * A login that is not ours is other modules' business: with PAM_SUCCESS the
- * rule, which says success=done, would keep libpam from asking those behind it.
- * For ours the tickets are made when the session is open, for that is when
- * pam_systemd has made the directory that they go into.
+ * A login that this module did not accept is ignored: the rule says
+ * success=done, so that with PAM_SUCCESS libpam would not run the modules after
+ * it. For a login that it accepted, the tickets are made at
+ * PAM_REINITIALIZE_CRED, when the session is open: only then has pam_systemd
+ * made the directory for them.
  */
 int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {

@@ -12,7 +12,7 @@ import "C"
 import "github.com/sirupsen/logrus"
 
 // newLog returns a logger whose lines the gate passes to pam_syslog, so that
-// they carry PAM's own prefix and the login process's name and number.
+// they have PAM's prefix and the login process's name and PID.
 func newLog(out answers, debug bool) *logrus.Logger {
 	log := &logrus.Logger{Out: out, Formatter: records{}, Level: logrus.InfoLevel}
 	if debug {
@@ -21,7 +21,7 @@ func newLog(out answers, debug bool) *logrus.Logger {
 	return log
 }
 
-// records makes an entry the record that says it. Fields are not used.
+// records encodes a log entry as a record. The worker's entries have no fields.
 type records struct{}
 
 // Format implements logrus.Formatter.
@@ -31,7 +31,7 @@ func (records) Format(entry *logrus.Entry) ([]byte, error) {
 	return encode(&record), nil
 }
 
-// priority is syslog(3)'s level for logrus'.
+// priority returns syslog(3)'s level for a level of logrus.
 func priority(level logrus.Level) C.uint32_t {
 	switch level {
 	case logrus.PanicLevel, logrus.FatalLevel:

@@ -9,12 +9,13 @@
 #include <string.h>
 #include <syslog.h>
 
-/* The name of our data in the handle. */
+/* The name of this module's data in the PAM handle. */
 #define LOGIN_DATA "pam_cockpit_cert_login"
 
 /*
- * The end of the handle is when tickets go at the latest. A child that the host
- * forked ends its copy of the handle with PAM_DATA_SILENT, and the session goes on.
+ * Removes the tickets when the host ends the PAM handle, if it has not done so
+ * before. A child that the host forked ends its copy of the handle with
+ * PAM_DATA_SILENT; the session goes on, and keeps its tickets.
  */
 static void end(pam_handle_t *pamh, void *data, int status)
 {
@@ -60,7 +61,7 @@ void login_tickets(pam_handle_t *pamh, struct login *login, const struct options
 
     if (options->no_ticket || pam_get_item(pamh, PAM_USER, &user) != PAM_SUCCESS || user == NULL)
         return;
-    /* Nowhere else is a file of the user's that goes with the last session. */
+    /* Only there does systemd remove the user's files with the last session. */
     snprintf(expected, sizeof expected, "/run/user/%lu", (unsigned long)login->uid);
     if (directory == NULL || strcmp(directory, expected) != 0) {
         if (options->debug)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
-/* What pam_sm_setcred has to know of a login that pam_sm_authenticate accepted. */
+/* A login that pam_sm_authenticate accepted, remembered for pam_sm_setcred. */
 
 #ifndef PAM_COCKPIT_CERT_LOGIN_H
 #define PAM_COCKPIT_CERT_LOGIN_H
@@ -17,16 +17,16 @@ struct login {
     struct ticket ticket;
 };
 
-/* Keeps with the handle that its login is ours, until it ends. Returns PAM's code. */
+/* Remembers in the PAM handle that this module accepted the login. Returns PAM's code. */
 int login_remember(pam_handle_t *pamh, uid_t uid);
 
-/* Forgets it: another login begins. */
+/* Forgets it, because another login begins. */
 void login_forget(pam_handle_t *pamh);
 
-/* Returns the login that is ours, or NULL. */
+/* Returns the login that this module accepted, or NULL. */
 struct login *login_of(pam_handle_t *pamh);
 
-/* Has tickets made for the session, unless the options say not to. */
+/* Makes the session's Kerberos tickets, unless the options say not to. */
 void login_tickets(pam_handle_t *pamh, struct login *login, const struct options *options);
 
 #endif

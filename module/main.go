@@ -3,21 +3,21 @@
 
 // Package main is pam_cockpit_cert.so, a PAM module in two parts: the gate, in
 // C, which libpam calls and which never starts Go in the login process, and
-// the worker, in Go, which the gate runs in a child of its own.
+// the worker, in Go, which the gate runs in a child process.
 //
 //	gate.c         pam_sm_authenticate and pam_sm_setcred
 //	options.c      the options of the rule
-//	relocations.c  gives memory back
+//	relocations.c  gives the memory of the dynamic loader's tables back
 //	worker.c       starts and ends the worker's process, and the keeper between the two
-//	resources.c    the login process's limits
-//	peer.c         who is at the other end of standard input
-//	sandbox*.c     what the worker may not do: its user, files, system calls
+//	resources.c    the login process's resource limits
+//	peer.c         the process at the other end of standard input
+//	sandbox*.c     the worker's restrictions: its user, files, system calls
 //	worker.go      the worker: decides one login
-//	answer.*       what the worker tells the gate
+//	answer.*       the worker's answer to the gate
 package main
 
 // #cgo LDFLAGS: -lpam
 import "C"
 
-// main is never called; -buildmode=c-shared asks for it.
+// main is never called; -buildmode=c-shared requires it.
 func main() {}

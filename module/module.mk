@@ -3,15 +3,16 @@
 
 MODULE := $(BUILD)/pam_cockpit_cert.so
 
-# Go's relocations packed, where libc's loader knows how (glibc 2.36): some
-# 300 KiB less in every login process.
+# Packs Go's relocations, where libc's loader can read them (glibc 2.36): this
+# saves about 300 KiB in every login process.
 RELR := $(shell printf '\043include <features.h>\n\043if !__GLIBC_PREREQ(2, 36)\n\043error\n\043endif\nint main(void) { return 0; }\n' | \
 	$(CC) -x c - -o /dev/null -Wl,--fatal-warnings -Wl,-z,pack-relative-relocs 2>/dev/null && \
 	echo -Wl,-z,pack-relative-relocs)
 
-# netgo,osusergo: the worker is forked from a host that may have threads, so
-# that Go calls no libc function that may take a lock. The linker options park
-# the runtime's start and hide every symbol but libpam's two.
+# netgo,osusergo keep Go from libc's functions that take locks: the worker is
+# forked from a host that may have threads, which may hold such a lock. The
+# linker options put the runtime's start aside (runtime.ld) and hide every
+# symbol except the two that libpam calls.
 MODULE_LDFLAGS = -Wl,-T,$(CURDIR)/module/runtime.ld \
 	-Wl,--version-script=$(CURDIR)/module/module.map \
 	-Wl,-soname,pam_cockpit_cert.so -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs $(RELR)
@@ -26,7 +27,7 @@ PROGRAMS += $(MODULE)
 .PHONY: module
 module: $(MODULE)
 
-# It knows where cockpit-cert-ticket goes, as the command does.
+# The path of cockpit-cert-ticket is compiled in: another LIBEXECDIR rebuilds it.
 $(BUILD)/module.flags: always
 	@mkdir -p $(@D)
 	@echo '$(LIBEXECDIR)' | cmp -s - $@ || echo '$(LIBEXECDIR)' >$@
@@ -35,7 +36,7 @@ $(MODULE): $(MODULE_SOURCES) $(BUILD)/module.flags
 	$(MODULE_BUILD) -tags netgo,osusergo -o $@ ./module
 	@rm -f $(@:.so=.h)
 
-# The gate's tests: a worker that misbehaves in every way that it can.
+# For the gate's tests: a worker that misbehaves in every way that they name.
 $(BUILD)/test/faulty/pam_cockpit_cert.so: $(MODULE_SOURCES)
 	$(MODULE_BUILD) -tags netgo,osusergo,faulty -o $@ ./module
 	@rm -f $(@:.so=.h)

@@ -25,7 +25,7 @@ static unsigned timeout_parse(pam_handle_t *pamh, const char *value)
     return OPTIONS_TIMEOUT_DEFAULT;
 }
 
-/* service@host, of what occurs in such names; neither a path nor an option of the program's. */
+/* Whether the value is service@host with the characters of such names: neither a path nor an option. */
 static bool is_service(const char *value)
 {
     static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";

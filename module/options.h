@@ -19,10 +19,10 @@ struct options {
     unsigned timeout; /* seconds */
     bool no_ticket;
     unsigned ticket_for_count;
-    const char *ticket_for[OPTIONS_TICKET_FOR_MAX]; /* service@host, the arguments' own */
+    const char *ticket_for[OPTIONS_TICKET_FOR_MAX]; /* service@host, pointers into argv */
 };
 
-/* Reads the options; what it does not understand is logged and left out. */
+/* Reads the options; logs and ignores those that it does not know. */
 struct options options_parse(pam_handle_t *pamh, int argc, const char **argv);
 
 #endif

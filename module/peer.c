@@ -2,11 +2,11 @@
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
 /*
- * Before Linux 6.5 the kernel names a socket's peer by its process number only.
- * An attacker who has taken over one cockpit-ws could leave its connection to a
- * child and let the process exit: as soon as another person's cockpit-ws is
- * given that number, the login would be that person's. Hence the process with
- * the number has to hold the other end of this very socket.
+ * Before Linux 6.5 the kernel names a socket's peer by its PID only. An attacker
+ * who has taken over one cockpit-ws could leave its connection to a child and
+ * let the process exit. Once another user's cockpit-ws gets that PID, the
+ * attacker would be logged in as that user. Hence the process with the PID has
+ * to hold the other end of this very socket.
  */
 
 #define _GNU_SOURCE
@@ -60,7 +60,7 @@ static int other_end(int diag, uint32_t own, uint32_t *other)
     size = recvfrom(diag, &answer, sizeof answer, 0, (struct sockaddr *)&from, &from_size);
     if (size < 0)
         return -errno;
-    if (from.nl_pid != 0 || !NLMSG_OK(&answer.header, size)) /* only the kernel has number 0 */
+    if (from.nl_pid != 0 || !NLMSG_OK(&answer.header, size)) /* only the kernel has port 0 */
         return -EBADMSG;
     if (answer.header.nlmsg_type == NLMSG_ERROR) {
         const struct nlmsgerr *failed = NLMSG_DATA(&answer.header);
@@ -80,9 +80,9 @@ static int other_end(int diag, uint32_t own, uint32_t *other)
 }
 
 /*
- * Whether an open directory of proc(5) belongs to a process that holds the
- * socket. The kernel writes what a descriptor is; the file behind it is asked
- * only where that fits, for another file's may be on a file system that hangs.
+ * Whether the process with this open directory of proc(5) holds the socket. The
+ * link's text says what a descriptor is. Only a socket's descriptor is followed,
+ * because following one to a file can hang with its file system.
  */
 static int holds(int process, dev_t sockets, uint32_t inode)
 {
@@ -113,7 +113,7 @@ static int holds(int process, dev_t sockets, uint32_t inode)
     return result;
 }
 
-/* Whether the kernel leaves it to us to find out who is at the other end of a connected Unix socket. */
+/* Whether standard input is a connected Unix socket whose peer the kernel cannot pin (no SO_PEERPIDFD). */
 static bool unpinned(void)
 {
     struct sockaddr_un address;

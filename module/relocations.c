@@ -7,14 +7,13 @@
 #include <link.h>
 #include <sys/mman.h>
 
-/* The start of this file in memory, by the linker. */
+/* The start of the module in memory, defined by the linker. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
 /*
- * They are the file's first segment: symbols, and where loaders before glibc
- * 2.36 have to read them one by one, 350 KiB of relocations for Go. The pages
- * are the file's own; whoever looks at them again, such as dlsym(3), has them
- * back from its cache.
+ * The pages are the file's first segment: the symbols and, for loaders before
+ * glibc 2.36, 350 KiB of Go's relocations, one by one. They are never changed,
+ * so that dlsym(3), for example, gets them again from the file.
  */
 void relocations_forget(void)
 {

@@ -5,8 +5,8 @@
 #define PAM_COCKPIT_CERT_RELOCATIONS_H
 
 /*
- * Has the kernel take back the pages of this module that only the dynamic
- * loader reads: a login process lives as long as its session.
+ * Gives the pages of this module that only the dynamic loader reads back to the
+ * kernel, because a login process lives as long as its session.
  */
 void relocations_forget(void);
 

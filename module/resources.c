@@ -9,7 +9,7 @@
 
 #define MIB (1ull << 20)
 
-/* What Go needs, and to spare: it reserves most of the address space that it asks for, and never touches it. */
+/* The limits that Go needs, with a margin. It reserves most of its address space without ever using it. */
 static const struct {
     int resource;
     unsigned long long enough, unit;
@@ -35,7 +35,7 @@ void limits_lift(void)
             raised.rlim_max = raised.rlim_cur;
         if (setrlimit(limits[i].resource, &raised) == 0)
             continue;
-        limit.rlim_cur = limit.rlim_max; /* more only root may have */
+        limit.rlim_cur = limit.rlim_max; /* only root may raise the hard limit */
         (void)setrlimit(limits[i].resource, &limit);
     }
 }
@@ -52,7 +52,7 @@ bool limits_explain(const char *output, char *text, size_t size)
             return true;
         }
     }
-    /* Processes are counted for a user and in a control group: no number tells who is at fault. */
+    /* Each user and each control group has a limit of processes: no number tells which was reached. */
     if (strstr(output, "Resource temporarily unavailable") != NULL || strstr(output, "failed to create new OS thread") != NULL) {
         snprintf(text, size, "too many processes: raise LimitNPROC= or TasksMax= of the login process's unit");
         return true;

@@ -9,12 +9,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Raises this process's own limits to what Go needs, as far as it may. */
+/* Raises this process's limits to those that Go needs, up to the hard limits. */
 void limits_lift(void);
 
 /*
  * Says which limit of this process is too low for a worker, and what to do.
- * output is what a worker printed that broke. Returns false if none is.
+ * output is the output of the worker that broke. Returns false if no limit is
+ * too low.
  */
 bool limits_explain(const char *output, char *text, size_t size);
 

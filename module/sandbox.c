@@ -14,19 +14,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* cockpit-tls keeps the certificates in a directory of mode 0700 that is not root's. */
+/* For reading the certificates: cockpit-tls keeps them in a directory of mode 0700 whose owner is not root. */
 #define CAPABILITIES_KEPT (1u << CAP_DAC_READ_SEARCH)
 
-/* The kernel's own for whoever has no number, see user_namespaces(7); distributions call it nobody. */
+/* The kernel's overflow uid, see user_namespaces(7); distributions call it nobody. */
 #define NOBODY 65534
 
 /*
- * For the file system the worker is nobody: root without capabilities still
- * owns most files. Everything else, such as the peer that D-Bus sees, stays
- * root. A user namespace need not have a nobody.
+ * Makes the worker nobody for access to files, because root without capabilities
+ * still owns most files. It stays root for everything else, such as for D-Bus. A
+ * user namespace may have no such uid.
  *
- * Of the groups it keeps root's, to which a /proc with hidepid shows the peer's
- * control group, see proc(5).
+ * The worker keeps root's group: a /proc mounted with hidepid and gid= shows
+ * the peer's control group to that group, see proc(5).
  */
 static int become_nobody_for_files(void)
 {
@@ -41,7 +41,7 @@ static int become_nobody_for_files(void)
     return 0;
 }
 
-/* After the change of user, which clears the effective ones that are about files. */
+/* Drops all capabilities but one. Called after the change of user, which clears the effective ones about files. */
 static int drop_capabilities(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -60,7 +60,7 @@ int sandbox_enter(void)
 {
     static const struct rlimit none = {0, 0};
 
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || /* first: the file rules and the filter want it */
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || /* first, because Landlock and the filter require it */
         setrlimit(RLIMIT_CORE, &none) != 0 ||          /* none to a pipe handler either */
         sandbox_files() != 0 || become_nobody_for_files() != 0 || drop_capabilities() != 0)
         return -1;

@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
 /*
- * Landlock, landlock(7): what the worker may do with files, and since its later
- * versions with the network and other processes. The numbers are the kernel's
- * interface; older headers lack the later ones.
+ * Landlock, landlock(7), restricts what the worker may do with files, and in
+ * later versions with the network and other processes. The numbers are the
+ * kernel's interface; older headers lack some of them.
  */
 
 #define _GNU_SOURCE
@@ -39,7 +39,7 @@ struct path_beneath {
     int32_t parent;
 } __attribute__((packed));
 
-/* All that each version of the interface can forbid. */
+/* Returns all rights that a version of the interface can forbid. */
 static struct ruleset everything(int version)
 {
     struct ruleset all = {.files = (1u << 13) - 1}; /* execute, write, read, remove, make */
@@ -78,13 +78,13 @@ int sandbox_files(void)
     struct ruleset rights;
 
     version = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
-    if (version < 0) /* not in this kernel, or off at boot, or a filter of the host's */
+    if (version < 0) /* not in this kernel, turned off at boot, or rejected by the host's filter */
         return errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM ? 0 : -1;
     rights = everything(version);
     ruleset = (int)syscall(SYS_landlock_create_ruleset, &rights, sizeof rights, 0);
     if (ruleset < 0)
         return -1;
-    /* The bus's socket needs no rule: connecting is no right of files. */
+    /* The bus's socket needs no rule: Landlock does not restrict connecting to a path. */
     result = allow_reading(ruleset, "/proc") != 0 || allow_reading(ruleset, EXPORTED) != 0
                  ? -1
                  : (int)syscall(SYS_landlock_restrict_self, ruleset, 0);

@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
 /*
- * A filter of system calls, seccomp(2). What is not listed answers as on a kernel
- * that has never had it, so that libc and the Go runtime take the ways that they
- * keep for older kernels.
+ * A filter of system calls, seccomp(2). A call that is not listed fails with
+ * ENOSYS, as on a kernel without it, so that libc and the Go runtime use their
+ * fallbacks for older kernels.
  */
 
 #define _GNU_SOURCE
@@ -48,7 +48,7 @@
 
 /* Calls that are harmless with any argument, the frequent ones first. */
 static const int allowed[] = {
-    /* descriptors that are open */
+    /* open descriptors */
     SYS_read, SYS_write, SYS_pread64, SYS_close, SYS_getdents64, SYS_readlinkat, SYS_fstat, SYS_lseek,
 #ifdef SYS_newfstatat
     SYS_newfstatat,
@@ -125,11 +125,11 @@ static const int allowed[] = {
 #ifdef __ARM_NR_cacheflush
     __ARM_NR_cacheflush, __ARM_NR_set_tls,
 #endif
-    /* a socket that there is; which there may be is below */
+    /* an existing socket; which kinds may be made is below */
     SYS_connect, SYS_getsockname, SYS_getpeername, SYS_getsockopt, SYS_setsockopt, SYS_sendto, SYS_recvfrom, SYS_sendmsg,
     SYS_recvmsg, SYS_shutdown,
 #if defined __i386__ || defined __s390x__
-    SYS_socketcall, /* Go's only way there; its arguments are in memory, where a filter cannot look */
+    SYS_socketcall, /* Go has no other call; its arguments are in memory, which a filter cannot read */
 #endif
 };
 
@@ -149,19 +149,19 @@ static void load(struct filter *f, size_t offset)
 
 static void answer(struct filter *f, uint32_t action) { add(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action)); }
 
-/* Goes on with the next instructions if the loaded word is the value, or else jumps over so many. */
+/* Adds a jump over so many instructions, unless the loaded word is the value. */
 static void unless(struct filter *f, uint32_t value, uint8_t skip)
 {
     add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skip));
 }
 
-/* The lower half of an argument, which is all of an int. */
+/* Loads the lower half of an argument, which is all of an int. */
 static void load_argument(struct filter *f, unsigned n)
 {
     load(f, offsetof(struct seccomp_data, args[n]) + (__BYTE_ORDER == __BIG_ENDIAN ? 4 : 0));
 }
 
-/* Allows a call if the bits of an argument that the mask has are one of the values. */
+/* Allows a call if an argument, masked, is one of the values. */
 static void allow_if(struct filter *f, int call, unsigned argument, uint32_t mask, const uint32_t *values, uint8_t count)
 {
     unless(f, (uint32_t)call, (uint8_t)(2 * count + 3));
@@ -186,7 +186,7 @@ static void build(struct filter *f)
     const unsigned clone_flags = 0;
 #endif
 
-    /* Another architecture's calls have other numbers. */
+    /* Rejects calls of another architecture, which have other numbers. */
     load(f, offsetof(struct seccomp_data, arch));
     unless(f, ARCHITECTURE, 1);
     add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0));
@@ -196,24 +196,24 @@ static void build(struct filter *f)
         unless(f, (uint32_t)allowed[i], 1);
         answer(f, SECCOMP_RET_ALLOW);
     }
-    /* Reading only, of a FIFO too. O_TMPFILE's other bit is O_DIRECTORY, and it wants O_WRONLY or O_RDWR. */
+    /* Opens for reading only, also a FIFO. O_TMPFILE is covered: it requires O_WRONLY or O_RDWR. */
     ALLOW_IF(f, SYS_openat, 2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY);
     ALLOW_IF(f, SYS_socket, 0, whole, AF_UNIX);
-    /* A thread, and no process. clone3(2) has its flags in memory; without it, libc takes clone(2). */
+    /* Threads, not processes. clone3(2) has its flags in memory and is not listed: libc falls back to clone(2). */
     ALLOW_IF(f, SYS_clone, clone_flags, thread, thread);
-    /* Not F_SETOWN and F_SETSIG, by which the kernel sends any process any signal. */
+    /* Neither F_SETOWN nor F_SETSIG, which make the kernel send a signal to another process. */
 #ifdef SYS_fcntl
     ALLOW_IF(f, SYS_fcntl, 1, whole, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC);
 #endif
 #ifdef SYS_fcntl64
     ALLOW_IF(f, SYS_fcntl64, 1, whole, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC);
 #endif
-    /* Names of threads and of memory. */
+    /* Only to name threads and memory. */
     ALLOW_IF(f, SYS_prctl, 0, whole, PR_SET_NAME, PR_SET_VMA);
-    /* Its own limits, and its own threads, which Go interrupts by signals. */
+    /* Only the worker's own limits, and its own threads, which Go interrupts by signals. */
     ALLOW_IF(f, SYS_prlimit64, 0, whole, 0);
     ALLOW_IF(f, SYS_tgkill, 0, whole, self);
-    /* kill(2): itself, or only to see whether there is such a process. */
+    /* kill(2) of itself, or with signal 0, which only asks whether a process exists. */
     unless(f, SYS_kill, 7);
     load_argument(f, 0);
     unless(f, self, 1);
@@ -233,11 +233,11 @@ int sandbox_seal(void)
 
     build(&f);
     program.len = f.size;
-    /* Without the slower speculation that some kernels would give the process as well. */
+    /* SPEC_ALLOW: some kernels otherwise also turn off speculation, which makes the process slower. */
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 1u << 2 /* SECCOMP_FILTER_FLAG_SPEC_ALLOW */, &program) == 0 ||
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0)
         return 0;
-    /* Not in this kernel, or emulated, or a filter of the host's. */
+    /* Not in this kernel, not in an emulator, or rejected by the host's filter. */
     return errno == EINVAL || errno == ENOSYS || errno == EPERM ? 0 : -1;
 }
 

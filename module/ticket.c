@@ -23,17 +23,17 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#ifndef TICKET_PROGRAM /* make knows where it is installed */
+#ifndef TICKET_PROGRAM /* module.mk sets it to where make install puts the program */
 #define TICKET_PROGRAM "/usr/libexec/pam_cockpit_cert/cockpit-cert-ticket"
 #endif
 
-/* A KDC that does not answer must not keep the user waiting longer. */
+/* The longest time that a user waits for a KDC that does not answer. */
 #define LIMIT_MS 3000
 
-/* The kernel ends the program earlier, so that its end is seen in time. */
+/* The program's own limit, by a timer: earlier, so that the gate sees its end in time. */
 #define PROGRAM_LIMIT_MS 2900
 
-/* More than the program ever reports. */
+/* Larger than any report of the program. */
 #define REPORT_MAX 8192
 
 static void __attribute__((noreturn)) program_main(int reports, char *const argv[])
@@ -55,10 +55,10 @@ static void __attribute__((noreturn)) program_main(int reports, char *const argv
 }
 
 /*
- * Starts the program as a grandchild, whose end nobody has to wait for: a
- * process that the kernel cannot end must not hold the login. Nor can the child
- * between them: it leaves its descriptors to the grandchild. Returns where the
- * program's reports are read, or -1.
+ * Starts the program as a grandchild, so that the login never waits for its end:
+ * the kernel may be unable to end it. The child between them always ends,
+ * because it shares its descriptors with the grandchild and so closes no file.
+ * Returns the reading end of the pipe for the program's reports, or -1.
  */
 static int program_start(char *const argv[])
 {
@@ -85,13 +85,13 @@ static int program_start(char *const argv[])
         errno = error;
         return -1;
     }
-    /* ECHILD: the host ignores SIGCHLD, or a handler of its was faster. */
+    /* ECHILD: the host ignores SIGCHLD, or its handler has reaped the child. */
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
     return pipe_ends[0];
 }
 
-/* Reads all that is reported until the program ends. Returns false if it takes too long. */
+/* Reads the program's reports until it ends. Returns false if that takes too long. */
 static bool read_reports(int fd, char *text, size_t size, int64_t deadline)
 {
     size_t got = 0;
@@ -155,7 +155,7 @@ static bool run(pam_handle_t *pamh, bool debug, char *const argv[])
     return written;
 }
 
-/* Cockpit's own name for it, which people's scripts may know. */
+/* The name that Cockpit gives to its own credential caches, on which scripts may rely. */
 static void name_file(char *name, size_t size, pid_t login)
 {
     snprintf(name, size, "cockpit-session-%ld.ccache", (long)login);
@@ -178,7 +178,7 @@ void ticket_make(pam_handle_t *pamh, const struct options *options, const char *
     *next++ = name;
     *next = NULL;
 
-    /* Whether or not it says so: the file may be there. */
+    /* Also if the program fails: it may have written the file. */
     ticket->login = getpid();
     ticket->uid = uid;
     if (!run(pamh, options->debug, argv))
@@ -195,7 +195,7 @@ void ticket_remove(pam_handle_t *pamh, struct ticket *ticket)
     char name[64], number[24];
     char *argv[] = {(char *)TICKET_PROGRAM, (char *)"-r", number, name, NULL};
 
-    /* A child of the host's has a copy of this. */
+    /* A child that the host forked has a copy of this, but not the tickets. */
     if (ticket->login != getpid())
         return;
     ticket->login = 0;

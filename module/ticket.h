@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
-/* The user's Kerberos tickets, which the program cockpit-cert-ticket makes. */
+/* The user's Kerberos tickets, which the program cockpit-cert-ticket gets. */
 
 #ifndef PAM_COCKPIT_CERT_TICKET_H
 #define PAM_COCKPIT_CERT_TICKET_H
@@ -18,8 +18,9 @@ struct ticket {
 };
 
 /*
- * Has tickets put into a file of the user's, and names it in PAM's environment.
- * Takes at most some seconds; what goes wrong is logged, and hurts nobody.
+ * Has tickets written to a file that belongs to the user, and sets KRB5CCNAME in
+ * PAM's environment. Takes a few seconds at most. Errors are only logged: the
+ * login goes on without tickets.
  */
 void ticket_make(pam_handle_t *pamh, const struct options *options, const char *user, uid_t uid, struct ticket *ticket);
 

@@ -32,18 +32,17 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What runtime.ld parked: pointers that crt code would call with these arguments. */
+/* The table that runtime.ld put aside: functions that the loader would have called with these arguments. */
 typedef void (*init_function)(int argc, char **argv, char **envp);
 extern const init_function go_runtime_init_start[] __attribute__((visibility("hidden"), weak));
 extern const init_function go_runtime_init_end[] __attribute__((visibility("hidden"), weak));
 
 /*
- * The runtime reads argv, the environment and the auxiliary vector as one
- * block. Ours is constant, so that GODEBUG, GOTRACEBACK or GOGC in the host's
- * environment do nothing. An empty auxiliary vector makes it read
- * /proc/self/auxv. The worker lives for milliseconds and mostly waits: one
- * processor makes it start sooner, and no garbage is collected unless it should
- * ever need much memory.
+ * The Go runtime reads argv, the environment and the auxiliary vector as one
+ * block. This one is constant, so that GODEBUG, GOTRACEBACK or GOGC in the
+ * host's environment have no effect. An empty auxiliary vector makes the runtime
+ * read /proc/self/auxv. The worker lives for milliseconds and mostly waits: it
+ * starts sooner with one processor, and collects no garbage below 64 MiB.
  */
 static char *runtime_vector[] = {
     "pam_cockpit_cert",     NULL,               /* argv */
@@ -53,11 +52,11 @@ static char *runtime_vector[] = {
     NULL,                   NULL,               /* auxv: AT_NULL */
 };
 
-/* How long worker_end waits for each of the two, and for the worker until it is killed once more. */
+/* How long worker_end waits for the keeper, then for the worker, and when it kills the worker again. */
 #define END_MS 400
 #define KILL_AGAIN_MS 100
 
-/* Says in the place of an answer what failed. */
+/* Answers that the worker failed, and where; then ends the process. */
 static void __attribute__((noreturn)) give_up(int answers, const char *what)
 {
     struct answer a = {.kind = ANSWER_VERDICT, .priority = LOG_ERR, .result = PAM_SERVICE_ERR};
@@ -68,26 +67,26 @@ static void __attribute__((noreturn)) give_up(int answers, const char *what)
     _exit(EXIT_FAILURE);
 }
 
-/* Dies with its parent. The kernel forgets that when a process changes its user or gives capabilities away. */
+/* Has the kernel kill this process when its parent ends. A change of user or capabilities resets that. */
 static bool die_with(pid_t parent) { return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent; }
 
 /*
- * Standard input stays the host's, for clientcert looks at its peer; standard
- * output is the pipe; so is standard error, so that the gate sees what a
- * crashing runtime prints.
+ * Runs the worker. Standard input stays the host's, because clientcert looks at
+ * its peer. Standard output is the pipe, and standard error too, so that the
+ * gate sees the output of a runtime that crashes.
  */
 static void __attribute__((noreturn)) worker_main(int answers, pid_t keeper, const struct options *options)
 {
     int holder;
 
-    /* Twofold: the gate's deadline, and the kernel's should the gate be stopped. */
+    /* The gate's deadline ends the worker; the kernel does it too, in case the gate is stopped. */
     if (!die_with(keeper))
         _exit(EXIT_FAILURE);
     alarm(options->timeout + 2);
 
     if (dup2(answers, STDOUT_FILENO) < 0 || dup2(answers, STDERR_FILENO) < 0)
         _exit(EXIT_FAILURE);
-    /* Once for the keeper too; from then on the worker has a table of its own, if a filter of the host's lets it. */
+    /* Closes the keeper's too, which shares the table. Then gets its own, unless the host's filter rejects that. */
     child_close_descriptors();
     (void)unshare(CLONE_FILES);
     if (fcntl(STDIN_FILENO, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) /* or Go opens it, for writing too */
@@ -101,7 +100,7 @@ static void __attribute__((noreturn)) worker_main(int answers, pid_t keeper, con
     if (sandbox_seal() != 0)
         give_up(STDOUT_FILENO, "filtering system calls");
 
-    /* Weak, so that a plain go build links; but then the runtime started with the login process. */
+    /* Weak symbols: a plain go build links, too, but its runtime has already started in the login process. */
     if ((uintptr_t)go_runtime_init_start == (uintptr_t)go_runtime_init_end) {
         dprintf(STDERR_FILENO, "built without runtime.ld");
         _exit(EXIT_FAILURE);
@@ -113,8 +112,9 @@ static void __attribute__((noreturn)) worker_main(int answers, pid_t keeper, con
 }
 
 /*
- * The keeper starts the worker, and ends as it ended. It dies with the login
- * process, and the worker with it: by then it is init's to reap.
+ * Runs the keeper: it starts the worker and ends with the worker's status. When
+ * the login process ends, the kernel kills the keeper and then the worker, which
+ * init reaps.
  */
 static void __attribute__((noreturn)) keeper_main(int answers, pid_t host, pid_t *number, const struct options *options)
 {
@@ -136,7 +136,7 @@ static void __attribute__((noreturn)) keeper_main(int answers, pid_t host, pid_t
         if (errno != EINTR)
             _exit(EXIT_FAILURE);
     if (WIFSIGNALED(status))
-        (void)kill(keeper, WTERMSIG(status)); /* without a core: it is not dumpable */
+        (void)kill(keeper, WTERMSIG(status)); /* without a core dump: the keeper is not dumpable */
     _exit(WEXITSTATUS(status));
 }
 
@@ -151,7 +151,7 @@ static int open_pidfd(pid_t pid)
 #endif
 }
 
-/* Called with all signals blocked. */
+/* Starts the keeper. Called with all signals blocked. */
 static int start(struct worker *w, const struct options *options)
 {
     int error, pipe_ends[2] = {-1, -1};
@@ -160,7 +160,7 @@ static int start(struct worker *w, const struct options *options)
 
     if (number == MAP_FAILED)
         return -1;
-    /* Only ours: a non-blocking writing end would make Go's writes fail on a full pipe. */
+    /* Only the reading end: a non-blocking writing end would make Go's writes fail on a full pipe. */
     if (pipe2(pipe_ends, O_CLOEXEC) != 0 || fcntl(pipe_ends[0], F_SETFL, O_NONBLOCK) != 0)
         goto failed;
     keeper = fork();
@@ -196,7 +196,7 @@ int worker_start(struct worker *w, const struct options *options)
     return result;
 }
 
-/* By the pidfd, or by the number where there is none, or where a filter of the host's refuses the call. */
+/* Kills by the pidfd, or by the PID if the kernel has no pidfd or the host's filter rejects the call. */
 static void kill_process(int pidfd, pid_t pid)
 {
 #ifdef SYS_pidfd_send_signal
@@ -208,7 +208,7 @@ static void kill_process(int pidfd, pid_t pid)
 
 void worker_kill(const struct worker *w) { kill_process(w->keeper_fd, w->keeper); }
 
-/* Sleeps until the process ends, as far as the kernel can tell, or for a moment. */
+/* Waits until the process ends; for a moment only, where the kernel cannot tell. */
 static void wait_a_moment(int pidfd, int64_t left)
 {
     struct pollfd end = {.fd = pidfd, .events = POLLIN};
@@ -230,7 +230,7 @@ static bool keeper_ended(const struct worker *w, int *status)
         if (reaped == w->keeper)
             return true;
         *status = -1;
-        if (reaped < 0 && errno != EINTR) /* ECHILD: the host ignores SIGCHLD, or a handler of its was faster */
+        if (reaped < 0 && errno != EINTR) /* ECHILD: the host ignores SIGCHLD, or its handler has reaped the keeper */
             return true;
         if (left <= 0)
             return false;
@@ -252,13 +252,13 @@ static bool process_ended(int pidfd, pid_t pid, int within)
     return true;
 }
 
-/* The kernel has ended the worker with the keeper, unless it was taken over and could see to that. */
+/* Whether the worker has ended. The kernel kills it with the keeper, unless an attacker in it has turned that off. */
 static bool worker_ended(pid_t pid)
 {
     int pidfd;
     bool ended;
 
-    if (pid <= 0) /* the keeper was ended before it started one */
+    if (pid <= 0) /* the keeper was killed before it started a worker */
         return true;
     pidfd = open_pidfd(pid);
     if (pidfd < 0 && errno == ESRCH)
@@ -270,7 +270,7 @@ static bool worker_ended(pid_t pid)
     }
     if (pidfd >= 0)
         close(pidfd);
-    (void)waitpid(pid, NULL, WNOHANG); /* a host that is a subreaper, prctl(2), is given it in init's place */
+    (void)waitpid(pid, NULL, WNOHANG); /* a host that is a subreaper, prctl(2), reaps it, and not init */
     return ended;
 }
 
@@ -279,7 +279,7 @@ int worker_end(struct worker *w)
     int status = -1;
     bool mine = w->login == getpid();
 
-    /* A child of the host's has a copy of this, and of the descriptors. */
+    /* In a child that the host forked, this is only a copy, like its descriptors. */
     if (mine) {
         worker_kill(w);
         w->left = !keeper_ended(w, &status) || !worker_ended(*w->pid);

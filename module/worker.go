@@ -20,7 +20,7 @@ import (
 )
 
 // margin is how long before the gate's deadline the worker gives up, so that
-// its own, better explained answer still gets through.
+// its answer, which explains more, still arrives.
 const margin = 200 * time.Millisecond
 
 // cockpitCertWorker decides one login, and writes its answer to standard
@@ -55,8 +55,8 @@ func cockpitCertWorker(holder, timeout C.int, debug, allowUnvalidated C.bool) {
 	out.verdict(answer)
 }
 
-// announced tells the gate when SSSD is asked: a deadline that passes from
-// then on says that SSSD is not available.
+// announced is a Mapper that tells the gate when SSSD is asked: if the deadline
+// passes after that, SSSD is not available.
 type announced struct {
 	login.Mapper
 	out answers
