@@ -14,8 +14,8 @@ import (
 )
 
 // BenchmarkFind looks for the certificate of a cockpit-ws at the other end of
-// standard input, among the connections of others. The file sought is always
-// the last.
+// standard input, among other users' connections. The file is always the last
+// in the directory.
 func BenchmarkFind(b *testing.B) {
 	alice := certificateAlice.Fingerprint()
 	other := header(certificateBob.Fingerprint()) + string(certificateBob.PEM())

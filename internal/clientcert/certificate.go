@@ -31,10 +31,10 @@ var (
 )
 
 // parseCertificate returns the certificate in text, which must be one PEM block
-// as GnuTLS writes it for cockpit-tls, and the instance's own. encoding/pem
-// skips over what it does not understand, and would find a certificate among
-// rubbish; here, what is not base64 between the two lines is refused, a second
-// certificate too.
+// as GnuTLS writes it for cockpit-tls, and the one of the instance.
+// encoding/pem skips what it does not understand, and would find a certificate
+// among other text. This parser rejects everything between the two lines that
+// is not base64, and a second certificate.
 func parseCertificate(text []byte, instance string) (Certificate, error) {
 	if len(text) == 0 {
 		return Certificate{}, errors.New("there is no certificate in it")

@@ -18,7 +18,7 @@ var certificateAlice, certificateBob = issue("alice"), issue("bob")
 
 func issue(name string) pki.Certificate { return pki.NewAuthority("Test CA").Issue(name) }
 
-// header is the first line of what cockpit-tls exports for an instance.
+// header returns the first line of the file that cockpit-tls exports for an instance.
 func header(instance string) string { return "0::" + unit(instance) + "\n" }
 
 func TestPEMIsCanonical(t *testing.T) {
@@ -35,7 +35,7 @@ func TestPEMIsCanonical(t *testing.T) {
 	}
 }
 
-// badTexts are contents that must be refused where alice's certificate is due.
+// badTexts are file contents that must be rejected where alice's certificate is expected.
 var badTexts = map[string]string{
 	"nothing":                      "",
 	"a newline":                    "\n",
@@ -64,7 +64,7 @@ var badTexts = map[string]string{
 	"more than 100,000 characters": strings.Replace(string(certificateAlice.PEM()), "\n", strings.Repeat("\n", maxFile), 1),
 }
 
-// changed returns a PEM in which one character of base64 is another.
+// changed returns the PEM with one character of base64 changed.
 func changed(text []byte) string {
 	text = bytes.Clone(text)
 	at := len(begin) + 70
@@ -101,7 +101,7 @@ func TestCertificateFile(t *testing.T) {
 			})
 		}
 	}
-	// Where two checks would refuse the same, the first one's reason is what helps.
+	// If two checks would reject the same text, the reason of the first is the helpful one.
 	for name, want := range map[string]string{
 		"nothing":                      "there is no certificate in it",
 		"a NUL between":                "there is a NUL byte in it",
@@ -147,9 +147,9 @@ func TestCertificateFile(t *testing.T) {
 	})
 }
 
-// FuzzCertificateFile checks that only a certificate with the right hash gets
-// through, that encoding/pem reads the same one, and no other, from the file,
-// and that what goes to SSSD is always its canonical form.
+// FuzzCertificateFile checks that only a certificate with the right hash is
+// accepted, that encoding/pem reads the same one from the file and no other,
+// and that SSSD always gets its canonical form.
 func FuzzCertificateFile(f *testing.F) {
 	f.Add(certificateAlice.PEM(), false)
 	f.Add(append([]byte(header(certificateAlice.Fingerprint())), certificateAlice.PEM()...), true)
@@ -159,8 +159,8 @@ func FuzzCertificateFile(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text []byte, withHeader bool) {
-		// The instance is that of the first certificate that a lenient reader
-		// finds: so that the strict one gets past the hash.
+		// The instance is that of the first certificate that a lenient parser
+		// finds, so that the strict one gets past the hash.
 		block, rest := pem.Decode(text)
 		if block == nil {
 			block = &pem.Block{}

@@ -10,27 +10,27 @@ import (
 	"strings"
 )
 
-// Cockpit's name for an instance of cockpit-ws: below systemd's own root, and
-// followed by the certificate's fingerprint and ".service".
+// The path of an instance of cockpit-ws: below systemd's root, and with the
+// certificate's fingerprint between prefix and suffix.
 const (
 	unitPath   = "/system.slice/system-cockpithttps.slice/cockpit-wsinstance-https@"
 	unitSuffix = ".service"
 )
 
-// withoutCertificate is the instance for browsers that presented none: the
-// SHA-256 of nothing.
+// withoutCertificate is the instance for browsers that presented no
+// certificate: the SHA-256 of an empty string.
 const withoutCertificate = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// cgroups are the paths of one process in the hierarchies that systemd keeps
-// its units in: the unified one (cgroup v2), name=systemd (v1), or both (the
-// hybrid layout). A hierarchy that the process is not listed in has no path.
+// cgroups are a process's control groups in the hierarchies in which systemd
+// keeps its units: the unified one (cgroup v2), name=systemd (v1), or both (the
+// hybrid layout). The path is empty if the process is not in that hierarchy.
 type cgroups struct {
 	unified, named string
 }
 
-// parseCgroups reads what cgroups(7) calls /proc/PID/cgroup: lines of
-// hierarchy:controllers:path, in an order that means nothing. The kernel lets
-// nobody put a newline into a path.
+// parseCgroups parses /proc/PID/cgroup, see cgroups(7): lines of
+// hierarchy:controllers:path, whose order has no meaning. The kernel rejects
+// newlines in the name of a control group.
 func parseCgroups(text string) (cgroups, error) {
 	var groups cgroups
 	for text != "" {
@@ -62,8 +62,9 @@ func parseCgroups(text string) (cgroups, error) {
 	return groups, nil
 }
 
-// mayBeInstance tells whether one of the paths has an instance's form. It
-// proves nothing yet: a user can make such a path below a group of their own.
+// mayBeInstance tells whether one of the paths has an instance's form. That
+// proves nothing: any user with a delegated control group can make such a path
+// below it.
 func (g cgroups) mayBeInstance() bool {
 	_, _, unified := splitUnit(g.unified)
 	_, _, named := splitUnit(g.named)
@@ -71,8 +72,8 @@ func (g cgroups) mayBeInstance() bool {
 }
 
 // instance returns the instance of cockpit-ws that the process belongs to, or
-// nothing. PID 1's own groups say where systemd's root is in each hierarchy:
-// inside a container that may not be the top.
+// "". PID 1's control groups tell where systemd's root is in each hierarchy: in
+// a container it may not be the top.
 func (g cgroups) instance(pid1 cgroups) (string, error) {
 	unified := instanceBelow(systemdRoot(pid1.unified), g.unified)
 	named := instanceBelow(systemdRoot(pid1.named), g.named)
@@ -87,10 +88,10 @@ func (g cgroups) instance(pid1 cgroups) (string, error) {
 	}
 }
 
-// systemdRoot returns the path below which systemd puts its slices: PID 1 is in
-// init.scope there, or in the root itself, where an old systemd leaves it. The
-// slash at the end tells the top, "/", from a hierarchy that PID 1 is not
-// listed in, below which there is nothing.
+// systemdRoot returns the path below which systemd puts its slices. PID 1 is in
+// init.scope there; an old systemd leaves it in the root itself. The slash at
+// the end tells the top, "/", from "" for a hierarchy without PID 1, below which
+// no path counts.
 func systemdRoot(pid1 string) string {
 	if pid1 == "" {
 		return ""
@@ -98,8 +99,8 @@ func systemdRoot(pid1 string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(pid1, "/init.scope"), "/") + "/"
 }
 
-// instanceBelow compares the whole path: nothing may come before the root or
-// after the unit.
+// instanceBelow returns the instance in a path that consists of the root, the
+// slice and the unit, and nothing else; otherwise "".
 func instanceBelow(root, path string) string {
 	prefix, instance, ok := splitUnit(path)
 	if !ok || root != prefix+"/" {
@@ -108,7 +109,8 @@ func instanceBelow(root, path string) string {
 	return instance
 }
 
-// splitUnit takes an instance's path apart, by lengths, from its end.
+// splitUnit splits an instance's path into root and fingerprint. It counts from
+// the end, because the lengths of unit and slice are fixed.
 func splitUnit(path string) (root, instance string, ok bool) {
 	path, ok = strings.CutSuffix(path, unitSuffix)
 	if !ok || len(path) < fingerprintLen {

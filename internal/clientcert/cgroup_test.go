@@ -15,7 +15,7 @@ const (
 	bob   = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0"
 )
 
-// unit is the control group of cockpit-ws's instance.
+// unit returns the control group of an instance of cockpit-ws.
 func unit(instance string) string { return unitPath + instance + unitSuffix }
 
 func TestInstanceOfAControlGroup(t *testing.T) {
@@ -120,8 +120,8 @@ func TestControlGroupsThatNoKernelWrites(t *testing.T) {
 	}
 }
 
-// FuzzCgroups checks the answer against Cockpit's own description, a regular
-// expression: an instance is named if and only if a whole line says so.
+// FuzzCgroups checks the answer against Cockpit's own definition, a regular
+// expression: an instance is found if and only if a whole line matches it.
 func FuzzCgroups(f *testing.F) {
 	for _, text := range []string{
 		"", "0::/\n", "0::" + unit(alice) + "\n", "1:name=systemd:" + unit(alice) + "\n0::" + unit(alice) + "\n",

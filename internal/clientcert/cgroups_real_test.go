@@ -18,13 +18,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// envContainer holds a container's own directory in each hierarchy, as
-// kind=path,kind=path.
+// envContainer names the environment variable with the container's directory in
+// each hierarchy: kind=path,kind=path.
 const envContainer = "CLIENTCERT_TEST_CONTAINER"
 
-// TestRealControlGroups plays in a container, with a PID 1 and control groups
-// of its own, below the group that the test runs in: nothing else on the
-// machine is touched.
+// TestRealControlGroups runs in a container with its own PID 1 and control
+// groups, below the control group of the test, so that it changes nothing else
+// on the machine.
 func TestRealControlGroups(t *testing.T) {
 	if inside := os.Getenv(envContainer); inside != "" {
 		insideContainer(t, inside)
@@ -35,7 +35,7 @@ func TestRealControlGroups(t *testing.T) {
 	}
 	hierarchies := ownGroups(t)
 	if len(hierarchies) == 0 {
-		t.Skip("no hierarchy of systemd's is mounted here")
+		t.Skip("no control group hierarchy of systemd is mounted here")
 	}
 	var inside []string
 	for kind, group := range hierarchies {
@@ -166,8 +166,8 @@ func insideContainer(t *testing.T, inside string) {
 			}
 		})
 	}
-	// Root's group sees all, unless the mount says another; then it takes
-	// CAP_SYS_PTRACE, see proc(5).
+	// Root's group sees all processes, unless the mount's gid= names another
+	// group; then only CAP_SYS_PTRACE helps, see proc(5).
 	const read, ptrace = 1 << unix.CAP_DAC_READ_SEARCH, 1 << unix.CAP_SYS_PTRACE
 	for _, test := range []struct {
 		options      string
@@ -230,8 +230,8 @@ func join(t *testing.T, group string, pid int) {
 	}
 }
 
-// removeGroups removes a control group and those below. The kernel lets go of
-// the processes in it only a little after they have been reaped.
+// removeGroups removes a control group and those below. It tries again, because
+// the kernel keeps a process in its group for a moment after it was reaped.
 func removeGroups(t *testing.T, base string) {
 	for waiting := patience(t); waiting(); {
 		var groups []string
@@ -250,8 +250,8 @@ func removeGroups(t *testing.T, base string) {
 	}
 }
 
-// ownGroups returns the directory of this process's own group in each of systemd's
-// hierarchies that is mounted.
+// ownGroups returns the directory of this process's control group in each
+// mounted hierarchy of systemd.
 func ownGroups(t *testing.T) map[string]string {
 	t.Helper()
 	self, err := openProcess(Proc, "self")

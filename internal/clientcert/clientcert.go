@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package clientcert tells which TLS client certificate a login to Cockpit
-// comes from, for every release of Cockpit since 209.
+// Package clientcert finds the TLS client certificate that a browser presented
+// for a login to Cockpit, with every release of Cockpit since 209.
 //
 // cockpit-tls runs one instance of cockpit-ws for each certificate, in a unit
 // that is named after the certificate's SHA-256 fingerprint, and exports the
-// certificate to a file. The identity is the kernel's word alone, never a
-// peer's: the unit is read from the control group of this process (up to
-// Cockpit 329, cockpit-session is a child of cockpit-ws) or else of the process
-// that connected to standard input (from 330 on, cockpit-session is a service
-// with a socket). The file is believed because its certificate hashes to the
-// name of that unit.
+// certificate to a file. The package trusts the kernel alone: it reads the unit
+// from the control group of this process (up to Cockpit 329, cockpit-session is
+// a child of cockpit-ws), or else of the process that connected to standard
+// input (from 330 on, cockpit-session is a service with a socket). It accepts
+// the file only if its certificate has the fingerprint in that unit's name.
 //
-// The package runs inside a login: it imports little, and asks the kernel for
-// no more than it needs. Whether the certificate is valid is SSSD's to say, so
-// there is no crypto/x509 here.
+// The package runs at each login: it imports little, and makes no more system
+// calls than it needs. SSSD validates the certificate, so that crypto/x509 is
+// not needed here.
 package clientcert
 
 import (
@@ -24,40 +23,40 @@ import (
 	"fmt"
 )
 
-// Where the kernel and cockpit-tls put what a Source reads.
+// The directories that a Source reads by default.
 const (
 	Proc   = "/proc"
 	TLSDir = "/run/cockpit/tls"
 )
 
-// Source says where to look. The zero value looks at this system, and at
-// standard input.
+// Source says where to look for a certificate. The zero value looks at this
+// system and at standard input.
 type Source struct {
 	Proc   string // proc(5); empty means Proc
 	TLSDir string // where cockpit-tls exports certificates; empty means TLSDir
 	Stdin  int    // the descriptor whose peer may be a cockpit-ws
 
-	// Holder matters only where the kernel cannot pin a socket's peer, before
-	// Linux 6.5. Above 0 it is a descriptor of the peer's directory in proc(5),
-	// opened when that process was seen to hold the other end of Stdin. A
-	// negative number is the error why not, unix.ESRCH if the process does not
-	// hold it; 0 says that nobody looked. See peer.c of the module.
+	// Holder is used only before Linux 6.5, where the kernel cannot pin a
+	// socket's peer. A positive number is a descriptor of the peer's /proc/PID,
+	// opened while that process was seen to hold the other end of Stdin. A
+	// negative number is the negated error: unix.ESRCH if the process does not
+	// hold it. 0 means that this was not checked. See the module's peer.h.
 	Holder int
 }
 
-// ErrNone says that no client certificate is in play: this is not a login from
-// cockpit-ws, the browser presented none, or its connection is gone.
+// ErrNone says that the login has no client certificate: it does not come from
+// cockpit-ws, the browser presented none, or the browser has disconnected.
 var ErrNone = errors.New("no client certificate is in play")
 
-// none is ErrNone with the reason.
+// none returns ErrNone with the reason.
 func none(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrNone, fmt.Sprintf(format, args...))
 }
 
-// RejectedError says that a certificate is presented that cannot be trusted.
-// Always used as a pointer.
+// RejectedError says that the browser presented a certificate, and that it
+// cannot be trusted. It is always used as a pointer.
 type RejectedError struct {
-	Reason string // what does not hold
+	Reason string // why it cannot be trusted
 	Err    error  // the cause, or nil
 }
 
@@ -70,9 +69,9 @@ func (e *RejectedError) Error() string {
 
 func (e *RejectedError) Unwrap() error { return e.Err }
 
-// Find returns the certificate that this login comes from. Where there is none
-// the error is ErrNone; where one is presented and cannot be trusted, a
-// *RejectedError; any other error means that this host fails us.
+// Find returns the certificate that the browser presented for this login. The
+// error is ErrNone if there is no certificate, and a *RejectedError if it cannot
+// be trusted. Any other error is a failure of this host.
 func (s Source) Find(ctx context.Context) (Certificate, error) {
 	s = s.withDefaults()
 	instance, err := s.instance()
@@ -103,9 +102,9 @@ func (s Source) withDefaults() Source {
 	return s
 }
 
-// instance returns the instance of cockpit-ws that this login comes from. A
-// process inside an instance never looks at its peer: standard input is what
-// the instance gave it.
+// instance returns the instance of cockpit-ws that this login comes from. If
+// this process is inside an instance, the peer of its standard input does not
+// count, because the instance chose that peer.
 func (s Source) instance() (string, error) {
 	own, err := s.ownInstance()
 	if err != nil || own != "" {
@@ -128,8 +127,8 @@ func (s Source) ownInstance() (string, error) {
 }
 
 // instanceOf returns the instance that a process with these control groups
-// belongs to, or nothing. PID 1 is looked at only where that can matter, which
-// is not so in the many logins that have nothing to do with Cockpit.
+// belongs to, or "". It reads PID 1's control groups only if one of the paths
+// looks like an instance, which saves time in logins without Cockpit.
 func (s Source) instanceOf(groups cgroups) (string, error) {
 	if !groups.mayBeInstance() {
 		return "", nil

@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// directory is one that is held open, so that what is opened in it cannot be
-// anywhere else.
+// directory is an open directory. Files are opened relative to it, so that they
+// cannot be anywhere else.
 type directory struct {
 	fd   int
 	path string // for messages
 }
 
-func openFolder(at int, path string, flags int) (directory, error) {
+func openDirectory(at int, path string, flags int) (directory, error) {
 	fd, err := open(at, path, unix.O_RDONLY|unix.O_DIRECTORY|flags)
 	if err != nil {
 		return directory{}, fmt.Errorf("opening %s: %w", path, err)
@@ -29,8 +29,8 @@ func openFolder(at int, path string, flags int) (directory, error) {
 
 func (f directory) close() { unix.Close(f.fd) }
 
-// open opens a file for reading: no symbolic link, no wait for a FIFO's writer,
-// no terminal that would become ours.
+// open opens a file for reading. It follows no symbolic link, does not wait for
+// a FIFO's writer, and makes no terminal the controlling one.
 func (f directory) open(name string) (int, error) {
 	return open(f.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY)
 }
@@ -71,8 +71,8 @@ const (
 	direntName   = 19
 )
 
-// files yields the names, and whether that can be a regular file: not all file
-// systems tell.
+// files yields the names, and whether each can be a regular file: some file
+// systems do not tell the type.
 func (d dirents) files() iter.Seq2[string, bool] {
 	return func(yield func(string, bool) bool) {
 		for len(d) >= direntName {
@@ -90,7 +90,7 @@ func (d dirents) files() iter.Seq2[string, bool] {
 	}
 }
 
-// open is openat(2): never inherited, and again after a signal.
+// open is openat(2) with O_CLOEXEC, repeated if a signal interrupts it.
 func open(at int, path string, flags int) (int, error) {
 	for {
 		fd, err := unix.Openat(at, path, flags|unix.O_CLOEXEC, 0)
@@ -109,8 +109,9 @@ func pread(fd int, buffer []byte, offset int64) (int, error) {
 	}
 }
 
-// readAll returns the content of a file from its start, and stops once it has
-// more than limit bytes. Where the guess is right there is nothing to copy.
+// readAll returns the content of a file from its start. It stops once it has
+// more than limit bytes. The guess is the expected size: if it is right, the
+// buffer never grows.
 func readAll(fd, guess, limit int) ([]byte, error) {
 	text := make([]byte, 0, guess)
 	for len(text) <= limit {

@@ -43,7 +43,7 @@ func TestDirents(t *testing.T) {
 	}
 }
 
-// FuzzDirents: whatever a file system answers, no byte outside is read.
+// FuzzDirents checks that no answer of a file system makes dirents read beyond it.
 func FuzzDirents(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(pack("a", unix.DT_REG))

@@ -13,12 +13,11 @@ import (
 )
 
 const (
-	// maxFile bounds an exported file, in bytes; Cockpit's own bound.
+	// maxFile is the largest exported file, in bytes; Cockpit has the same limit.
 	maxFile = 100_000
 
-	// maxEntries bounds the entries of the directories that one search looks at.
-	// cockpit-tls exports one file for each open connection, and has fewer
-	// descriptors than that.
+	// maxEntries is how many directory entries one search looks at. cockpit-tls
+	// exports one file for each open connection, and has fewer descriptors.
 	maxEntries = 100_000
 )
 
@@ -27,13 +26,13 @@ const (
 // file for each connection, with a random name, below a line with the unit's
 // control group: 250 to 256 to the same directory, 257 on to its directory clients.
 //
-// What a file holds is the instance's own certificate, by its hash, or is
-// refused. So one good file is enough, whatever else is found.
+// A file's certificate must have the instance's fingerprint, or it is rejected.
+// So one good file is enough, whatever other files contain.
 func (s Source) exported(ctx context.Context, instance string) (Certificate, error) {
 	if instance == withoutCertificate {
 		return Certificate{}, none("the browser presented none to Cockpit")
 	}
-	dir, err := openFolder(unix.AT_FDCWD, s.TLSDir, 0)
+	dir, err := openDirectory(unix.AT_FDCWD, s.TLSDir, 0)
 	if errors.Is(err, unix.ENOENT) {
 		return Certificate{}, none("cockpit-tls has exported nothing to %s", s.TLSDir)
 	}
@@ -50,7 +49,7 @@ func (s Source) exported(ctx context.Context, instance string) (Certificate, err
 	if search.named(dir) {
 		return search.found, nil
 	}
-	clients, err := openFolder(dir.fd, "clients", unix.O_NOFOLLOW)
+	clients, err := openDirectory(dir.fd, "clients", unix.O_NOFOLLOW)
 	switch {
 	case err == nil:
 		defer clients.close()
@@ -74,8 +73,8 @@ func (s Source) exported(ctx context.Context, instance string) (Certificate, err
 	}
 }
 
-// search looks for the certificate of one instance. What it meets on its way
-// counts only if the certificate is not found: a refusal before a failure.
+// search looks for the certificate of one instance. If it finds none, it reports
+// the rejected file, or else the failure, that it met on the way.
 type search struct {
 	instance string
 	header   []byte // the first line of the instance's files, since Cockpit 250
@@ -144,15 +143,15 @@ func (s *search) scan(ctx context.Context, f directory) bool {
 	}
 }
 
-// candidate looks at a file of unknown content, of which it reads no more than
-// the first line if that is not the instance's.
+// candidate looks at a file of unknown content. It reads only the first line if
+// that is not the instance's.
 func (s *search) candidate(f directory, name string, start []byte) bool {
 	fd, err := f.open(name)
 	switch err {
 	case nil:
 	case unix.ENOENT: // its connection has been closed
 		return false
-	case unix.ELOOP, unix.ENXIO, unix.ENODEV: // nothing that cockpit-tls makes
+	case unix.ELOOP, unix.ENXIO, unix.ENODEV: // a link, socket or device, which cockpit-tls never makes
 		return false
 	default:
 		s.fail(fmt.Errorf("opening %q: %w", f.path+"/"+name, err))

@@ -87,9 +87,9 @@ func TestExportedByEveryRelease(t *testing.T) {
 	}
 }
 
-// TestFilesThatAreNoneOfCockpits: under the instance's name they are refused,
-// in a search they are passed over. None of them is waited for.
-func TestFilesThatAreNoneOfCockpits(t *testing.T) {
+// TestFilesOfOtherTypes checks that links, devices, FIFOs and the like are
+// rejected under the instance's name, ignored in a search, and never waited for.
+func TestFilesOfOtherTypes(t *testing.T) {
 	alice := certificateAlice.Fingerprint()
 	good := filepath.Join(t.TempDir(), "good")
 	for name, create := range map[string]func(path string) error{
@@ -131,8 +131,8 @@ func TestFilesThatAreNoneOfCockpits(t *testing.T) {
 				if got, err := byInstance(t, dir, alice); got != want {
 					t.Errorf("got %s (%v), want %s", got, err, want)
 				}
-				// Where a file system does not tell kinds, opening does.
-				f, err := openFolder(unix.AT_FDCWD, filepath.Dir(path), 0)
+				// If a file system does not tell the type, opening the file does.
+				f, err := openDirectory(unix.AT_FDCWD, filepath.Dir(path), 0)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -174,7 +174,7 @@ func TestFoldersThatFailUs(t *testing.T) {
 	}
 }
 
-// asNobody runs f without the power of root over files.
+// asNobody runs f without root's access to files.
 func asNobody(t *testing.T, f func()) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -238,8 +238,8 @@ func TestWithoutPermission(t *testing.T) {
 	}
 }
 
-// TestOneCapabilityIsEnough reads what cockpit-tls's own user exported, as root
-// without any privilege but CAP_DAC_READ_SEARCH.
+// TestOneCapabilityIsEnough reads the files that cockpit-tls's user exported, as
+// root with CAP_DAC_READ_SEARCH as the only capability.
 func TestOneCapabilityIsEnough(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can be another user")
@@ -261,7 +261,7 @@ func TestOneCapabilityIsEnough(t *testing.T) {
 	}
 }
 
-// withCapabilities runs f with these of root's, and no others.
+// withCapabilities runs f as root with these capabilities only.
 func withCapabilities(t *testing.T, capabilities uint32, f func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -296,7 +296,8 @@ func TestInstancesThatAreNone(t *testing.T) {
 	}
 }
 
-// TestSearchIsBounded counts every entry, the two dots too, over all directories.
+// TestSearchIsBounded checks that every entry of all directories counts, "." and
+// ".." included.
 func TestSearchIsBounded(t *testing.T) {
 	alice := certificateAlice.Fingerprint()
 	dir := t.TempDir()
@@ -306,7 +307,7 @@ func TestSearchIsBounded(t *testing.T) {
 	for left, want := range map[int]bool{23: false, 24: true, 25: true} {
 		s := search{instance: alice, header: []byte(header(alice)), left: left}
 		for range 2 {
-			f, err := openFolder(unix.AT_FDCWD, dir, 0)
+			f, err := openDirectory(unix.AT_FDCWD, dir, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -335,7 +336,7 @@ func TestSearchEndsWithItsContext(t *testing.T) {
 func TestFilesComeAndGo(t *testing.T) {
 	alice := certificateAlice.Fingerprint()
 	dir := export(t)
-	f, err := openFolder(unix.AT_FDCWD, dir+"/clients", 0)
+	f, err := openDirectory(unix.AT_FDCWD, dir+"/clients", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

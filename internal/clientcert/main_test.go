@@ -24,8 +24,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/oldkernel"
 )
 
-// The test program is also the processes that the tests look at, and can run
-// itself on a kernel that refuses SO_PEERPIDFD, with that error's number.
+// Environment variables that give this test program a role: a process that the
+// tests look at, or a test on a kernel that answers SO_PEERPIDFD with that error.
 const (
 	envRole         = "CLIENTCERT_TEST_ROLE"
 	envWithoutPidfd = "CLIENTCERT_TEST_WITHOUT_PIDFD"
@@ -54,7 +54,7 @@ func TestMain(m *testing.M) {
 }
 
 var roles = map[string]func(args []string) error{
-	// sleep is there until its standard input ends.
+	// sleep waits until its standard input ends.
 	"sleep": func([]string) error {
 		fmt.Println("ready")
 		_, err := io.Copy(io.Discard, os.Stdin)
@@ -71,7 +71,7 @@ var roles = map[string]func(args []string) error{
 		_, err = io.Copy(io.Discard, os.Stdin)
 		return err
 	},
-	// find looks for the certificate behind itself, once it is told to.
+	// find calls Find for itself, once its standard input says so.
 	"find": func(args []string) error {
 		fmt.Println("ready")
 		if _, err := os.NewFile(3, "control").Read(make([]byte, 1)); err != nil {
@@ -82,7 +82,7 @@ var roles = map[string]func(args []string) error{
 	},
 }
 
-// outcome names what Find comes to: an instance, or a kind of error.
+// outcome names a result of Find: the instance, or the kind of error.
 func outcome(c Certificate, err error) string {
 	var rejected *RejectedError
 	switch {
@@ -219,8 +219,8 @@ func descriptor(t *testing.T, c interface{ File() (*os.File, error) }) int {
 	return int(file.Fd())
 }
 
-// procDir is a directory with control groups of our choice, for processes that
-// are real otherwise.
+// procDir is a directory in place of /proc, in which the test chooses the control
+// groups of real processes.
 type procDir string
 
 func newProc(t *testing.T) procDir { return newProcIn(t.TempDir()) }
@@ -242,7 +242,7 @@ func (p procDir) place(pid int, cgroup string) {
 	p.write(strconv.Itoa(pid), "0::"+cgroup+"\n")
 }
 
-// hold returns a Holder: this process, proven to hold the connection.
+// hold returns a Holder as for a process that was seen to hold the connection.
 func (p procDir) hold(t *testing.T, pid int) int {
 	t.Helper()
 	held, err := openProcess(string(p), strconv.Itoa(pid))
@@ -273,7 +273,7 @@ func must(err error) {
 	}
 }
 
-// againWithoutPidfd runs a test once more, as on a kernel that answers so.
+// againWithoutPidfd runs the test again, on a kernel that gives this answer to SO_PEERPIDFD.
 func againWithoutPidfd(t *testing.T, kernel string, answer unix.Errno) {
 	if os.Getenv(envWithoutPidfd) != "" {
 		return

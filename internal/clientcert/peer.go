@@ -12,10 +12,10 @@ import (
 )
 
 // peerInstance returns the instance of cockpit-ws at the other end of standard
-// input. A peer's number alone is no identity: a hostile cockpit-ws can leave
-// its connection to a child and exit, and wait for another user's cockpit-ws to
-// be given its number. So what names an instance must also prove to be the
-// process that connected.
+// input. A peer's PID alone does not identify it: a hostile cockpit-ws can leave
+// its connection to a child, exit, and wait until another user's cockpit-ws gets
+// its PID; the attacker would then be logged in as that user. So the process
+// with the PID must also prove to be the one that connected.
 func (s Source) peerInstance() (string, error) {
 	who, err := peerOf(s.Stdin)
 	if err != nil {
@@ -54,7 +54,7 @@ func (s Source) peerInstance() (string, error) {
 type peer struct {
 	pid    int
 	pidfd  int  // -1: it has exited, or the kernel gives none
-	exited bool // and its number may be another's
+	exited bool // another process may have its PID
 }
 
 func (p peer) close() {
@@ -63,34 +63,34 @@ func (p peer) close() {
 	}
 }
 
-// peerOf asks the kernel who connected to fd, or made the pair. Anything but a
-// connected Unix socket has no peer: the error is ErrNone.
+// peerOf asks the kernel which process connected to fd, or made the socket pair.
+// The error is ErrNone unless fd is a connected Unix socket.
 func peerOf(fd int) (peer, error) {
-	// A listening socket has credentials too, its own, but no peer's address.
+	// A listening socket has credentials too, namely its own; but it has no peer's address.
 	address, err := unix.Getpeername(fd)
 	if err != nil {
-		return peer{}, none("standard input is no connected socket (%v)", err)
+		return peer{}, none("standard input is not a connected socket (%v)", err)
 	}
 	if _, ok := address.(*unix.SockaddrUnix); !ok {
-		return peer{}, none("standard input is no Unix socket")
+		return peer{}, none("standard input is not a Unix socket")
 	}
 	credentials, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
 		return peer{}, fmt.Errorf("asking for standard input's peer: %w", err)
 	}
 	if credentials.Pid <= 0 { // datagrams, or another PID namespace
-		return peer{}, none("standard input's peer has no number here")
+		return peer{}, none("standard input's peer has no PID in this PID namespace")
 	}
 
-	// Both numbers are taken from the same field of the socket, which is set
-	// once, when it is connected.
+	// The kernel takes PID and pidfd from the same field of the socket, which it
+	// sets once, when the socket is connected.
 	who := peer{pid: int(credentials.Pid), pidfd: -1}
 	pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
 	switch err {
 	case nil:
 		who.pidfd = pidfd
 	case unix.ENOPROTOOPT: // before Linux 6.5
-	case unix.ESRCH, unix.EINVAL: // reaped; since Linux 6.16 there is a pidfd even so
+	case unix.ESRCH, unix.EINVAL: // reaped; since Linux 6.16 the kernel gives a pidfd all the same
 		who.exited = true
 	default:
 		return peer{}, fmt.Errorf("pinning standard input's peer: %w", err)
@@ -98,8 +98,8 @@ func peerOf(fd int) (peer, error) {
 	return who, nil
 }
 
-// stillThere proves that the peer has not exited, so that its number has been
-// its own all the while. A pidfd can be read from once its process has exited.
+// stillThere proves that the peer has not exited, so that no other process has
+// had its PID. A pidfd becomes readable when its process exits.
 func (p peer) stillThere() error {
 	if p.exited {
 		return errExited
@@ -121,10 +121,10 @@ func (p peer) stillThere() error {
 
 var errExited = &RejectedError{Reason: "the cockpit-ws that connected has exited, and its number can be another's by now"}
 
-// heldBy proves, where the kernel has no pidfd for a peer, that the instance is
-// that of the process which holds the other end of standard input. An attacker
-// who lets the process that connected exit, and waits for another person's
-// cockpit-ws to be given its number, has a number of which this is not true.
+// heldBy proves, where the kernel has no pidfd for a peer, that the process with
+// the peer's PID holds the other end of standard input. An attacker may let the
+// process that connected exit, and wait until another user's cockpit-ws gets its
+// PID: that process does not hold the other end.
 func (s Source) heldBy(who peer, instance string) error {
 	switch {
 	case s.Holder == -int(unix.ESRCH):
@@ -154,7 +154,7 @@ func (s Source) heldBy(who peer, instance string) error {
 	return nil
 }
 
-// unreadable tells a peer that has exited from one that is hidden from us.
+// unreadable tells a peer that has exited from one that hidepid hides.
 func (p peer) unreadable(err error) error {
 	hidden := ""
 	if gone(err) {
@@ -166,7 +166,7 @@ func (p peer) unreadable(err error) error {
 	return fmt.Errorf("reading the control group of standard input's peer%s: %w", hidden, err)
 }
 
-// exists asks for the process without proc(5).
+// exists tells whether the process exists, without proc(5).
 func (p peer) exists() bool {
 	if p.pidfd >= 0 {
 		return !errors.Is(p.stillThere(), errExited)

@@ -37,7 +37,7 @@ func TestPeer(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	})
-	t.Run("one of which that is not known", func(t *testing.T) {
+	t.Run("one that was not checked", func(t *testing.T) {
 		peer, stdin := connected(t)
 		for holder, want := range map[int]string{
 			0:                 "failed",
@@ -53,7 +53,7 @@ func TestPeer(t *testing.T) {
 			if got := find(t, s); got != want {
 				t.Errorf("holder %d: got %s, want %s", holder, got, want)
 			}
-			// It matters only where there is something to prove.
+			// The proof is needed only for an instance with a certificate.
 			for _, group := range []string{unit(withoutCertificate), "/user.slice/session-1.scope"} {
 				proc.place(peer.Process.Pid, group)
 				if got := find(t, s); got != "none" {
@@ -62,7 +62,7 @@ func TestPeer(t *testing.T) {
 			}
 		}
 	})
-	t.Run("one whose number is another's than the holder's", func(t *testing.T) {
+	t.Run("one whose PID is not the holder's", func(t *testing.T) {
 		if pinned {
 			t.Skip("the kernel pins the peer")
 		}
@@ -112,7 +112,7 @@ func TestPeer(t *testing.T) {
 		})
 	}
 	t.Run("one that handed its connection on and exited", func(t *testing.T) {
-		// Its number is another's by now, of an instance and as old as can be.
+		// Another process has its PID now, in an instance.
 		peer, stdin := connected(t)
 		peer.end()
 		proc.write(fmt.Sprint(peer.Process.Pid), "0::"+unit(alice)+"\n")
@@ -144,7 +144,7 @@ func TestPeer(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	})
-	t.Run("one that is hidden from us", func(t *testing.T) {
+	t.Run("one that hidepid hides", func(t *testing.T) {
 		_, stdin := connected(t)
 		s := source
 		s.Stdin = stdin
@@ -201,8 +201,8 @@ func TestPeer(t *testing.T) {
 	againWithoutPidfd(t, "without SO_PEERPIDFD", unix.ENOPROTOOPT)
 }
 
-// TestPeerWithoutAPidfd: Linux 6.5 to 6.15 has none for a peer that was reaped,
-// whose number may be that of an older process by now.
+// TestPeerWithoutAPidfd checks a peer that was reaped on Linux 6.5 to 6.15: the
+// kernel has no pidfd for it, and another process may have its PID.
 func TestPeerWithoutAPidfd(t *testing.T) {
 	for name, answer := range map[string]unix.Errno{"ESRCH": unix.ESRCH, "EINVAL": unix.EINVAL} {
 		againWithoutPidfd(t, name, answer)
@@ -230,12 +230,12 @@ func TestPeerWithoutAPidfd(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := find(t, source); got != "none" {
-		t.Errorf("nobody has the number: got %s, want none", got)
+		t.Errorf("no process has the PID: got %s, want none", got)
 	}
 }
 
-// TestStandardInputsWithoutAPeer gives every process that could be mistaken for
-// a peer, this one, the control group of an instance.
+// TestStandardInputsWithoutAPeer gives the control group of an instance to the
+// only process that could be mistaken for the peer: the test itself.
 func TestStandardInputsWithoutAPeer(t *testing.T) {
 	proc := newProc(t)
 	proc.place(os.Getpid(), unit(certificateAlice.Fingerprint()))

@@ -10,14 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxProcText bounds a text of a process, in bytes. The longest that a kernel
-// writes is /proc/PID/cgroup: at most a path of 4096 in each of the hierarchies,
-// of which there are about a dozen.
+// maxProcText is the largest text of a process, in bytes. The longest that the
+// kernel writes is /proc/PID/cgroup: a path of at most 4096 bytes for each of
+// about a dozen hierarchies.
 const maxProcText = 64 << 10
 
-// process is a directory of proc(5) held open. It stays with the process that it
-// was opened for: after that one has been reaped, reading fails, even if its
-// number belongs to another by then.
+// process is an open /proc/PID. It refers to the process for which it was opened:
+// once that was reaped, reading fails, even if another process has the PID.
 type process struct {
 	fd   int
 	path string
@@ -34,7 +33,7 @@ func openProcess(proc, pid string) (process, error) {
 
 func (p process) close() { unix.Close(p.fd) }
 
-// text returns all of one of the process's files.
+// text returns the content of one of the process's files.
 func (p process) text(name string) (string, error) {
 	fd, err := open(p.fd, name, unix.O_RDONLY)
 	if err != nil {

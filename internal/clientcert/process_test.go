@@ -21,7 +21,7 @@ func TestAProcessFolderStaysWithItsProcess(t *testing.T) {
 	}
 	child.end()
 	if _, err := p.cgroups(); !gone(err) {
-		t.Errorf("got %v, want that it is gone", err)
+		t.Errorf("got %v, want an error that the process is gone", err)
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 // maxName is the longest name in bytes: glibc's LOGIN_NAME_MAX.
 const maxName = 256
 
-// value reads a reply of one value, which must be of this very type: godbus'
-// Store makes a string of a number, if it has to.
+// value reads a reply of one value, which must have exactly this type. godbus'
+// Store would convert, for example a number to a string.
 func value[T any](call *dbus.Call) (T, error) {
 	var none T
 	if call.Err != nil {
@@ -36,17 +36,17 @@ func method(call *dbus.Call) string {
 	return call.Method[strings.LastIndexByte(call.Method, '.')+1:]
 }
 
-// userPath checks that the object is a user's.
+// userPath checks that the object path is that of a user.
 func userPath(path dbus.ObjectPath) error {
 	rest, ok := strings.CutPrefix(string(path), usersPath+"/")
 	if !ok || rest == "" {
-		return invalid("SSSD answered with the object %q, which is no user", path)
+		return invalid("SSSD answered with the object %q, which is not a user", path)
 	}
 	return nil
 }
 
-// onlyUser checks that nobody else has the certificate. FindByValidCertificate
-// notices several users of one domain, but silently picks one of two domains.
+// onlyUser checks that no other user has the certificate. FindByValidCertificate
+// rejects two users of one domain, but picks one of two users in two domains.
 func onlyUser(listed *dbus.Call, path dbus.ObjectPath) error {
 	only, err := onlyPath(listed)
 	if err != nil {
@@ -62,13 +62,13 @@ func onlyUser(listed *dbus.Call, path dbus.ObjectPath) error {
 	return nil
 }
 
-// errListsNobody is the cause of an Error where SSSD's list is empty. As after a
-// NotFound, the domains have to be online for that to mean anything.
+// errListsNobody is the cause of an Error if SSSD's list is empty. As with a
+// NotFound, that only counts if all domains are online.
 var errListsNobody = errors.New("ListByCertificate names nobody")
 
-// noUser returns what it means that FindByValidCertificate found nobody: nothing,
-// if SSSD's other answer at that time has a user. A back end that is started
-// anew in between has this effect.
+// noUser returns the error for a FindByValidCertificate that found no user. If
+// the list has a user, the two answers contradict each other, which happens
+// while SSSD's back end restarts, and the login has to be tried again.
 func noUser(listed *dbus.Call, notFound error) error {
 	all, err := value[[]dbus.ObjectPath](listed)
 	if err != nil || len(all) == 0 {
@@ -121,8 +121,8 @@ func readUser(name, uid *dbus.Call) (User, error) {
 	return user, checkName(user.Name)
 }
 
-// checkName leaves room for what directories really have: blanks, @,
-// backslashes, UTF-8.
+// checkName rejects a malformed user name. It accepts what directories really
+// have: blanks, @, backslashes, UTF-8.
 func checkName(name string) error {
 	switch {
 	case name == "":

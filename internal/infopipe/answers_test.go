@@ -32,7 +32,7 @@ func ask(t *testing.T, client *infopipe.Client, timeout time.Duration) (infopipe
 	return user, err
 }
 
-// check wants an error of this outcome that says this, with advice.
+// check wants an error with this outcome and text, and with a hint.
 func check(t *testing.T, user infopipe.User, err error, outcome infopipe.Outcome, text string) {
 	t.Helper()
 	var failed *infopipe.Error
@@ -82,11 +82,11 @@ func TestAnUnambiguousUser(t *testing.T) {
 	}
 }
 
-// TestAnswersThatSSSDNeverGives come from a broken SSSD, or an impostor.
+// TestAnswersThatSSSDNeverGives checks answers of a broken SSSD, or of an impostor.
 func TestAnswersThatSSSDNeverGives(t *testing.T) {
 	address := fake.StartBus(t, "")
 	path := func(path dbus.ObjectPath) fake.Answers {
-		// So that nothing but the path is wrong.
+		// The list has the same path, so that only the path itself is wrong.
 		return fake.Answers{"FindByValidCertificate": fake.Value(path), "ListByCertificate": fake.Value([]dbus.ObjectPath{path})}
 	}
 	name := func(name any) fake.Answers { return fake.Answers{"Get name": fake.Property(name)} }
@@ -95,10 +95,10 @@ func TestAnswersThatSSSDNeverGives(t *testing.T) {
 		answers fake.Answers
 		text    string
 	}{
-		"a group's path":                      {path("/org/freedesktop/sssd/infopipe/Groups/lab/1"), "which is no user"},
-		"the path of all users":               {path("/org/freedesktop/sssd/infopipe/Users"), "which is no user"},
-		"a path that only begins the same":    {path("/org/freedesktop/sssd/infopipe/UsersX/lab/1"), "which is no user"},
-		"the root":                            {path("/"), "which is no user"},
+		"a group's path":                      {path("/org/freedesktop/sssd/infopipe/Groups/lab/1"), "which is not a user"},
+		"the path of all users":               {path("/org/freedesktop/sssd/infopipe/Users"), "which is not a user"},
+		"a path that only begins the same":    {path("/org/freedesktop/sssd/infopipe/UsersX/lab/1"), "which is not a user"},
+		"the root":                            {path("/"), "which is not a user"},
 		"a path that is a string":             {fake.Answers{"FindByValidCertificate": fake.Value(string(fake.UserPath))}, "with a value of type"},
 		"a path that is a number":             {fake.Answers{"FindByValidCertificate": fake.Value(uint32(7))}, "with a value of type"},
 		"no path":                             {fake.Answers{"FindByValidCertificate": {}}, "FindByValidCertificate"},
@@ -138,15 +138,16 @@ func TestAnswersThatSSSDNeverGives(t *testing.T) {
 	}
 }
 
-// TestNobodyElse is what FindByValidCertificate does not notice across domains.
+// TestNobodyElse checks for a second user with the certificate in another domain,
+// whom FindByValidCertificate does not notice.
 func TestNobodyElse(t *testing.T) {
 	address := fake.StartBus(t, "")
 	const other = fake.UserPath + "7"
 	for title, paths := range map[string][]dbus.ObjectPath{
-		"nobody":                {},
-		"somebody else":         {other},
-		"somebody else as well": {fake.UserPath, other},
-		"the same one twice":    {fake.UserPath, fake.UserPath},
+		"nobody":               {},
+		"somebody else":        {other},
+		"another user as well": {fake.UserPath, other},
+		"the same one twice":   {fake.UserPath, fake.UserPath},
 	} {
 		t.Run(title, func(t *testing.T) {
 			fake.Serve(t, address, fake.Answers{"ListByCertificate": fake.Value(paths)})

@@ -17,7 +17,7 @@ import (
 	fake "pam_cockpit_cert/internal/testutil/infopipetest"
 )
 
-// TestMain also is the program that the bus of TestActivation starts.
+// TestMain also runs as the service that the bus of TestActivation starts.
 func TestMain(m *testing.M) {
 	if len(os.Args) != 3 {
 		os.Exit(m.Run())
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	switch mode, address := os.Args[1], os.Args[2]; mode {
 	case "serve":
 		err = fake.ServeUntilBusEnds(address)
-	case "hang": // as an SSSD without configuration does, for the bus
+	case "hang": // an SSSD without configuration never takes its name either
 		var conn *dbus.Conn
 		if conn, err = dbus.Connect(address); err == nil {
 			<-conn.Context().Done()
@@ -40,8 +40,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// TestActivation: SSSD is started where it is not running, and not waited for
-// long.
+// TestActivation checks that SSSD is started if it is not running, and that the
+// wait for it is short.
 func TestActivation(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -85,7 +85,8 @@ func TestActivation(t *testing.T) {
 	})
 }
 
-// TestNoAnswer: whatever hangs or goes away in the midst of it, the deadline holds.
+// TestNoAnswer checks that the deadline holds, whichever call SSSD does not
+// answer or ends at.
 func TestNoAnswer(t *testing.T) {
 	address := fake.StartBus(t, "")
 	for _, method := range []string{"FindByValidCertificate", "ListByCertificate", "Get name", "Get uidNumber"} {
@@ -97,13 +98,14 @@ func TestNoAnswer(t *testing.T) {
 		t.Run(method+" ends SSSD", func(t *testing.T) {
 			fake.Serve(t, address, fake.Answers{method: {Leave: true}})
 			user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
-			// Ended before the call, if it was for another that was on its way.
+			// Another call that was under way may have ended SSSD before this one.
 			check(t, user, err, infopipe.Unavailable, "")
 		})
 	}
 }
 
-// TestForgottenAnswers: SSSD 2.10 to 2.13 lose some, where many log in at once.
+// TestForgottenAnswers checks that lost answers are asked for again: SSSD 2.10 to
+// 2.13 loses some if many users log in at once.
 func TestForgottenAnswers(t *testing.T) {
 	address := fake.StartBus(t, "")
 	name, uid := fake.Property("alice"), fake.Property(uint32(1000))
@@ -185,7 +187,8 @@ func TestBusesThatFail(t *testing.T) {
 	}
 }
 
-// TestTheEnvironmentIsNotAsked: it may be an attacker's.
+// TestTheEnvironmentIsNotAsked checks that the bus's address does not come from
+// the environment, which an attacker may control.
 func TestTheEnvironmentIsNotAsked(t *testing.T) {
 	address := fake.StartBus(t, "")
 	fake.Serve(t, address, nil)

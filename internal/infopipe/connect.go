@@ -15,9 +15,9 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// connect returns a connection of our own. dbus-daemon gives one user no more
-// than 256 at a time (max_connections_per_user), and hangs up on the next: with
-// hundreds of logins at once, the last ones wait for their turn.
+// connect returns a new connection. dbus-daemon allows a user 256 connections
+// (max_connections_per_user) and closes the next one. With hundreds of logins at
+// once, the last ones try again until there is room.
 func (c *Client) connect(ctx context.Context) (*connection, error) {
 	var crowded error
 	for {
@@ -46,19 +46,20 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 	}
 }
 
-// connection is one to the bus, and what is known of SSSD there.
+// connection is a connection to the bus, and what the bus has told about SSSD.
 type connection struct {
 	*dbus.Conn
 	transport *transport
 
-	// sssd is the unique name that owns SSSD's; empty if nobody does. Asked by
-	// that name, an SSSD that was started anew says so at once.
+	// sssd is the unique name that owns SSSD's name; empty if SSSD is not
+	// running. Calls go to the unique name, so that they fail at once if SSSD
+	// has restarted.
 	sssd string
 	ping *reading
 }
 
-// connectOnce says everything at once that needs no answer before: the
-// handshake, who owns SSSD's name, and the first question to SSSD.
+// connectOnce sends at once all that needs no earlier answer: the handshake, the
+// question who owns SSSD's name, and the first call to SSSD.
 func (c *Client) connectOnce(ctx context.Context) (*connection, error) {
 	transport, err := dial(ctx, c.Address)
 	if err != nil {
@@ -111,21 +112,21 @@ func (b *connection) setOwner(asked *dbus.Call) error {
 	return nil
 }
 
-// repeatPing has the ping repeated to the SSSD that is known. The first one goes
-// to whoever owns SSSD's name when it arrives; should that be an SSSD that was
-// started in between, its answer is a stranger's.
+// repeatPing makes the ping's repetitions go to SSSD's unique name. The first
+// ping goes to the owner of SSSD's name when it arrives. If SSSD has restarted in
+// between, that is another process, whose answer the transport drops.
 func (b *connection) repeatPing() { b.ping.object = b.Object(b.sssd, rootPath) }
 
-// ping asks SSSD for nothing. Its first answer to anybody comes after it has
-// asked the bus who that is, once for all requests that come in that moment; and
-// that is what SSSD 2.10 and later may forget, see reading. So the first request
-// is a cheap one, and alone.
+// ping calls SSSD's Ping. Before SSSD answers a client for the first time, it
+// asks the bus who the client is, once for all requests that come at that
+// moment; SSSD 2.10 and later may lose such shared requests, see reading. So the
+// first request is a cheap one, and alone.
 func ping(ctx context.Context, sssd dbus.BusObject) *reading {
 	return read(ctx, sssd, service+".Ping", "PING")
 }
 
-// isCrowded tells a bus that hangs up, or whose queue is full, see unix(7),
-// from one that is not there.
+// isCrowded tells a bus that closes connections, or whose queue is full, see
+// unix(7), from a bus that is not running.
 func isCrowded(err error) bool {
 	for _, sign := range []error{io.EOF, syscall.EAGAIN, syscall.ECONNRESET, syscall.EPIPE} {
 		if errors.Is(err, sign) {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A bus that has no room hangs up, and one that is not there refuses.
+// A bus without room closes the connection; one that is not running refuses it.
 func TestConnectingWaitsForRoomUntilTheDeadline(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bus")
 	bus, err := net.Listen("unix", path)
@@ -45,7 +45,7 @@ func TestConnectingWaitsForRoomUntilTheDeadline(t *testing.T) {
 	_, err = client.FindByCertificate(context.Background(), "")
 	checkUnavailable(t, err)
 	if took := time.Since(start); took > time.Second {
-		t.Errorf("waited %v for a bus that is not there", took)
+		t.Errorf("waited %v for a bus that is not running", took)
 	}
 }
 

@@ -18,11 +18,11 @@ import (
 type Outcome int
 
 const (
-	// Invalid: SSSD is there, and answers what it should not.
+	// Invalid: SSSD's answer is not one that it should give.
 	Invalid Outcome = iota
-	// NotMapped: SSSD says that nobody has the certificate, or that it is invalid.
+	// NotMapped: SSSD says that no user has the certificate, or that it is invalid.
 	NotMapped
-	// Unavailable: SSSD does not answer, or cannot know.
+	// Unavailable: SSSD does not answer, or cannot tell now.
 	Unavailable
 )
 
@@ -55,7 +55,7 @@ func invalid(format string, args ...any) *Error {
 	}
 }
 
-// Names of D-Bus errors that steer what we do.
+// Names of D-Bus errors on which the next step depends.
 const (
 	errNoOwner        = "org.freedesktop.DBus.Error.NameHasNoOwner"
 	errServiceUnknown = "org.freedesktop.DBus.Error.ServiceUnknown"
@@ -64,22 +64,22 @@ const (
 	errNotFound       = "sbus.Error.NotFound"
 )
 
-// What it means that SSSD finds nobody, and no domain is offline.
+// The message if SSSD finds no user, and no domain is offline.
 const (
 	nobody     = "SSSD knows no user by this certificate"
 	nobodyHint = "is it in the user's entry, or does a rule of sss-certmap(5) match it? An entry is looked up again after 15 s"
 )
 
-// underSELinux is what else to look at: a policy that is enforced has dbus-daemon
-// refuse messages, which are USER_AVC in the log, or drops SSSD's answers, so that
-// the time is up.
+// underSELinux is a further hint: an SELinux policy in enforcing mode may make
+// dbus-daemon reject messages, which the log has as USER_AVC, or drop SSSD's
+// answers, so that the deadline passes.
 const underSELinux = "; if SELinux is enforcing, see ausearch -m avc,user_avc,selinux_err"
 
-// meanings is what SSSD 2.4 to 2.13, dbus-daemon and dbus-broker answer, and
-// what it means. The first that fits counts. SSSD's error numbers differ from
-// version to version: only names and texts are compared.
+// meanings has the errors of SSSD 2.4 to 2.13, dbus-daemon and dbus-broker, and
+// what each means for a login. The first that matches counts. Only names and
+// texts are compared, because SSSD's error numbers differ between versions.
 var meanings = []struct {
-	name, text    string // name may end in *; text is the end of the message
+	name, text    string // name may end in *; text is the end of the error's message
 	outcome       Outcome
 	problem, hint string
 }{
@@ -138,7 +138,7 @@ func (e *Error) is(err error) *Error {
 	return e
 }
 
-// classify makes an Error of what went wrong while SSSD was asked.
+// classify makes an Error of an error of a call to SSSD.
 func classify(ctx context.Context, err error) *Error {
 	var ours *Error
 	if errors.As(err, &ours) {
@@ -169,11 +169,11 @@ func classify(ctx context.Context, err error) *Error {
 	if hungUp(err) {
 		return (&Error{Outcome: Unavailable, Problem: "D-Bus ended while SSSD was asked", Hint: "see journalctl -u dbus"}).is(err)
 	}
-	// Not sent at all: godbus checks messages both ways.
+	// godbus has not sent the call: it also checks outgoing messages.
 	return invalid("asking SSSD failed").is(err)
 }
 
-// hungUp reports whether an error is that of a connection which has ended.
+// hungUp reports whether an error says that the connection has ended.
 func hungUp(err error) bool {
 	var network *net.OpError
 	return errors.Is(err, dbus.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
@@ -188,7 +188,7 @@ func rubbish(err error) *Error {
 	}
 }
 
-// busProblem says why there is no connection to the bus.
+// busProblem makes an Error that says why connecting to the bus failed.
 func busProblem(ctx context.Context, err error) *Error {
 	var ours *Error
 	if errors.As(err, &ours) {
@@ -199,7 +199,7 @@ func busProblem(ctx context.Context, err error) *Error {
 	}
 	problem := &Error{Outcome: Unavailable, Problem: "cannot connect to D-Bus", Hint: "is dbus.service running?", Err: err}
 	if ctx.Err() != nil {
-		// The error would only be that of our own closing the socket.
+		// The error would only say that this process closed the socket.
 		problem.Problem, problem.Err = "D-Bus did not answer in time", nil
 	}
 	return problem
@@ -212,7 +212,7 @@ func fits(pattern, name string) bool {
 	return pattern == name
 }
 
-// named is a D-Bus error with its name, which says more than SSSD's text.
+// named adds the name of a D-Bus error to its text: it says more than SSSD's text.
 func named(err dbus.Error) error {
 	return fmt.Errorf("%s: %w", err.Name, err)
 }

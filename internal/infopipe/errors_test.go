@@ -14,8 +14,8 @@ import (
 	fake "pam_cockpit_cert/internal/testutil/infopipetest"
 )
 
-// TestErrors: each error that SSSD 2.4 to 2.13, dbus-daemon or dbus-broker was
-// seen to answer with, and what it means for a login.
+// TestErrors checks what each error that SSSD 2.4 to 2.13, dbus-daemon or
+// dbus-broker was seen to answer means for a login.
 func TestErrors(t *testing.T) {
 	address := fake.StartBus(t, "")
 	const dbusError = "org.freedesktop.DBus.Error."
@@ -62,7 +62,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestWithoutValidation: only where SSSD is too old for it, and only if allowed.
+// TestWithoutValidation checks that a certificate is mapped without validation
+// only if SSSD is too old to validate, and only if allowed.
 func TestWithoutValidation(t *testing.T) {
 	address := fake.StartBus(t, "")
 	answers := func() fake.Answers {
@@ -75,7 +76,7 @@ func TestWithoutValidation(t *testing.T) {
 			t.Errorf("%+v, %v", user, err)
 		}
 	})
-	t.Run("allowed, and somebody else has the certificate too", func(t *testing.T) {
+	t.Run("allowed, and another user has the certificate too", func(t *testing.T) {
 		several := answers()
 		several["ListByCertificate"] = fake.Value([]dbus.ObjectPath{fake.UserPath, fake.UserPath + "7"})
 		fake.Serve(t, address, several)
@@ -108,7 +109,8 @@ func TestWithoutValidation(t *testing.T) {
 	})
 }
 
-// TestOffline: SSSD says NotFound also when it could not ask the directory.
+// TestOffline checks that NotFound counts only if all domains are online: SSSD
+// also answers it when it cannot reach the directory server.
 func TestOffline(t *testing.T) {
 	address := fake.StartBus(t, "")
 	notFound := fake.Failure("sbus.Error.NotFound", "No such file or directory")
@@ -141,8 +143,8 @@ func TestOffline(t *testing.T) {
 	}
 }
 
-// TestContradictions: while SSSD's back end is started anew, one of two answers
-// of the same moment knows the user. That says nothing of a user who is unknown.
+// TestContradictions checks that two answers that contradict each other do not
+// make a user unknown: while SSSD's back end restarts, only one of them has the user.
 func TestContradictions(t *testing.T) {
 	address := fake.StartBus(t, "")
 	notFound := fake.Failure("sbus.Error.NotFound", "No such file or directory")

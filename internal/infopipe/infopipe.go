@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package infopipe asks SSSD's InfoPipe, see sssd-ifp(5), whose a certificate
-// is: SSSD validates it, and the domains that it knows map it to a user.
+// Package infopipe asks SSSD's InfoPipe, see sssd-ifp(5), which user has a
+// certificate. SSSD validates the certificate, and its domains map it to a user.
 //
-// SSSD answers over D-Bus. What comes back decides who is logged in by root,
-// so every answer is checked, and what is not understood is an error.
+// SSSD answers over D-Bus. A process of root logs in the user of the answer, so
+// that every answer is checked, and an answer that is not understood is an error.
 package infopipe
 
 import (
@@ -17,8 +17,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// SystemBus is where dbus-daemon(1) and dbus-broker(1) listen on every system.
-// The environment, which may be an attacker's, is not asked.
+// SystemBus is the address of dbus-daemon(1) and dbus-broker(1) on every system.
+// It does not come from the environment, which an attacker may control.
 const SystemBus = "unix:path=/run/dbus/system_bus_socket"
 
 // SSSD's names, from org.freedesktop.sssd.infopipe's introspection data.
@@ -32,18 +32,18 @@ const (
 	domainInterface = service + ".Domains.Domain"
 )
 
-// defaultActivation is how long SSSD may take to start: dbus-daemon would wait
-// 25 s for one that has no configuration. Starting takes 320 ms at the most
-// where it works.
+// defaultActivation is how long SSSD may take to start. For an SSSD without
+// configuration, which never starts, dbus-daemon would wait 25 s; a working one
+// was measured to start within 320 ms.
 const defaultActivation = 5 * time.Second
 
-// Client asks the InfoPipe. The zero value but for Address is ready for use.
+// Client asks the InfoPipe. Only Address has to be set.
 type Client struct {
 	Address string // of the bus, usually SystemBus
 
-	// AllowUnvalidated maps a certificate without validation where SSSD is too
-	// old to validate (before 2.6.1), and only there. Such an SSSD accepts a
-	// certificate from anybody; see CVE-2021-3698.
+	// AllowUnvalidated maps a certificate without validation if SSSD is too
+	// old to validate (before 2.6.1), and only then. Such an SSSD accepts a
+	// certificate of any issuer; see CVE-2021-3698.
 	AllowUnvalidated bool
 
 	// ActivationTimeout bounds the start of an SSSD that is not running;
@@ -53,14 +53,15 @@ type Client struct {
 	Log func(format string, args ...any) // for debugging; may be nil
 }
 
-// User is whom SSSD knows by a certificate.
+// User is the user to whom SSSD maps a certificate.
 type User struct {
 	Name string // as getpwnam(3) knows it, in SSSD's configured form
-	UID  uint32 // to be compared with getpwnam's
+	UID  uint32 // the caller has to compare it with getpwnam's
 }
 
-// FindByCertificate returns the one user whose certificate this is, in PEM.
-// The context bounds connecting and every call. Errors are of type *Error.
+// FindByCertificate returns the only user who has the certificate, given in PEM.
+// The context's deadline covers connecting and every call. Errors are of type
+// *Error.
 func (c *Client) FindByCertificate(ctx context.Context, pem string) (User, error) {
 	conn, err := c.connect(ctx)
 	if err != nil {
@@ -80,7 +81,7 @@ func (c *Client) FindByCertificate(ctx context.Context, pem string) (User, error
 	return User{}, classify(ctx, conn.transport.because(err))
 }
 
-// find asks for the user, starting SSSD first if nobody owns its name.
+// find asks for the user. If SSSD is not running, it starts SSSD first.
 func (c *Client) find(ctx context.Context, conn *connection, pem string) (User, error) {
 	if conn.sssd != "" {
 		user, err := c.findRunning(ctx, conn, pem)
@@ -117,17 +118,17 @@ func (c *Client) activate(ctx context.Context, conn *dbus.Conn) error {
 	return err
 }
 
-// findRunning asks three times, each time for all that is independent at once,
-// since a person waits for each round trip: whether SSSD is there, whose the
-// certificate is, and how that user is called.
+// findRunning asks an SSSD that is running: whether it answers, which user has
+// the certificate, and that user's name and uid. Each of the three steps makes
+// its calls at once, because the user waits for each round trip.
 func (c *Client) findRunning(ctx context.Context, conn *connection, pem string) (User, error) {
 	if err := conn.ping.answer().Err; err != nil && !hasName(err, errUnknownMethod) {
 		return User{}, err
 	}
 	users := conn.Object(conn.sssd, usersPath)
 	found := users.GoWithContext(ctx, usersInterface+".FindByValidCertificate", dbus.FlagNoAutoStart, nil, pem)
-	// Nobody else may have it. While SSSD has one process validate the
-	// certificate, another answers this.
+	// The list shows whether another user has the certificate, too. It takes no
+	// extra time: SSSD answers it while a child process validates.
 	listed := users.GoWithContext(ctx, usersInterface+".ListByCertificate", dbus.FlagNoAutoStart, nil, pem, uint32(2))
 	path, err := value[dbus.ObjectPath](<-found.Done)
 	unvalidated := hasName(err, errUnknownMethod) && c.AllowUnvalidated
@@ -152,7 +153,7 @@ func (c *Client) findRunning(ctx context.Context, conn *connection, pem string) 
 	object := conn.Object(conn.sssd, path)
 	name, uid := property(ctx, object, "name"), property(ctx, object, "uidNumber")
 	user, err := readUser(name.answer(), uid.answer())
-	if hasName(err, errInvalidArgs) { // not what it means for a certificate
+	if hasName(err, errInvalidArgs) { // of a property it has another meaning than of a certificate
 		return User{}, invalid("SSSD does not know the object %s, which it named", path).is(err)
 	}
 	return user, err

@@ -11,14 +11,14 @@ import (
 	"unicode/utf8"
 )
 
-// The D-Bus Specification, "Message Format", says what a message is made of.
+// Sizes of the D-Bus Specification, section "Message Format".
 const (
 	fixedSize  = 16      // bytes before the header fields
 	maxFields  = 1 << 26 // bytes of header fields in any message
 	maxMessage = 1 << 27 // bytes of any message
 )
 
-// Kinds of messages that answer a call.
+// The kinds of messages that answer a call.
 const (
 	kindReturn = 2
 	kindError  = 3
@@ -32,9 +32,9 @@ type fixed struct {
 	body   uint32 // bytes
 }
 
-// errFraming says that a bus sent what is no message. Where the next one would
-// begin cannot be known.
-var errFraming = errors.New("the bus sent what is no D-Bus message")
+// errFraming says that the bus sent something that is not a message. It ends the
+// connection, because the start of the next message cannot be known.
+var errFraming = errors.New("the bus sent something that is not a D-Bus message")
 
 func parseFixed(text *[fixedSize]byte) (fixed, error) {
 	var f fixed
@@ -69,8 +69,7 @@ type fields struct {
 	replySerial                            uint32
 }
 
-// fieldTypes has the type of each header field that the specification knows, by
-// its code.
+// fieldTypes has the type of each header field of the specification, by its code.
 var fieldTypes = [...]byte{1: 'o', 2: 's', 3: 's', 4: 's', 5: 'u', 6: 's', 7: 's', 8: 'g', 9: 'u'}
 
 var errFields = errors.New("malformed header fields")
@@ -109,8 +108,8 @@ func parseFields(message []byte, f fixed) (fields, error) {
 	return found, nil
 }
 
-// values reads marshalled values, one after the other. After one that is
-// malformed, or that ends beyond the text, bad stays true.
+// values reads marshalled values, one after the other. A value that is malformed,
+// or that ends beyond the text, sets bad, which stays true.
 type values struct {
 	text  []byte // from the message's beginning, for values are aligned to that
 	at    int
@@ -155,13 +154,13 @@ func (v *values) string() []byte { return v.text0(v.uint32()) }
 
 func (v *values) signature() []byte { return v.text0(uint32(v.byte())) }
 
-// is reads a signature, and returns whether it is that of this one type.
+// is reads a signature, and returns whether it consists of this one basic type.
 func (v *values) is(basic byte) bool {
 	signature := v.signature()
 	return len(signature) == 1 && signature[0] == basic
 }
 
-// text0 reads that many bytes and the NUL that ends them.
+// text0 reads n bytes and the NUL after them.
 func (v *values) text0(n uint32) []byte {
 	text := v.take(n)
 	if v.byte() != 0 || bytes.IndexByte(text, 0) >= 0 || !utf8.Valid(text) {

@@ -12,17 +12,17 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// onlineTimeout bounds the question after a NotFound; a domain whose back end
-// hangs does not answer it.
+// onlineTimeout is how long the domains have to answer after a NotFound: a domain
+// whose back end hangs never answers.
 const onlineTimeout = time.Second
 
-// offline tells "no such user" from "I cannot reach the directory", for which
-// SSSD has the same answer: it returns nil where every domain says that it is
-// online, and otherwise an Error that says which one does not. SSSD knows once a
-// look-up has failed, as one just did.
+// offline tells "no such user" from "the directory server cannot be reached":
+// SSSD answers NotFound in both cases. It returns nil if every domain says that
+// it is online, and otherwise an Error that says which domain does not. SSSD
+// notices that a domain is offline when a look-up fails, as one just has.
 //
-// Only a yes is a yes: a domain whose back end was just started anew answers
-// with an error.
+// Any other answer counts as offline: a domain whose back end has just restarted
+// answers with an error.
 func offline(ctx context.Context, conn *connection) *Error {
 	bounded, cancel := context.WithTimeout(ctx, onlineTimeout)
 	defer cancel()

@@ -10,22 +10,22 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// An answer that SSSD gives takes it some milliseconds. The question is put
-// again after firstPatience, and then after twice the time each. So many times
-// fill any deadline that a rule can ask for, 600 s.
+// SSSD answers within some milliseconds, if it does. A call is repeated after
+// firstPatience, and then after twice the time before. This many repetitions
+// outlast the longest timeout that a rule can set, 600 s.
 const (
 	firstPatience = 250 * time.Millisecond
 	mostQuestions = 13
 )
 
-// A reading is a question for something that SSSD has at hand, put as often as
-// it takes to get an answer.
+// A reading is a call that SSSD can answer at once, repeated until an answer
+// comes.
 //
-// For SSSD 2.10 to 2.13 forget some. Those who ask the same thing at the same
-// time, such as two logins of one user, share one answer; but when any client
-// leaves the bus meanwhile, SSSD forgets all who share one, and not just the
-// client (sbus_requests_terminate_member in src/sbus/request/sbus_request_hash.c).
-// Questions about a certificate are not shared, so they need no such care.
+// SSSD 2.10 to 2.13 loses answers: identical calls at the same time, such as
+// those of two logins of one user, share one answer, and when any client
+// disconnects meanwhile, SSSD drops the answers of all of them
+// (sbus_requests_terminate_member in src/sbus/request/sbus_request_hash.c).
+// Calls about a certificate are not shared, and so are not repeated.
 type reading struct {
 	ctx     context.Context // bounds every repetition
 	object  dbus.BusObject
@@ -34,7 +34,7 @@ type reading struct {
 	answers chan *dbus.Call
 }
 
-// read puts the question for the first time.
+// read makes the call for the first time.
 func read(ctx context.Context, object dbus.BusObject, method string, args ...any) *reading {
 	r := &reading{ctx, object, method, args, make(chan *dbus.Call, mostQuestions)}
 	r.ask()
@@ -45,7 +45,7 @@ func (r *reading) ask() {
 	r.object.GoWithContext(r.ctx, r.method, dbus.FlagNoAutoStart, r.answers, r.args...)
 }
 
-// answer waits for whichever answer comes first; one that is late counts, too.
+// answer waits for the first answer, be it to the first call or to a repetition.
 func (r *reading) answer() *dbus.Call {
 	patience := firstPatience
 	for range mostQuestions - 1 {

@@ -20,8 +20,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// strangeBus is what listens at a bus's address, and sends what no bus does: it
-// meddles with the answer to one method.
+// strangeBus listens at a bus's address, and answers one method as no bus does.
 type strangeBus struct {
 	at     string // the method's name
 	meddle func(conn *net.UnixConn, answer []byte)
@@ -29,7 +28,7 @@ type strangeBus struct {
 
 const strangeUser = dbus.ObjectPath(usersPath + "/lab/1000")
 
-// sane is what a bus and an SSSD that knows alice answer.
+// sane are the answers of a bus, and of an SSSD that knows alice.
 var sane = map[string]any{
 	"Hello":                  ":1.8",
 	"GetNameOwner":           owner,
@@ -98,8 +97,8 @@ func (b strangeBus) serve(t *testing.T, conn *net.UnixConn) {
 	}
 }
 
-// TestWhatNoBusSends: at every moment of a login, whatever the bus sends is an
-// error with a reason, in time, or the right user.
+// TestWhatNoBusSends checks that, whatever the bus sends at any step of a login,
+// the result is in time, and an error with a reason or the right user.
 func TestWhatNoBusSends(t *testing.T) {
 	const timeout = 600 * time.Millisecond
 	pipe, _, err := os.Pipe()
@@ -176,8 +175,9 @@ func TestWhatNoBusSends(t *testing.T) {
 	}
 }
 
-// TestNoDescriptorIsReceived: one that came would be closed at the end at the
-// latest, and whoever sent it decides how long that takes.
+// TestNoDescriptorIsReceived checks that a descriptor in a message is not
+// received. An attacker could send one whose closing hangs, and so hold up the
+// login.
 func TestNoDescriptorIsReceived(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -203,7 +203,7 @@ func TestNoDescriptorIsReceived(t *testing.T) {
 		asked <- err
 	}()
 	<-hold
-	// While the question is open: a pipe that nobody can write to any more.
+	// The pipe reports its end once no process has the writing end.
 	_ = read.SetReadDeadline(time.Now().Add(2 * time.Second))
 	if _, err := read.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("the descriptor that the bus sent is open here")
@@ -212,8 +212,9 @@ func TestNoDescriptorIsReceived(t *testing.T) {
 	checkUnavailable(t, <-asked)
 }
 
-// TestABusThatReadsNothing: what a certificate makes large does not fit into the
-// socket, and godbus cannot close a connection that it writes to.
+// TestABusThatReadsNothing checks that the deadline holds while godbus is writing.
+// A call with a large certificate fills the socket, and godbus cannot close a
+// connection to which it is writing.
 func TestABusThatReadsNothing(t *testing.T) {
 	bus := strangeBus{at: "Ping", meddle: func(conn *net.UnixConn, answer []byte) {
 		_, _ = conn.Write(answer)

@@ -25,16 +25,16 @@ import (
 // busName is the bus itself, as a destination and as a sender.
 const busName = "org.freedesktop.DBus"
 
-// maxAnswer bounds an answer, in bytes. SSSD's longest is that for a user of a
-// name of 256 bytes, or for some dozens of domains.
+// maxAnswer is the largest answer, in bytes. SSSD's longest real ones have a user
+// name of 256 bytes, or some dozens of domains.
 const maxAnswer = 64 << 10
 
-// errBadAnswer is the D-Bus error that the transport hands up in the place of an
-// answer of another type than expected.
+// errBadAnswer is the D-Bus error that the transport gives to godbus instead of
+// an answer whose type is not the expected one.
 const errBadAnswer = "pam_cockpit_cert.BadAnswer"
 
-// replies has the types that each call of ours may be answered with. A variant's
-// are those of what is in it.
+// replies has the type of the answer to each method that this package calls, and
+// for a variant the types of the value in it.
 var replies = map[string]struct{ signature, variant string }{
 	"Hello":                  {"s", ""},
 	"GetNameOwner":           {"s", ""},
@@ -47,25 +47,26 @@ var replies = map[string]struct{ signature, variant string }{
 	"Get":                    {"v", "su"},
 }
 
-// transport is what godbus talks to in the bus's place.
+// transport is a filter between godbus and the bus.
 //
-// The system bus is a public place: every local user may send messages to our
-// connection, of any kind, type and size, and godbus decodes what it is given
-// before it looks who sent it. So nothing reaches it but answers: method returns
-// and errors for a call of ours that is unanswered, from whom we asked, with
-// types that this call may be answered with, and no larger than SSSD's answers.
-// All else is read and forgotten in constant memory. No descriptors are
-// negotiated, and none that came along would be received by read(2).
+// Every local user may send messages of any kind, type and size to this
+// connection, and godbus decodes a message before it looks at the sender: an
+// attacker could make it decode malformed messages and fill its memory. So the
+// transport passes on only answers: method returns and errors for a call that is
+// still open, from the connection that was called, with the type that this
+// method's answer has, and no larger than SSSD's answers. It reads and drops all
+// other messages in constant memory. It negotiates no descriptors, and read(2)
+// does not receive any.
 //
-// It also says the whole handshake at once, together with the first calls: the
-// bus answers them in one go.
+// It also sends the whole handshake together with the first calls, so that all
+// of them take one round trip.
 type transport struct {
 	conn net.Conn
 	stop func() bool   // closing it when the context ends
 	in   *bufio.Reader // in bufio's size: what is discarded takes no more
 
 	// Used by godbus' reading goroutine alone, once Auth has returned.
-	toAuth   io.Reader // what godbus is told in the handshake
+	toAuth   io.Reader // the handshake's answers for godbus
 	welcomed bool      // the bus has accepted the handshake
 	message  []byte    // the buffer of all messages that may be answers
 	answer   []byte    // what is left of the answer that is handed up
@@ -79,7 +80,7 @@ type transport struct {
 	ended    error            // why nothing more can be read
 }
 
-// await is a call of ours that is unanswered.
+// await is a call that is still open.
 type await struct {
 	member string
 	bus    bool // asked of the bus itself
@@ -90,7 +91,7 @@ type await struct {
 func dial(ctx context.Context, address string) (*transport, error) {
 	path, ok := strings.CutPrefix(address, "unix:path=")
 	if !ok || strings.ContainsAny(path, ",;%") {
-		return nil, fmt.Errorf("%q is no address of a bus at a Unix socket", address)
+		return nil, fmt.Errorf("%q is not the address of a bus at a Unix socket", address)
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err != nil {
@@ -99,8 +100,8 @@ func dial(ctx context.Context, address string) (*transport, error) {
 	return newTransport(ctx, conn), nil
 }
 
-// newTransport closes the connection when the context ends. godbus would do so,
-// too, but not while it writes to a bus that reads nothing.
+// newTransport returns a transport that closes the connection when the context
+// ends. godbus alone would not, while it writes to a bus that reads nothing.
 func newTransport(ctx context.Context, conn net.Conn) *transport {
 	// The effective user: in a set-user-ID program the real one is the caller's.
 	user := hex.EncodeToString([]byte(strconv.Itoa(os.Geteuid())))
@@ -121,8 +122,8 @@ func (t *transport) Close() error {
 	return t.conn.Close()
 }
 
-// because returns why a connection has ended for an error that says only that it
-// has: godbus closes it as soon as nothing more can be read.
+// because replaces an error that only says that the connection was closed by the
+// reason: godbus closes the connection once reading fails.
 func (t *transport) because(err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -142,18 +143,18 @@ func (t *transport) flush() error {
 	return err
 }
 
-// Write takes one message. What godbus says in the handshake before that stays
-// here: flush has said it.
+// Write sends one message. It drops godbus' side of the handshake, because flush
+// has sent that already.
 func (t *transport) Write(text []byte) (int, error) {
 	kept, err := t.keep(text)
 	if kept || err != nil {
 		return len(text), err
 	}
-	// Not under the lock, for the bus may first want its answers to be read.
+	// Without the lock: the bus may read nothing until its answers are read.
 	return t.conn.Write(text)
 }
 
-// keep reports whether a text is not to be written, or not yet.
+// keep reports whether a text is not to be written now, and holds it back if need be.
 func (t *transport) keep(text []byte) (bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -170,7 +171,7 @@ func (t *transport) keep(text []byte) (bool, error) {
 	return t.holding, nil
 }
 
-// await remembers the call that a message of ours is.
+// await remembers an outgoing message as an open call.
 func (t *transport) await(message []byte) error {
 	if len(message) < fixedSize {
 		return errors.New("a message is written in parts")
@@ -188,13 +189,13 @@ func (t *transport) await(message []byte) error {
 	}
 	member := string(f.member)
 	if _, known := replies[member]; !known {
-		return fmt.Errorf("no answer to %s is known", member)
+		return fmt.Errorf("the type of the answer to %s is not known", member)
 	}
 	t.awaited[head.order.Uint32(message[8:])] = await{member, string(f.destination) == busName}
 	return nil
 }
 
-// Read hands up the next answer, in as many parts as godbus likes.
+// Read passes the next answer on, in as many parts as godbus reads.
 func (t *transport) Read(buffer []byte) (int, error) {
 	if n, err := t.toAuth.Read(buffer); err == nil {
 		return n, nil
@@ -214,8 +215,8 @@ func (t *transport) Read(buffer []byte) (int, error) {
 	return n, nil
 }
 
-// next reads messages until one is an answer, which stays as it is until the
-// next call.
+// next reads messages until one is an answer. The answer is valid until next is
+// called again.
 func (t *transport) next() ([]byte, error) {
 	if err := t.welcome(); err != nil {
 		return nil, err
@@ -253,7 +254,7 @@ func (t *transport) discard(n int64) error {
 	return err
 }
 
-// welcome reads the bus's only line: BEGIN has no answer.
+// welcome reads the bus's answer to the handshake, which is one line.
 func (t *transport) welcome() error {
 	if t.welcomed {
 		return nil
@@ -273,8 +274,8 @@ func (t *transport) welcome() error {
 	return nil
 }
 
-// accept returns what to hand up for a return or an error: the message itself,
-// an error in its place, or nothing.
+// accept returns what godbus gets for a method return or an error: the message
+// itself, an error instead of it, or nothing.
 func (t *transport) accept(message []byte, head fixed) []byte {
 	f, err := parseFields(message, head)
 	if err != nil {
@@ -284,7 +285,7 @@ func (t *transport) accept(message []byte, head fixed) []byte {
 	defer t.mu.Unlock()
 	call, asked := t.awaited[f.replySerial]
 	fromBus := string(f.sender) == busName
-	// For SSSD the bus says that SSSD is not there, or ended.
+	// The bus answers for SSSD with an error if SSSD is not running, or has ended.
 	mayAnswer := fromBus && (call.bus || head.kind == kindError) || !call.bus && string(f.sender) == t.infoPipe && t.infoPipe != ""
 	if !asked || !mayAnswer {
 		return nil
@@ -318,7 +319,7 @@ func (v *values) problem(member string, kind byte, signature string) string {
 	case is != expected.signature:
 		return fmt.Sprintf("SSSD answered %s with a value of type %.40q", member, is)
 	case is != "" && !v.read(is), v.bad, v.at != len(v.text):
-		return fmt.Sprintf("SSSD answered %s with what is no value of type %q", member, is)
+		return fmt.Sprintf("SSSD answered %s with a malformed value of type %q", member, is)
 	}
 	return ""
 }

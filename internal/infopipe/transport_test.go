@@ -63,8 +63,8 @@ func message(t testing.TB, order binary.ByteOrder, kind dbus.Type, serial uint32
 	return text.Bytes()
 }
 
-// handedUp is what reaches godbus until the bus ends: the serials answered, with
-// "!" for an error in an answer's place.
+// handedUp returns what reaches godbus until the bus ends: the serials of the
+// answered calls, with "!" for an error instead of the answer.
 func handedUp(t testing.TB, transport *transport) (answers []string, end error) {
 	t.Helper()
 	for {
@@ -181,7 +181,8 @@ func TestWhatIsNoMessageEndsTheConnection(t *testing.T) {
 	}
 }
 
-// TestAttackersHaveNoMemoryOfOurs: what is not for us is not kept.
+// TestAttackersHaveNoMemoryOfOurs checks that messages of other connections do
+// not use memory, however many an attacker sends.
 func TestAttackersHaveNoMemoryOfOurs(t *testing.T) {
 	large := message(t, binary.LittleEndian, dbus.TypeSignal, 0, ":1.66", make([]byte, 16<<20))
 	text := bytes.NewReader(bytes.Repeat(large, 4))
@@ -194,7 +195,8 @@ func TestAttackersHaveNoMemoryOfOurs(t *testing.T) {
 	}
 }
 
-// TestTheHandshakeIsOneWrite together with the first calls.
+// TestTheHandshakeIsOneWrite checks that the handshake and the first calls are
+// sent in one write.
 func TestTheHandshakeIsOneWrite(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package login decides one login: which certificate was presented, whom SSSD
-// knows by it, and which of the five results of pam_cockpit_cert(8) follows.
+// Package login decides one login: it finds the certificate that the browser
+// presented and the user to whom SSSD maps it, and returns one of the five
+// results of pam_cockpit_cert(8).
 package login
 
 import (
@@ -28,9 +29,9 @@ type Mapper interface {
 	FindByCertificate(ctx context.Context, pem string) (infopipe.User, error)
 }
 
-// Answer is a decided login. User is set if and only if the result is Success.
-// Message, for the log at Level, holds once the caller has checked User: a
-// success must not be logged before this system is known to have that user.
+// Answer is the decision on a login. User is set if and only if the result is
+// Success. Message is to be logged at Level, after a success only once the caller
+// has checked that this system has the user.
 type Answer struct {
 	Result  Result
 	User    infopipe.User
@@ -38,8 +39,8 @@ type Answer struct {
 	Message string
 }
 
-// Decide looks for the certificate and asks whose it is. It always answers:
-// what goes wrong is one of the results, with a message that says what to do.
+// Decide looks for the certificate and asks which user has it. Every failure is
+// one of the results, with a message that says what to do.
 func Decide(ctx context.Context, finder Finder, mapper Mapper, log logrus.FieldLogger) Answer {
 	certificate, err := finder.Find(ctx)
 	if err != nil {
@@ -49,7 +50,7 @@ func Decide(ctx context.Context, finder Finder, mapper Mapper, log logrus.FieldL
 	return Map(ctx, certificate, mapper)
 }
 
-// Map asks whose certificate this is.
+// Map asks which user has the certificate.
 func Map(ctx context.Context, certificate clientcert.Certificate, mapper Mapper) Answer {
 	user, err := mapper.FindByCertificate(ctx, certificate.PEM())
 	if err != nil {
@@ -88,7 +89,7 @@ func notMapped(certificate clientcert.Certificate, err error) Answer {
 	return answer
 }
 
-// ofOutcome is the result for what SSSD answered; what is not known here is an error.
+// ofOutcome returns the result for an outcome; an unknown outcome is a service error.
 func ofOutcome(outcome infopipe.Outcome) Result {
 	switch outcome {
 	case infopipe.NotMapped:

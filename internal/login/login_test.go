@@ -64,7 +64,7 @@ func TestDecide(t *testing.T) {
 			finder: finder{err: &clientcert.RejectedError{Reason: "two certificates"}}, mapper: mapper{user: alice},
 			result: UserUnknown, level: logrus.ErrorLevel, message: "two certificates",
 		},
-		"a file system that fails us is an error of the service": {
+		"a file system that fails is an error of the service": {
 			finder: finder{err: fmt.Errorf("opening: %w", fs.ErrPermission)}, mapper: mapper{user: alice},
 			result: ServiceError, level: logrus.ErrorLevel, message: "permission denied",
 		},

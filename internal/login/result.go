@@ -4,27 +4,27 @@
 package login
 
 // Result is one of the five results of pam_cockpit_cert(8). The zero value is
-// none of them, so that a forgotten result cannot pass for one.
+// none of them, so that a result that was never set is not taken for one.
 type Result int
 
 // The results, in the manual page's order.
 const (
 	// Success: a certificate is present, and a user has it.
 	Success Result = iota + 1
-	// UserUnknown: a certificate is present, and SSSD cannot map it, or it
-	// cannot be trusted. A definitive failure.
+	// UserUnknown: a certificate is present, but it cannot be trusted, or SSSD
+	// maps it to no user. Trying again does not help.
 	UserUnknown
-	// Ignore: no certificate is in play.
+	// Ignore: the login has no certificate.
 	Ignore
 	// Unavailable: SSSD does not answer.
 	Unavailable
-	// ServiceError: SSSD answers what it never should, or this system fails us.
+	// ServiceError: SSSD gives an unexpected answer, or this system has a failure.
 	ServiceError
 )
 
-// results has the manual page's word for each result, and what PAM calls it:
-// the names and numbers are those of <security/_pam_types.h>, and the numbers
-// are part of Linux-PAM's binary interface. Nothing else maps a result to them.
+// results has the manual page's word for each result, and PAM's name and number
+// of <security/_pam_types.h>. The numbers are part of Linux-PAM's binary
+// interface. This is the only table from results to PAM's codes.
 var results = [...]struct {
 	word, pamName string
 	pamCode       uint32
@@ -52,7 +52,7 @@ func (r Result) PAMCode() uint32 { return results[r.orServiceError()].pamCode }
 
 func (r Result) valid() bool { return r >= Success && r <= ServiceError }
 
-// orServiceError has what is none of the results fail a login.
+// orServiceError replaces a value that is not a result, so that the login fails.
 func (r Result) orServiceError() Result {
 	if !r.valid() {
 		return ServiceError

@@ -68,7 +68,7 @@ func TestAnswersThatSSSDNeverGives(t *testing.T) {
 		},
 		"a foreign path": {
 			answers: fake.Answers{"FindByValidCertificate": fake.Value(dbus.ObjectPath("/com/example/alice"))},
-			expect:  expect{result: pamhost.ServiceErr, log: "which is no user"},
+			expect:  expect{result: pamhost.ServiceErr, log: "which is not a user"},
 		},
 		"a path of another type": {
 			answers: fake.Answers{"FindByValidCertificate": fake.Value(string(fake.UserPath))},
