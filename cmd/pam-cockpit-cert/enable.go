@@ -102,6 +102,9 @@ func (s *settings) enable(ctx context.Context, how applying) error {
 		if rule.Changed {
 			s.ui.sayf("%s", rule.Message)
 		}
+		for _, warning := range rule.Warnings {
+			s.ui.warnf("%s", warning)
+		}
 		if report.Changed {
 			s.changes(report, "set", how.now)
 		} else {

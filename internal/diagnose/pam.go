@@ -70,7 +70,7 @@ func (s System) rule() (module string, check Check) {
 		return rule.Module, broken(id, fmt.Sprintf("%s, with what is no option of the module: %s", what, strings.Join(ignored, " ")),
 			advise("remove that; pam_cockpit_cert(8) has the options"))
 	}
-	if block := managed(string(file.Bytes()), rule.Line); block != "" {
+	if block := file.Managed(rule.Line); block != "" {
 		return rule.Module, warning(id, what+", in "+block+": its next run may take the rule out", advise("have that tool write the rule, as the first of the auth stack"))
 	}
 	if pamconf.HardLinks(where) > 0 && s.edits() {

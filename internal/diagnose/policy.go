@@ -4,7 +4,6 @@
 package diagnose
 
 import (
-	"fmt"
 	"path"
 	"path/filepath"
 	"slices"
@@ -84,31 +83,4 @@ func (s System) included(name string) *pamconf.File {
 		return file
 	}
 	return nil
-}
-
-// managed reports the block of a configuration tool that a line is in, or that
-// the whole file is such a tool's: what the tool writes next has no rule of ours.
-func managed(text string, line int) string {
-	begin := 0
-	for i, text := range strings.Split(text, "\n") {
-		lower := strings.ToLower(strings.TrimSpace(text))
-		comment, isComment := strings.CutPrefix(lower, "#")
-		if !isComment {
-			continue
-		}
-		comment = strings.TrimLeft(comment, "#- \t")
-		tool := slices.ContainsFunc([]string{"managed", "ansible", "puppet", "salt", "chef", "cfengine", "augeas"}, func(word string) bool { return strings.Contains(comment, word) })
-		switch {
-		case strings.HasPrefix(comment, "begin") && tool, strings.HasPrefix(comment, "start") && tool:
-			begin = i + 1
-		case strings.HasPrefix(comment, "end") && tool:
-			if begin > 0 && begin < line && line < i+1 {
-				return fmt.Sprintf("the block of a configuration tool, lines %d to %d", begin, i+1)
-			}
-			begin = 0
-		case tool && strings.Contains(comment, "managed"):
-			return fmt.Sprintf("a file that a configuration tool writes, by line %d", i+1)
-		}
-	}
-	return ""
 }

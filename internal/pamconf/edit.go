@@ -42,13 +42,14 @@ func (f *File) Spelled(rule Rule) bool {
 // no longer if ours were there.
 var ErrNoAuth = errors.New("the file has no auth rule")
 
-// Insert returns the file with our rule before the first of the auth stack.
+// Insert returns the file with our rule before the first of the auth stack, and
+// before the block of a configuration tool that this one is in.
 func (f *File) Insert(spelling Spelling) (*File, error) {
 	first := f.FirstAuth()
 	if first == nil {
 		return nil, ErrNoAuth
 	}
-	edited := slices.Insert(slices.Clone(f.lines), first.Line-1, spelling.String()+"\n")
+	edited := slices.Insert(slices.Clone(f.lines), f.before(first.Line)-1, spelling.String()+"\n")
 	return f.checked(edited, len(f.rules)+1)
 }
 

@@ -174,6 +174,9 @@ func (s Service) install(old []byte, place Place, options InstallOptions, done b
 	}
 	report.Line = InAuth(edited)[0].Line
 	report.Warnings = Warnings(edited)
+	if writer := edited.Managed(report.Line); writer != "" {
+		report.Warnings = append(report.Warnings, fmt.Sprintf("%s is %s: its next run may take the rule out; have that tool write it", place.Path, writer))
+	}
 	report.Message = fmt.Sprintf("put the rule into %s, line %d", place.Path, report.Line)
 	if old == nil {
 		report.Message += ", before an include of the vendor's " + place.Vendor
