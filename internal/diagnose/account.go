@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -90,7 +89,7 @@ func (r *CertificateReport) accounted(service string, verdict verdictOfPAM) {
 func (r *CertificateReport) shell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, accountTime)
 	defer cancel()
-	entry, err := exec.CommandContext(ctx, "getent", "passwd", "--", r.User).Output()
+	entry, err := tool(ctx, "getent", "passwd", "--", r.User).Output()
 	fields := strings.Split(strings.TrimSpace(string(entry)), ":")
 	if err != nil || len(fields) != 7 {
 		return // the user was found, by the same library

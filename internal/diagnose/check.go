@@ -52,6 +52,7 @@ const (
 	idRevocation   = "revocation-lists"
 	idSnippets     = "sssd-snippets"
 	idConfig       = "sssd-settings"
+	idDomains      = "sssd-domains"
 	idCgroups      = "control-groups"
 	idProc         = "hidden-processes"
 	idSELinux      = "selinux"

@@ -6,7 +6,6 @@ package diagnose
 import (
 	"context"
 	"os"
-	"os/exec"
 	"strings"
 	"time"
 )
@@ -25,9 +24,7 @@ func (s System) configuration(ctx context.Context) []Check {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	command := exec.CommandContext(ctx, ruleTool, "config-check")
-	command.Env = append(command.Environ(), "LC_ALL=C")
-	out, _ := command.CombinedOutput() // it fails where there are issues
+	out, _ := tool(ctx, ruleTool, "config-check").CombinedOutput() // it fails where there are issues
 	found := issues(string(out))
 	if len(found) == 0 {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ func (r *CertificateReport) explain(ctx context.Context, der []byte, err error, 
 		r.Reasons = append(r.Reasons, fmt.Sprintf("where SSSD looks for it cannot be seen: %v", configErr))
 		return
 	}
-	r.searched(config, evaluator(ctx, der))
+	r.searched(config, unserved(ctx, config), evaluator(ctx, der))
 }
 
 // refused says why SSSD calls the certificate invalid, as far as can be known.
@@ -124,9 +125,13 @@ func unsaid(options sssdconf.Verification) string {
 
 // searched says where SSSD looked, and what its rules did with the certificate
 // as far as it says: each rule that matches, and of others no more than a few.
-func (r *CertificateReport) searched(config *sssdconf.Config, eval func(sssdconf.Rule) sssdconf.Verdict) {
+func (r *CertificateReport) searched(config *sssdconf.Config, unserved []string, eval func(sssdconf.Rule) sssdconf.Verdict) {
 	unknown := false
 	for _, domain := range config.Domains() {
+		if slices.Contains(unserved, domain) {
+			r.Reasons = append(r.Reasons, fmt.Sprintf("not looked for in domain %s, which SSSD does not serve, though sssd.conf has it", domain))
+			continue
+		}
 		shown, others, untried := 0, 0, 0
 		for _, search := range config.Search(domain, eval) {
 			unknown = unknown || !search.Known
@@ -146,6 +151,9 @@ func (r *CertificateReport) searched(config *sssdconf.Config, eval func(sssdconf
 		if untried > 0 {
 			r.Reasons = append(r.Reasons, fmt.Sprintf("and by %d more rules of the domain %s, which were not tried", untried, domain))
 		}
+	}
+	if len(unserved) > 0 {
+		r.Next += "; if sssd.conf is newer than SSSD's start: systemctl restart sssd"
 	}
 	if _, err := exec.LookPath(ruleTool); unknown && err != nil {
 		r.Next += "; with the package sssd-tools, check says which rules match"

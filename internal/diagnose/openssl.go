@@ -6,7 +6,6 @@ package diagnose
 import (
 	"bytes"
 	"context"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -60,9 +59,9 @@ func verify(ctx context.Context, der []byte, config *sssdconf.Config) judgement 
 	for _, file := range options.CRLs {
 		args = append(args, "-CRLfile", file)
 	}
-	command := exec.CommandContext(ctx, "openssl", args...)
+	command := tool(ctx, "openssl", args...)
 	// What this system trusts otherwise, SSSD does not.
-	command.Env = append(command.Environ(), "LC_ALL=C", "SSL_CERT_FILE=/nonexistent", "SSL_CERT_DIR=/nonexistent")
+	command.Env = append(command.Env, "SSL_CERT_FILE=/nonexistent", "SSL_CERT_DIR=/nonexistent")
 	command.Stdin = strings.NewReader(inPEM(der))
 	var said bytes.Buffer
 	command.Stdout, command.Stderr = &said, &said

@@ -6,7 +6,6 @@ package diagnose
 import (
 	"context"
 	"encoding/base64"
-	"os/exec"
 	"regexp"
 	"strings"
 	"time"
@@ -44,9 +43,7 @@ func evaluator(ctx context.Context, der []byte) func(sssdconf.Rule) sssdconf.Ver
 		if rule.Map != "" {
 			args = append(args, "--map="+rule.Map)
 		}
-		command := exec.CommandContext(ctx, ruleTool, args...)
-		command.Env = append(command.Environ(), "LC_ALL=C")
-		out, _ := command.CombinedOutput() // it fails where the rule does not match
+		out, _ := tool(ctx, ruleTool, args...).CombinedOutput() // it fails where the rule does not match
 		return verdict(string(out))
 	}
 }

@@ -46,7 +46,7 @@ func TestTheReasonsSayWhatTheRulesDid(t *testing.T) {
 		{sssdconf.Verdict{}, "rule two: if <KU>digitalSignature<EKU>clientAuth matches, 2", "first; with the package sssd-tools, check says which rules match"},
 	} {
 		report := CertificateReport{Next: "first"}
-		report.searched(config, func(rule sssdconf.Rule) sssdconf.Verdict {
+		report.searched(config, nil, func(rule sssdconf.Rule) sssdconf.Verdict {
 			if rule.Name == "one" {
 				return sssdconf.Verdict{Known: true}
 			}

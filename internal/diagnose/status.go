@@ -63,6 +63,9 @@ func (s System) Checks(ctx context.Context) []Check {
 		checks = append(checks, *skipped)
 	}
 	checks = append(checks, s.configuration(ctx)...)
+	if answers {
+		checks = append(checks, s.domains(ctx)...)
+	}
 	if s.here() {
 		checks = append(checks, s.cgroups())
 		if hiding := s.hiding(release); hiding != nil {

@@ -4,6 +4,8 @@
 package admin
 
 import (
+	"bytes"
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
@@ -18,6 +20,7 @@ import (
 	"time"
 
 	"pam_cockpit_cert/internal/testutil/namespace"
+	"pam_cockpit_cert/internal/testutil/pamhost"
 	"pam_cockpit_cert/internal/testutil/pki"
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
@@ -212,13 +215,40 @@ func TestStatusReadsTheConfigurationAsSSSDDoes(t *testing.T) {
 	}
 }
 
+// The domains are those that SSSD serves, which reads sssd.conf when it starts.
+func TestDomainsAreThoseThatSSSDServes(t *testing.T) {
+	namespace.Need(t)
+	if _, err := exec.LookPath("sssctl"); err != nil {
+		t.Skip("needs sssd-tools")
+	}
+	ca := pki.NewAuthority("Lab CA")
+	s := sssd.New(t, ca.PEM())
+	s.Start(config(t, ""))
+	mallory := ca.Issue("mallory").PEM()
+	if output, _ := command(t, nil, 0, "status"); strings.Contains(output, "sssd-domains") {
+		t.Errorf("there is nothing to say about the domains:\n%s", output)
+	}
+	if output, _ := command(t, mallory, 0, "check", "-"); strings.Contains(output, "sssd.conf") {
+		t.Errorf("there is nothing to say about the domains:\n%s", output)
+	}
+	s.Write(sssd.Config, strings.Replace(config(t, ""), "domains = local", "domains = local, later", 1)+
+		sssd.LocalDomain(t, "later")+"[certmap/later/mallory]\nmatchrule = <SUBJECT>^CN=mallory,O=Lab$\n")
+	output, _ := command(t, nil, 0, "status")
+	matches(t, output, `warning +sssd-domains: SSSD does not serve later, which sssd.conf has\n +-> .*\n +\$ systemctl restart sssd$`)
+	output, _ = command(t, mallory, 0, "check", "-")
+	wants(t, output, "not looked for in domain later, which SSSD does not serve, though sssd.conf has it", "looked for in domain local, rule alice: ", "systemctl restart sssd")
+	if strings.Contains(output, "rule mallory") {
+		t.Errorf("a rule is shown that SSSD does not know yet:\n%s", output)
+	}
+}
+
 // Some configurations have a rule for each user.
 func TestCheckShowsOfManyRulesWhatMatters(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
 	s := sssd.New(t, ca.PEM())
 	var rules strings.Builder
-	for i := range 100 {
+	for i := range 300 {
 		fmt.Fprintf(&rules, "[certmap/local/u%d]\nmatchrule = <SUBJECT>^CN=u%d,O=Lab$\n", i, i)
 	}
 	s.Start(config(t, rules.String()+"[certmap/local/gone]\nmatchrule = <SUBJECT>^CN=gone,O=Lab$\n"))
@@ -226,5 +256,39 @@ func TestCheckShowsOfManyRulesWhatMatters(t *testing.T) {
 	wants(t, output, "looked for in domain local, rule u0: ", "more rules of the domain local")
 	if lines := strings.Count(output, "\n"); lines > 20 {
 		t.Errorf("%d lines:\n%s", lines, output)
+	}
+}
+
+// The tools of other packages are not waited for without end: one that hangs, and
+// leaves a child that holds its output, costs a part of the answer only.
+func TestCheckEndsWhereAToolDoesNot(t *testing.T) {
+	namespace.Need(t)
+	ca := pki.NewAuthority("Lab CA")
+	s := sssd.New(t, ca.PEM())
+	s.Start(config(t, ""))
+	dir := t.TempDir()
+	for _, name := range []string{"sssctl", "openssl"} {
+		write(t, filepath.Join(dir, name), "#!/bin/sh\nsleep 60 &\nwait\n", 0o755)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	for _, test := range []struct {
+		name        string
+		certificate pki.Certificate
+		wants       string
+	}{
+		{"sssctl", ca.Issue("mallory"), "looked for in domain local, rule alice: if <SUBJECT>^CN=alice,O=Lab$ matches"},
+		{"openssl", pki.NewAuthority("Other CA").Issue("alice"), "its issuer CN=Other CA,O=Lab is missing"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			check := exec.CommandContext(ctx, pamhost.Built(t, "pam-cockpit-cert"), "check", "-")
+			check.Stdin = bytes.NewReader(test.certificate.PEM())
+			output, _ := check.CombinedOutput()
+			if ctx.Err() != nil {
+				t.Fatalf("it waits for %s: %s", test.name, output)
+			}
+			wants(t, string(output), test.wants)
+		})
 	}
 }

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package diagnose
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"pam_cockpit_cert/internal/sssdconf"
+)
+
+// listTime bounds one run of sssctl domain-list.
+const listTime = 5 * time.Second
+
+// served asks SSSD's own tool which domains the running SSSD serves; nil if it
+// cannot be asked.
+func served(ctx context.Context) []string {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
+	out, err := tool(ctx, ruleTool, "domain-list").Output()
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(out))
+}
+
+// unserved are the domains of the configuration that a running SSSD does not
+// serve: it has not read the configuration since they are there.
+func unserved(ctx context.Context, config *sssdconf.Config) []string {
+	configured := config.Domains()
+	if len(configured) == 0 {
+		return nil
+	}
+	running := served(ctx)
+	if len(running) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(configured, func(domain string) bool {
+		return slices.ContainsFunc(running, func(other string) bool { return strings.EqualFold(domain, other) })
+	})
+}
+
+// domains is the check of whether SSSD serves what sssd.conf has; it has nothing
+// to say of an SSSD that does.
+func (s System) domains(ctx context.Context) []Check {
+	config, err := s.sssdConfig()
+	if err != nil {
+		return nil // the check of the authorities says so
+	}
+	missing := unserved(ctx, config)
+	if len(missing) == 0 {
+		return nil
+	}
+	return []Check{warning(idDomains, "SSSD does not serve "+strings.Join(missing, ", ")+", which sssd.conf has",
+		run("systemctl", "restart", "sssd").after("SSSD reads its configuration when it starts; if it has since, see journalctl -u sssd"))}
+}
