@@ -21,11 +21,11 @@ import (
 // ConfigFile is Cockpit's configuration.
 const ConfigFile = "/etc/cockpit/cockpit.conf"
 
-// subject names what is remembered of the settings. A PAM service's name, of
-// which the rule is remembered beside it, has no capital letters.
+// subject names the file in which the settings are remembered. Files beside it
+// have the names of PAM services, which have no capital letters.
 const subject = "ENABLED.json"
 
-// The two settings, and a third that is in their way.
+// The two settings that turn certificates on, and one that prevents them.
 const (
 	WebService     = "WebService"
 	Authentication = "ClientCertAuthentication"
@@ -34,7 +34,8 @@ const (
 	Action         = "action"
 )
 
-// CertificateSettings are the settings for a Cockpit that needs command, or none.
+// CertificateSettings returns the settings that turn certificates on. command is
+// empty for a Cockpit that needs none.
 func CertificateSettings(command string) []Change {
 	wanted := []Change{{Section: WebService, Key: Authentication, Value: "true"}}
 	if command != "" {
@@ -48,18 +49,18 @@ type Report struct {
 	File    string   `json:"file"`
 	Changed bool     `json:"changed"`
 	Done    []string `json:"done,omitempty"`
-	Left    []string `json:"left,omitempty"` // what is not ours to undo
+	Left    []string `json:"left,omitempty"` // settings of the administrator's, which stay
 }
 
-// record is what undoing needs.
+// record is what DisableCertificates needs to undo the changes.
 type record struct {
-	Created bool     `json:"created"` // there was no file
+	Created bool     `json:"created"` // the file did not exist
 	Changes []Change `json:"changes"` // in their order
 }
 
-// EnableCertificates makes the wanted settings. What changes is remembered before
-// it does: a crash between the two leaves a memory of what did not happen, which
-// DisableCertificates compares with the file.
+// EnableCertificates makes the wanted settings. It remembers each change before
+// it makes it. A crash in between leaves a record of a change that was not made;
+// DisableCertificates compares the record with the file.
 func EnableCertificates(root string, wanted []Change) (Report, error) {
 	path, err := where(root, ConfigFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -106,7 +107,7 @@ func PreviewCertificates(root string, wanted []Change) (safefile.Change, error) 
 	})
 }
 
-// apply makes those settings that a file lacks.
+// apply adds the settings that a file lacks.
 func apply(path string, text []byte, wanted []Change) (edited []byte, changes []Change, err error) {
 	config, err := ParseConfig(text)
 	if err != nil {
@@ -125,8 +126,8 @@ func apply(path string, text []byte, wanted []Change) (edited []byte, changes []
 	return config.Bytes(), changes, nil
 }
 
-// satisfied reports whether a setting does already what is wanted, in whichever
-// words: an administrator may give our command options.
+// satisfied reports whether the file already has the effect of a setting: its
+// value may be another spelling of true, or the command with options.
 func satisfied(file *Config, want Change) bool {
 	value, _ := file.Get(want.Section, want.Key)
 	if want.Key == Authentication {
@@ -136,13 +137,13 @@ func satisfied(file *Config, want Change) bool {
 	return program == want.Value
 }
 
-// SplitCommand is the program that a command runs, and its options.
+// SplitCommand splits a command into its program and its options.
 func SplitCommand(command string) (program, options string) {
 	program, options, _ = strings.Cut(strings.TrimSpace(command), " ")
 	return program, strings.TrimSpace(options)
 }
 
-// said is a change in words, and undoneAs its undoing.
+// said describes a change, and undoneAs its undoing.
 func said(change Change) string     { return words(change, "it was %q") }
 func undoneAs(change Change) string { return words(change, "it is %q again") }
 
@@ -154,8 +155,9 @@ func words(change Change, old string) string {
 	return text
 }
 
-// DisableCertificates undoes what EnableCertificates did, and leaves what was
-// changed since. Others that enable or disable wait until it is forgotten as well.
+// DisableCertificates undoes what EnableCertificates did, except settings that
+// were changed since. Another process that enables or disables waits until the
+// record is removed as well.
 func DisableCertificates(root string) (Report, error) {
 	path, err := where(root, ConfigFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -191,7 +193,7 @@ func DisableCertificates(root string) (Report, error) {
 	return report, state.Forget(root, subject)
 }
 
-// undo takes the changes back, the last one first, and says which it could.
+// undo undoes the changes, the last one first, and returns those that it undid.
 func undo(config *Config, done record) (edited *Config, undone []string) {
 	for _, change := range slices.Backward(done.Changes) {
 		edited, ok := config.Undo(change)
@@ -203,7 +205,7 @@ func undo(config *Config, done record) (edited *Config, undone []string) {
 	return config, undone
 }
 
-// left says what still turns certificates on.
+// left returns the settings that still turn certificates on.
 func left(file *Config) []string {
 	var left []string
 	if value, line := file.Get(WebService, Authentication); IsTrue(value) {
@@ -216,15 +218,15 @@ func left(file *Config) []string {
 	return left
 }
 
-// RunsSessionCommand reports whether cockpit-ws starts cockpit-cert-session for
-// browsers with a certificate, wherever that is.
+// RunsSessionCommand reports whether cockpit-ws starts a cockpit-cert-session, in
+// whichever directory, for browsers with a certificate.
 func (f *Config) RunsSessionCommand() bool {
 	value, _ := f.Get(TLSCert, Command)
 	program, _ := SplitCommand(value)
 	return filepath.Base(program) == "cockpit-cert-session"
 }
 
-// ReadConfig returns the configuration that counts; one that is not there is empty.
+// ReadConfig returns Cockpit's configuration; it is empty if there is no file.
 func ReadConfig(root string) (*Config, error) {
 	text, err := safefile.ReadFile(root, ConfigFile, safefile.MaxSize)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -237,7 +239,8 @@ func ReadConfig(root string) (*Config, error) {
 	return file, nil
 }
 
-// where returns a file's real path; with fs.ErrNotExist, the path that it would have.
+// where returns a file's path with links followed; with fs.ErrNotExist, the path
+// that the file would have.
 func where(root, name string) (string, error) {
 	path, err := safefile.Resolve(root, name)
 	if strings.HasPrefix(path, filepath.Join(root, "/nix/store")+"/") {
@@ -246,7 +249,7 @@ func where(root, name string) (string, error) {
 	return path, err
 }
 
-// recall returns what was changed; nothing if nothing was.
+// recall returns the remembered changes, if there are any.
 func recall(root string) (record, error) {
 	var done record
 	text, err := state.Read(root, subject)
@@ -262,8 +265,8 @@ func recall(root string) (record, error) {
 	return done, nil
 }
 
-// remember adds changes to those that are remembered. One that is remembered
-// already was not undone, but taken back by hand.
+// remember adds changes to those that are remembered. An older one of the same
+// setting is replaced: the administrator has taken that back by hand.
 func remember(root string, created bool, changes []Change) error {
 	done, err := recall(root)
 	if err != nil {

@@ -134,8 +134,8 @@ func TestDisableWithoutAnythingMakesNothing(t *testing.T) {
 	}
 }
 
-// Whatever the order, the file is either on, with the memory of how to undo
-// that, or off, with none.
+// In whichever order they run, certificates are on and the record exists, or they
+// are off and it does not.
 func TestEnableAndDisableAtOnceForgetNothing(t *testing.T) {
 	const before = "[Log]\nFatal = x\n"
 	root, config := system(t, before)

@@ -16,10 +16,10 @@ var (
 	ignoredForm = regexp.MustCompile(`^[[:space:]]*(#.*)?$`)
 )
 
-// Config is a cockpit.conf(5). Its text can be had back unchanged, and an edit
-// changes no byte but those that it has to.
+// Config is a cockpit.conf(5). It keeps the whole text, and an edit changes only
+// the bytes that it has to.
 type Config struct {
-	lines    []string // with their newlines
+	lines    []string // with newlines
 	settings []setting
 	sections []section
 }
@@ -45,11 +45,11 @@ func (e *ConfigSyntaxError) Error() string {
 	return fmt.Sprintf("line %d: %s; Cockpit ignores the whole file because of it", e.Line, e.Reason)
 }
 
-// ParseConfig reads a cockpit.conf as Cockpit's own parser does since release 196
-// (src/common/cockpitconf.c): a line that it does not understand makes Cockpit
-// ignore the whole file, names are compared without regard to case, of two
-// settings the later one counts, and a value goes to the end of its line, blanks
-// and comments included. Errors are of type *ConfigSyntaxError.
+// ParseConfig parses a cockpit.conf like Cockpit since release 196
+// (src/common/cockpitconf.c). Because of one malformed line Cockpit ignores the
+// whole file. Names are compared without regard to case, the last of several
+// equal settings counts, and a value extends to the end of its line, including
+// blanks and comments. Errors are of type *ConfigSyntaxError.
 func ParseConfig(text []byte) (*Config, error) {
 	f := &Config{}
 	if len(text) > 0 {
@@ -75,16 +75,16 @@ func ParseConfig(text []byte) (*Config, error) {
 				line:    i, from: match[4], to: match[5],
 			})
 		} else if !ignoredForm.MatchString(line) {
-			return nil, &ConfigSyntaxError{i + 1, "it is no [section], no setting and no comment"}
+			return nil, &ConfigSyntaxError{i + 1, "it is neither a [section] nor a setting nor a comment"}
 		}
 	}
 	return f, nil
 }
 
-// Bytes returns the text that was parsed, or what an edit made of it.
+// Bytes returns the text, with the edits.
 func (f *Config) Bytes() []byte { return []byte(strings.Join(f.lines, "")) }
 
-// Get returns the value that counts, and its line, from 1; line 0 if there is none.
+// Get returns the value of a setting, and its line, from 1; line 0 if it is not set.
 func (f *Config) Get(section, key string) (value string, line int) {
 	s := f.find(section, key)
 	if s == nil {
@@ -95,7 +95,7 @@ func (f *Config) Get(section, key string) (value string, line int) {
 
 func (f *Config) value(s *setting) string { return f.lines[s.line][s.from:s.to] }
 
-// IsTrue reads a value as Cockpit does: anything that is not a known yes is no.
+// IsTrue reads a value like Cockpit: only yes, true and 1 are true.
 func IsTrue(value string) bool {
 	return strings.EqualFold(value, "yes") || strings.EqualFold(value, "true") || value == "1"
 }

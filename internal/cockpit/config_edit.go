@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// Change is one setting that was changed, as it is remembered to be undone.
+// Change is a change of one setting, remembered so that it can be undone.
 type Change struct {
 	Section string  `json:"section"`
 	Key     string  `json:"key"`
 	Value   string  `json:"value"`         // the new one
-	Old     *string `json:"old,omitempty"` // nil if there was no such setting
+	Old     *string `json:"old,omitempty"` // nil if it was not set
 	Header  bool    `json:"header"`        // the section was added with it
 }
 
-// Set gives a setting a value, and returns how to undo that; nil if it has the
-// value already. The setting keeps its line if it has one. Otherwise it goes
-// directly below the section's header, or with a new one to the end.
+// Set sets a setting, and returns the change; nil if it has the value already.
+// The setting keeps its line if it has one. Otherwise it is added directly below
+// the section's header, or with a new header at the end.
 func (f *Config) Set(section, key, value string) (*Config, *Change) {
 	lines := slices.Clone(f.lines)
 	change := &Change{Section: section, Key: key, Value: value}
@@ -44,8 +44,8 @@ func (f *Config) Set(section, key, value string) (*Config, *Change) {
 			added = slices.Insert(added, 0, "\n")
 		}
 	}
-	// A last line without a newline gets one, and ours has none in its stead:
-	// that is how Undo knows.
+	// If the last line has no newline, it gets one, and the added line has none:
+	// so Undo can tell.
 	if at == len(lines) && at > 0 && !strings.HasSuffix(lines[at-1], "\n") {
 		lines[at-1] += "\n"
 		last := len(added) - 1
@@ -54,8 +54,8 @@ func (f *Config) Set(section, key, value string) (*Config, *Change) {
 	return reparsed(slices.Insert(lines, at, added...)), change
 }
 
-// Undo takes a change back. It returns false, and the file as it is, where
-// somebody changed the setting since.
+// Undo undoes a change. It returns false and the unchanged file if the setting
+// was changed since.
 func (f *Config) Undo(change Change) (*Config, bool) {
 	s := f.find(change.Section, change.Key)
 	if s == nil || f.value(s) != change.Value {
@@ -81,8 +81,8 @@ func (f *Config) Undo(change Change) (*Config, bool) {
 	return reparsed(lines), true
 }
 
-// headerOnly reports whether a setting is all that its section has, directly
-// below the header.
+// headerOnly reports whether a setting is directly below its section's header,
+// and the only line of the section.
 func (f *Config) headerOnly(line int) bool {
 	above := slices.ContainsFunc(f.sections, func(s section) bool { return s.line == line-1 })
 	next := line + 1
@@ -103,7 +103,8 @@ func (f *Config) header(name string) int {
 	return -1
 }
 
-// reparsed never fails: what is put in is a header, or a setting in a section.
+// reparsed parses edited lines. It never fails, because edits only add headers,
+// and settings in a section.
 func reparsed(lines []string) *Config {
 	f, err := ParseConfig([]byte(strings.Join(lines, "")))
 	if err != nil {

@@ -98,7 +98,7 @@ func TestUndoLeavesWhatSomebodyChanged(t *testing.T) {
 	}
 }
 
-// undoneToTheByte holds every file that is accepted to what Set and Undo promise.
+// undoneToTheByte checks that Undo restores every byte of a file after Set.
 func undoneToTheByte(t *testing.T, text string) {
 	file, err := ParseConfig([]byte(text))
 	if err != nil {

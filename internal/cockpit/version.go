@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package cockpit knows the Cockpit of a system: which release it is, what that
-// needs for logins with certificates, and its configuration, cockpit.conf(5), in
-// which certificates are turned on and off.
+// Package cockpit finds out which release of Cockpit a system has and what that
+// release needs for logins by certificate, and turns certificates on and off in
+// its configuration, cockpit.conf(5).
 package cockpit
 
 import (
@@ -21,36 +21,36 @@ import (
 	"pam_cockpit_cert/internal/safefile"
 )
 
-// First releases of Cockpit that do something, all of them in pam_cockpit_cert(8).
+// The first releases of Cockpit with a feature; pam_cockpit_cert(8) lists them.
 const (
 	firstCertificates = 209 // TLS client certificates
-	firstOwnMapping   = 248 // maps them itself, unless told otherwise
+	firstOwnMapping   = 248 // maps certificates itself, unless a Command is set
 	firstOptions      = 302 // splits a Command into words
 )
 
-// Version is a release of Cockpit; 0 if it is not known.
+// Version is a release of Cockpit; 0 if unknown.
 type Version int
 
-// TooOld reports whether it has no certificates at all.
+// TooOld reports whether the release does not know client certificates.
 func (v Version) TooOld() bool { return v > 0 && v < firstCertificates }
 
-// NeedsCommand reports whether it asks PAM about certificates only by
-// cockpit-cert-session. One that is not known is taken for a recent one: an
-// older one is not harmed.
+// NeedsCommand reports whether the release asks PAM about certificates only
+// through cockpit-cert-session. An unknown release is treated as a recent one,
+// which does no harm to an older one.
 func (v Version) NeedsCommand() bool { return v == 0 || v >= firstOwnMapping }
 
-// NoOptions reports whether it takes the options of a command in cockpit.conf
-// for a part of the program's name.
+// NoOptions reports whether the release takes the options of a Command in
+// cockpit.conf for a part of the program's name.
 func (v Version) NoOptions() bool { return v > 0 && v < firstOptions }
 
-// ErrNotInstalled says that there is no Cockpit.
+// ErrNotInstalled says that Cockpit is not installed.
 var ErrNotInstalled = errors.New("cockpit-ws is not installed")
 
-// programs are where distributions have cockpit-ws.
+// programs are the paths of cockpit-ws in the distributions.
 var programs = []string{"/usr/lib/cockpit/cockpit-ws", "/usr/libexec/cockpit-ws"}
 
-// InstalledVersion returns the release that is installed, by the word of the package
-// manager, for a foreign root's programs may not run here.
+// InstalledVersion returns the installed release. It asks the package manager,
+// because the programs of a foreign root may not run here.
 func InstalledVersion(ctx context.Context, root string) (Version, error) {
 	for _, ask := range []func(context.Context, string) string{fromDpkg, fromPacman, fromRPM, fromNix, fromProgram} {
 		if version := leading(ask(ctx, root)); version > 0 {
@@ -67,7 +67,7 @@ func InstalledVersion(ctx context.Context, root string) (Version, error) {
 
 var leadingNumber = regexp.MustCompile(`^(?:\d+:)?(\d+)`)
 
-// leading is the first number of a package's version, after an epoch.
+// leading returns the first number of a package's version, after the epoch.
 func leading(version string) Version {
 	match := leadingNumber.FindStringSubmatch(strings.TrimSpace(version))
 	if match == nil {
@@ -120,8 +120,8 @@ func fromPacman(_ context.Context, root string) string {
 	return strings.TrimPrefix(filepath.Base(found[0]), "cockpit-")
 }
 
-// fromRPM asks rpm only about a database that is there, and where it is: else
-// it would make one.
+// fromRPM asks rpm. It names an existing database, because rpm would create one
+// otherwise.
 func fromRPM(ctx context.Context, root string) string {
 	for _, dir := range []string{"/usr/lib/sysimage/rpm", "/var/lib/rpm"} {
 		for _, database := range []string{"rpmdb.sqlite", "Packages.db", "Packages"} {
@@ -137,10 +137,10 @@ func fromRPM(ctx context.Context, root string) string {
 	return ""
 }
 
-// inStore is a program of Cockpit's in the Nix store, which names the release.
+// inStore matches a program of Cockpit in the Nix store, whose path has the release.
 var inStore = regexp.MustCompile(`(?m)^ExecStart=/nix/store/[0-9a-z]{32}-cockpit-([0-9][^/]*)/libexec/`)
 
-// fromNix reads the unit that NixOS takes from the package.
+// fromNix reads the unit that NixOS takes from Cockpit's package.
 func fromNix(_ context.Context, root string) string {
 	unit, err := safefile.ReadFile(root, "/etc/systemd/system/cockpit.service", 1<<16)
 	if err != nil {
@@ -153,7 +153,7 @@ func fromNix(_ context.Context, root string) string {
 	return string(match[1])
 }
 
-// fromProgram asks cockpit-ws itself, which somebody may have built.
+// fromProgram asks cockpit-ws itself, which may have been built from source.
 func fromProgram(ctx context.Context, root string) string {
 	if root != "/" {
 		return ""

@@ -25,8 +25,8 @@ func TestThePackageManagerIsAsked(t *testing.T) {
 		{"Arch", "var/lib/pacman/local/cockpit-349-1/desc", "", 349, nil},
 		{"NixOS", "etc/systemd/system/cockpit.service", "[Service]\nExecStartPre=+/nix/store/00000000000000000000000000000000-cockpit-1/libexec/x\n" +
 			"ExecStart=/nix/store/0c5sgxz1dr1fjlfmkcfkq4yvd2dqpb1j-cockpit-364/libexec/cockpit-tls\n", 364, nil},
-		{"a unit of somebody's", "etc/systemd/system/cockpit.service", "[Service]\nExecStart=/opt/cockpit-364/libexec/cockpit-tls\n", 0, ErrNotInstalled},
-		{"built by somebody", "usr/libexec/cockpit-ws", "", 0, nil},
+		{"an administrator's own unit", "etc/systemd/system/cockpit.service", "[Service]\nExecStart=/opt/cockpit-364/libexec/cockpit-tls\n", 0, ErrNotInstalled},
+		{"built from source", "usr/libexec/cockpit-ws", "", 0, nil},
 		{"none", "etc/passwd", "", 0, ErrNotInstalled},
 	} {
 		t.Run(test.name, func(t *testing.T) {

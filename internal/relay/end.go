@@ -10,14 +10,15 @@ import (
 	"syscall"
 )
 
-// An End is our end of the stream socket that leads to one party.
+// An End is the relay's end of the stream socket to one party: cockpit-ws or
+// cockpit-session.
 type End struct{ *os.File }
 
-// ErrNotAStream is OpenEnd's answer to a file, a terminal or a datagram socket.
+// ErrNotAStream is OpenEnd's error for a file, a terminal or a datagram socket.
 var ErrNotAStream = errors.New("not a stream socket")
 
-// OpenEnd takes a descriptor over. Its file description becomes non-blocking, so
-// that reads and writes know deadlines, and wait without a thread each.
+// OpenEnd takes a descriptor over, and makes it non-blocking, so that reads and
+// writes have deadlines and need no thread each while they wait.
 func OpenEnd(fd int, name string) (End, error) {
 	kind, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE)
 	switch {
@@ -32,17 +33,16 @@ func OpenEnd(fd int, name string) (End, error) {
 	return End{os.NewFile(uintptr(fd), name)}, nil
 }
 
-// HangUp tells the party that the conversation is over, in both directions.
+// HangUp ends both directions.
 func (e End) HangUp() { e.shutdown(syscall.SHUT_RDWR) }
 
-// StopReading makes the party's next write fail. What it wrote before can still
-// be read.
+// StopReading makes the party's next write fail. Earlier data can still be read.
 func (e End) StopReading() { e.shutdown(syscall.SHUT_RD) }
 
-// StopWriting lets the party see the end of what it gets.
+// StopWriting lets the party read the end of the stream.
 func (e End) StopWriting() { e.shutdown(syscall.SHUT_WR) }
 
-// shutdown fails only where the party is gone, and there is no one to tell.
+// shutdown fails only if the party is gone, so that its error does not matter.
 func (e End) shutdown(how int) {
 	_ = e.control(func(fd int) { _ = syscall.Shutdown(fd, how) })
 }

@@ -10,37 +10,37 @@ import (
 	"strconv"
 )
 
-// maxDigits bounds the text of a frame's length. The rules are those of Cockpit's
-// own reader (src/common/cockpitframe.c): at most eight digits, no leading zero,
-// not zero.
+// maxDigits is the largest number of digits in a frame's length. The rules are
+// those of Cockpit (src/common/cockpitframe.c): at most eight digits, no leading
+// zero, not zero.
 const maxDigits = 8
 
 var (
-	// ErrLength means that what should be a length is none.
+	// ErrLength means that a frame does not start with a valid length.
 	ErrLength = errors.New("malformed frame length")
-	// ErrTooLong means that a length is valid, and beyond the reader's bound.
+	// ErrTooLong means that a length is valid, but above the reader's limit.
 	ErrTooLong = errors.New("frame too long")
 )
 
-// A FrameReader takes one frame at a time off a stream, and never a byte more: what
-// follows the frame stays there, for whoever takes the stream over.
+// A FrameReader reads one frame at a time from a stream, and not a byte more:
+// what follows the frame stays there for the stream's next reader.
 type FrameReader struct {
 	src io.Reader
 	max int
-	// raw is the frame as it came, complete or as far as it got.
+	// raw is the frame as it was read, complete or not.
 	raw []byte
 }
 
-// NewFrameReader reads frames with payloads of at most max bytes.
+// NewFrameReader returns a reader of frames with payloads of at most max bytes.
 func NewFrameReader(src io.Reader, max int) *FrameReader {
 	return &FrameReader{src: src, max: max}
 }
 
 // Next returns the payload of the next frame. It is valid until the next call.
 //
-// The error is io.EOF where the stream ends between frames,
-// io.ErrUnexpectedEOF where it ends inside one, ErrLength, ErrTooLong, or that
-// of the stream. After any error but the first, the stream has no more frames.
+// The error is io.EOF if the stream ends between frames, io.ErrUnexpectedEOF if
+// it ends inside one, ErrLength, ErrTooLong, or the stream's own. After any error
+// but io.EOF the stream cannot be read as frames any more.
 func (r *FrameReader) Next() ([]byte, error) {
 	r.raw = r.raw[:0]
 	length, err := r.length()
@@ -60,12 +60,12 @@ func (r *FrameReader) Next() ([]byte, error) {
 	return r.raw[header:], nil
 }
 
-// Raw returns the bytes that the last Next took off the stream: the whole
-// frame, or, after an error, the part of it that had come.
+// Raw returns the bytes that the last Next read from the stream: the whole
+// frame, or after an error a part of it.
 func (r *FrameReader) Raw() []byte { return r.raw }
 
-// length reads up to the line feed, byte by byte: any larger step could reach
-// into what follows.
+// length reads the length up to the line feed. It reads byte by byte, because a
+// larger read could take bytes that follow the frame.
 func (r *FrameReader) length() (int, error) {
 	length := 0
 	for {

@@ -98,8 +98,8 @@ func TestNextReadsFrameAfterFrame(t *testing.T) {
 	}
 }
 
-// FuzzNext: whatever comes, the reader takes a prefix off the stream, stays
-// within its bound, and what it accepts is what AppendFrame makes.
+// FuzzNext checks that, whatever comes, the reader reads a prefix of the stream,
+// keeps to its limit, and accepts only frames that AppendFrame makes.
 func FuzzNext(f *testing.F) {
 	for _, seed := range []string{"3\n\n{}", "0\n", "007\nx", "12345678\n", "123456789\n", "1\nx1\ny", "\n", "9"} {
 		f.Add([]byte(seed))

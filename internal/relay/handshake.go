@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// maxFrame bounds a frame of the login, in bytes. Real ones have some hundred.
+// maxFrame is the largest frame of the login, in bytes. Real ones have some
+// hundred.
 const maxFrame = 64 << 10
 
 // A refusal ends a login.
 type refusal struct {
 	// code is one of Cockpit's (doc/protocol.md, "Problem codes"), for the log.
 	code string
-	// text is for the person at the browser; empty where the log says it all.
+	// text is for the user at the browser; empty if only the log says why.
 	text string
 	// err is for the administrator.
 	err error
@@ -28,16 +29,17 @@ type refusal struct {
 func (r *refusal) Error() string { return r.code + ": " + r.err.Error() }
 func (r *refusal) Unwrap() error { return r.err }
 
-// errGone means that cockpit-ws is gone, and nobody is left to tell.
+// errGone means that cockpit-ws has ended the connection, so that it cannot be
+// told anything.
 var errGone = errors.New("cockpit-ws has hung up")
 
-// exchange passes cockpit-session's challenge on, and the reply to it back,
-// changed. It returns the reply's address of the browser.
+// exchange passes cockpit-session's challenge to cockpit-ws, and the changed
+// reply back. It returns the browser's address that the reply has.
 //
 // The error is a *refusal or errGone.
 func exchange(ws, session End, said *FrameReader, deadline time.Time) (peer string, err error) {
 	for _, end := range []End{ws, session} {
-		// What OpenEnd accepts knows deadlines.
+		// Every descriptor that OpenEnd accepts has deadlines.
 		_ = end.SetDeadline(deadline)
 		defer end.SetDeadline(time.Time{})
 	}
@@ -62,8 +64,8 @@ func exchange(ws, session End, said *FrameReader, deadline time.Time) (peer stri
 	return peer, nil
 }
 
-// challenge passes on what cockpit-session says up to its challenge, and
-// returns the cookie of that.
+// challenge passes on what cockpit-session says up to and including its
+// challenge, and returns the challenge's cookie.
 func challenge(said *FrameReader, ws End) (cookie string, err error) {
 	for {
 		payload, err := said.Next()
@@ -86,13 +88,13 @@ func challenge(said *FrameReader, ws End) (cookie string, err error) {
 	}
 }
 
-// verdict passes on what cockpit-session says up to its init message, or what
-// it does not say in Cockpit's protocol: all that is cockpit-ws's to judge.
-// said reports whether it has said anything.
+// verdict passes on what cockpit-session says up to its init message, and also
+// data that is not Cockpit's protocol, which cockpit-ws then judges. said reports
+// whether cockpit-session has said anything.
 //
-// The error is a *refusal: that init reports a problem, or that PAM asks
-// something. cockpit-ws could not have it answered, as it takes no password of a
-// browser that has a certificate; and of a 401 its login page shows no text.
+// The error is a *refusal: init reports a problem, or PAM asks the user
+// something. The user could not answer, because Cockpit accepts no password from
+// a browser that has a certificate, and its login page shows no text for a 401.
 func verdict(from *FrameReader, ws End) (said bool, err error) {
 	for {
 		payload, err := from.Next()
@@ -114,8 +116,8 @@ func verdict(from *FrameReader, ws End) (said bool, err error) {
 	}
 }
 
-// question refuses a login in which a PAM module asks something. Where our own
-// module ends a login so, it has said why, and asks for nothing.
+// question refuses a login in which a PAM module asks the user something.
+// pam_cockpit_cert ends a login by an empty prompt, after a message that says why.
 func question(asked Message) *refusal {
 	if asked.Asked == "" && asked.Text != "" {
 		return &refusal{code: "authentication-unavailable", text: asked.Text, err: errors.New(asked.Text)}
@@ -127,7 +129,7 @@ func question(asked Message) *refusal {
 	}
 }
 
-// isEnd tells whether a party that is gone, or has said all, makes such an error.
+// isEnd tells whether an error says that the party is gone, or has ended its stream.
 func isEnd(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

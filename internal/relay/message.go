@@ -12,43 +12,43 @@ import (
 	"strings"
 )
 
-// MessageKind is what a message from cockpit-session is to its login.
+// MessageKind is the meaning of cockpit-session's message for the login.
 type MessageKind int
 
 const (
-	// Other is any message that the login need not know.
+	// Other is any message that does not matter for the login.
 	Other MessageKind = iota
-	// Challenge asks for whatever credentials there are ("*").
+	// Challenge asks for any kind of credentials ("*").
 	Challenge
-	// Prompt asks for something else: a PAM module wants an answer.
+	// Prompt asks for something else: a PAM module needs an answer.
 	Prompt
-	// Init says that there is a session.
+	// Init says that the session is open.
 	Init
-	// Failure says that there is none.
+	// Failure says that the login failed.
 	Failure
 )
 
-// A Message is one from cockpit-session.
+// A Message is a message of cockpit-session.
 type Message struct {
 	Kind MessageKind
-	// Cookie is what the reply to a Challenge must be known by.
+	// Cookie identifies a Challenge; the reply has to repeat it.
 	Cookie string
 	// Asked is the text of a Prompt.
 	Asked string
 	// Problem is the code of a Failure.
 	Problem string
-	// Text is what PAM says about a Failure, or has said before a Prompt.
+	// Text is PAM's text about a Failure, or before a Prompt.
 	Text string
 }
 
 var (
-	// ErrMalformed means that a payload is no reply to an authorize challenge.
+	// ErrMalformed means that a payload is not a reply to an authorize challenge.
 	ErrMalformed = errors.New("malformed reply to the authorize challenge")
-	// ErrScheme means that a reply offers something else than a client certificate.
+	// ErrScheme means that a reply has credentials other than a client certificate.
 	ErrScheme = errors.New("not a client certificate login")
 )
 
-// ParseMessage tells what the payload of a frame is.
+// ParseMessage parses the payload of a frame.
 func ParseMessage(payload []byte) Message {
 	text, ok := control(payload)
 	if !ok {
@@ -82,8 +82,8 @@ func ParseMessage(payload []byte) Message {
 	return Message{}
 }
 
-// prompt returns the text of "X-Conversation NONCE TEXT" (doc/authentication.md),
-// whose text is in base64, and absent where it is empty.
+// prompt returns the text of "X-Conversation NONCE TEXT" (doc/authentication.md).
+// The text is in base64, and missing if it is empty.
 func prompt(challenge string) string {
 	fields := strings.Fields(challenge)
 	if len(fields) == 2 && fields[0] == "X-Conversation" {
@@ -97,9 +97,9 @@ func prompt(challenge string) string {
 	return challenge
 }
 
-// unescaped reads the problem of a cockpit-session before 362, which writes PAM's
-// text as it is, quotes and line ends included (exit_init_problem in its
-// session-utils.c).
+// unescaped reads the problem of a cockpit-session before 362, which does not
+// escape quotes and line ends in PAM's text (exit_init_problem in its
+// session-utils.c), so that it is not valid JSON.
 func unescaped(text string) Message {
 	rest, begins := strings.CutPrefix(text, `{"command":"init","version":1,"problem":"`)
 	rest, ends := strings.CutSuffix(rest, `"}`)
@@ -113,16 +113,17 @@ func unescaped(text string) Message {
 // certificate is the scheme; in Cockpit 239 it is the whole response.
 const certificate = "tls-cert"
 
-// nobody is what replaces it: the scheme and, in base64, ":". With nothing behind
-// the scheme cockpit-session has no user name at all, and where PAM refuses it
-// dies while it records the failed login (btmp_log in its session-utils.c, up to
-// 370 at least), with the reason unsaid.
+// nobody replaces the response: the scheme, and ":" in base64, which is an empty
+// user name and password. Without the ":" cockpit-session would have no user name
+// at all; if PAM then refuses the login, cockpit-session crashes while it records
+// that (btmp_log in its session-utils.c, up to 370 at least), before it has told
+// the reason.
 const nobody = "Basic Og=="
 
-// RewriteReply returns the reply to the challenge with the given cookie with its
-// response, "tls-cert" and perhaps a token, replaced by that of nobody. All the
-// rest of payload is kept, in the compact form that cockpit-session's search
-// for `"response":"` needs. peer is the browser's address, where the reply has it.
+// RewriteReply returns the reply to the challenge with this cookie, with its
+// response, "tls-cert" and perhaps a token, replaced by nobody. The rest of
+// payload stays, without blanks, because cockpit-session searches it for
+// `"response":"`. peer is the browser's address, if the reply has it.
 //
 // The error is ErrMalformed or ErrScheme.
 func RewriteReply(payload []byte, cookie string) (changed []byte, peer string, err error) {
@@ -156,8 +157,9 @@ func RewriteReply(payload []byte, cookie string) (changed []byte, peer string, e
 	out = append(out, `"`+nobody+`"`...)
 	out = append(out, message.compact[value.end:]...)
 
-	// cockpit-session takes the first match in the whole text (get_authorize_key
-	// in src/session/session-utils.c), so there must be no other, at any depth.
+	// cockpit-session uses the first match in the whole text (get_authorize_key
+	// in src/session/session-utils.c), so that the text must have only one, at
+	// any depth. Otherwise an attacker's match could be used instead.
 	if bytes.Count(out, []byte(`"response":"`)) != 1 {
 		return nil, "", fmt.Errorf("%w: more than one response", ErrMalformed)
 	}
@@ -165,8 +167,8 @@ func RewriteReply(payload []byte, cookie string) (changed []byte, peer string, e
 	return out, peer, nil
 }
 
-// Problem returns the message that ends a login, for a problem code that
-// cockpit-ws knows and an explanation in plain words.
+// Problem returns the message that ends a login, with one of Cockpit's problem
+// codes and an explanation for the user.
 func Problem(code, explanation string) []byte {
 	// Strings always marshal.
 	text, _ := json.Marshal(struct {
@@ -178,9 +180,9 @@ func Problem(code, explanation string) []byte {
 	return append([]byte{'\n'}, text...)
 }
 
-// isCertificate accepts "tls-cert" and "tls-cert TOKEN". The token names a
-// file of cockpit-tls; the module does not need it, for it takes the word of
-// the kernel instead, and so its form does not matter beyond being one word.
+// isCertificate accepts "tls-cert" and "tls-cert TOKEN". The token names a file
+// of cockpit-tls. The module does not use it, because it relies on the kernel
+// instead, so that any single word will do.
 func isCertificate(response string) bool {
 	if response == certificate {
 		return true
@@ -189,8 +191,8 @@ func isCertificate(response string) bool {
 	return ok && token != "" && !strings.ContainsAny(token, " \t\r\n")
 }
 
-// control returns the JSON text of a control message: its payload begins with
-// the empty name of a channel and a line feed.
+// control returns the JSON text of a control message, whose payload begins with
+// an empty channel name and a line feed.
 func control(payload []byte) ([]byte, bool) {
 	return bytes.CutPrefix(payload, []byte{'\n'})
 }
@@ -201,7 +203,7 @@ type object struct {
 	values  map[string]span
 }
 
-// span is where a value lies in object.compact.
+// span is the place of a value in object.compact.
 type span struct{ start, end int }
 
 func parse(text []byte) (*object, error) {

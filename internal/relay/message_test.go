@@ -170,8 +170,8 @@ func TestProblem(t *testing.T) {
 	}
 }
 
-// FuzzRewrite: what is rewritten stays JSON, differs in the one value only,
-// and shows cockpit-session's simple search what a real reader sees.
+// FuzzRewrite checks that a rewritten reply is still JSON, differs only in the
+// response, and that cockpit-session's search finds what a JSON parser finds.
 func FuzzRewrite(f *testing.F) {
 	for _, seed := range []string{
 		`{"command":"authorize","cookie":"x1","response":"tls-cert ` + token + `","remote-peer":"::1"}`,
@@ -186,7 +186,7 @@ func FuzzRewrite(f *testing.F) {
 		got, _, err := RewriteReply(payload, "x1")
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrScheme) {
-				t.Fatalf("an error of no kind: %v", err)
+				t.Fatalf("neither ErrMalformed nor ErrScheme: %v", err)
 			}
 			return
 		}

@@ -12,24 +12,23 @@ import (
 	"unsafe"
 )
 
-// block is what is moved at a time, in bytes. Cockpit's bridge sends 64 KiB and a
-// header at a time.
+// block is how many bytes are moved at a time. Cockpit's bridge sends 64 KiB and
+// a header at a time.
 const block = 128 << 10
 
-// join joins two ends as if they were one: every byte goes through unchanged, a
-// slow reader slows the writer, and the end of either direction arrives as just
-// that, while the other goes on. It returns when both directions have ended.
+// join connects two ends: every byte passes unchanged, a slow reader slows the
+// writer, and the end of one direction is passed on while the other direction
+// goes on. It returns when both directions have ended.
 //
-// fromFar is the direction from far to near, which may begin with something else
-// than move.
+// fromFar moves the data from far to near; it may do something else first.
 func join(near, far End, fromFar func() error) error {
 	other := map[End]End{near: far, far: near}
 	var hangUp []*time.Timer
 	var mutex sync.Mutex
 	w, err := newWatch(func(end End) {
-		// What its partner says gets nowhere from now on. What the party said
-		// before it went may still arrive; where it does not soon, because the
-		// partner reads nothing, the partner hears of the end all the same.
+		// The party is gone, so that its partner can say nothing more. What the
+		// party said before may still arrive. If that takes too long, because the
+		// partner reads nothing, the partner's connection is ended.
 		partner := other[end]
 		partner.StopReading()
 		mutex.Lock()
@@ -62,8 +61,8 @@ func join(near, far End, fromFar func() error) error {
 	return err
 }
 
-// move moves data until its source says no more, or its destination takes no
-// more. That a party is gone is an end like any other.
+// move moves data until its source ends, or its destination accepts no more. It
+// is not an error if a party is gone.
 func move(to, from End) error {
 	in, err := from.SyscallConn()
 	if err != nil {
@@ -87,8 +86,9 @@ func move(to, from End) error {
 	}
 }
 
-// transfer makes one system call that does not block, and waits for when it can
-// be made. It is raw: Go's scheduler would start another thread while it copies.
+// transfer makes one non-blocking system call, and waits until it can succeed. It
+// uses RawSyscall, because during a Syscall Go's scheduler may start another
+// thread.
 func transfer(wait func(func(fd uintptr) bool) error, call uintptr, buffer []byte) (n int, err error) {
 	var errno syscall.Errno
 	err = wait(func(fd uintptr) bool {

@@ -21,10 +21,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience bounds what must happen soon.
+// patience is how long a test waits for what must happen soon.
 const patience = 20 * time.Second
 
-// socket returns an End, and the party that it leads to.
+// socket returns an End, and the party at its other end.
 func socket(t *testing.T, name string) (End, *net.UnixConn) {
 	t.Helper()
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -51,7 +51,7 @@ func socket(t *testing.T, name string) (End, *net.UnixConn) {
 	return end, conn.(*net.UnixConn)
 }
 
-// joined joins two parties, and returns them and its end.
+// joined joins two parties, and returns them and a channel with join's result.
 func joined(t *testing.T) (near, far *net.UnixConn, ended <-chan error) {
 	t.Helper()
 	nearEnd, near := socket(t, "near")
@@ -138,11 +138,10 @@ func TestAPartyThatIsGoneIsGoneForTheOther(t *testing.T) {
 			leaving.Close()
 			hear(t, staying, "farewell")
 			hearEnd(t, staying)
-			// The pipe ends although the one who stays is silent, and has
+			// The pipe ends although the party that stays is silent, and has
 			// closed nothing.
 			wait(t, ended)
-			// Not half-closed: nothing that is said reaches anybody, and the
-			// one who says it knows.
+			// The connection is not half-closed: writing to it fails.
 			for deadline := time.Now().Add(patience); ; {
 				_, err := staying.Write([]byte("hello?"))
 				if errors.Is(err, syscall.EPIPE) {
@@ -168,9 +167,8 @@ func TestHangUpEndsBothDirections(t *testing.T) {
 	wait(t, ended)
 }
 
-// With both directions full, each party waits to write. When one of them goes,
-// the other, which may be waiting in poll(2) for no more than room to write, must
-// hear of it soon.
+// With both directions full, each party waits in poll(2) for room to write. When
+// one of them goes, the other must see that soon.
 func TestAPartyThatGoesWhileBothDirectionsAreFull(t *testing.T) {
 	for _, who := range []string{"near", "far"} {
 		t.Run(who, func(t *testing.T) {
@@ -216,8 +214,8 @@ func fill(t *testing.T, parties ...*net.UnixConn) {
 	}
 }
 
-// A slow reader slows the writer: no more than the sockets' buffers and what
-// is in the pipe between them is under way.
+// A slow reader slows the writer: only what fits into the sockets' buffers and
+// the relay's is under way.
 func TestBackPressure(t *testing.T) {
 	for _, who := range []string{"near", "far"} {
 		t.Run(who, func(t *testing.T) {

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package relay is cockpit-cert-session: it stands between cockpit-ws and
-// cockpit-session, changes one reply of the login so that PAM decides
-// (handshake.go), says in plain words why a login fails (sentence.go), and then
-// joins the two (pipe.go).
+// Package relay implements cockpit-cert-session, between cockpit-ws and
+// cockpit-session. It changes one reply of the login so that PAM decides
+// (handshake.go), tells the user why a login fails (sentence.go), and then
+// passes the session's data on (pipe.go).
 //
-// Nothing depends on its honesty. It runs as cockpit-ws's user, in the control
-// group of the certificate's own cockpit-ws, and asks cockpit-session for what
-// every process there may ask: a PAM conversation without a user name. Who the
-// user is follows from that control group alone.
+// No security depends on it. It runs as cockpit-ws's user, in the control group
+// of the cockpit-ws for the certificate, and asks cockpit-session for what every
+// process there may ask: a PAM conversation without a user name. The module finds
+// the certificate, and so the user, by that control group alone.
 //
-// cockpit-ws hands its command one end of a socket pair, and has no way to
-// accept another, and cockpit-session reads its one socket from beginning to
-// end. So the data of a session has to pass through here.
+// The data of the session has to pass through the relay: cockpit-ws gives its
+// command one end of a socket pair and cannot accept another, and cockpit-session
+// uses one socket from beginning to end.
 //
 // The messages of the login are described in Cockpit's doc/authentication.md
 // and doc/protocol.md.
@@ -27,20 +27,21 @@ import (
 	"time"
 )
 
-// Timeout bounds the login up to the reply that is changed; how long PAM then
-// takes is for cockpit-ws and PAM to say. It is what cockpit-session allows for
-// the reply; cockpit-ws by default loses patience earlier.
+// Timeout is how long a login may take up to the reply that is changed; after
+// that, cockpit-ws and PAM have their own limits. cockpit-session waits as long
+// for the reply; cockpit-ws by default gives up earlier.
 const Timeout = 60 * time.Second
 
-// Relay is one session's, with what it needs to know.
+// Relay passes one session's data on. Its fields are the options of
+// cockpit-cert-session.
 type Relay struct {
 	// Socket or Program is the cockpit-session to use; empty to look for it.
 	Socket, Program string
-	// Host is what cockpit-ws gave for the host, for the program.
+	// Host is cockpit-ws's argument for the host, which the program gets.
 	Host string
-	// Timeout bounds the login up to the reply that is changed.
+	// Timeout is how long the login may take up to the reply that is changed.
 	Timeout time.Duration
-	// Peer is the browser's address, where the reply does not have it.
+	// Peer is the browser's address, if the reply does not have it.
 	Peer string
 	// Log takes messages for the administrator, a line each.
 	Log io.Writer
@@ -58,8 +59,8 @@ const refusedCode = 5
 // grace is how long a party may take to end after its partner is gone.
 const grace = 2 * time.Second
 
-// Run runs a session for ws until it ends, and returns how the process should
-// end in turn: like cockpit-session, as far as that can be known.
+// Run runs a session for ws until it ends, and returns how this process should
+// end: like cockpit-session, if that is known.
 func (r Relay) Run(ws End) Status {
 	session, err := r.open()
 	if err != nil {
@@ -76,7 +77,7 @@ func (r Relay) Run(ws End) Status {
 		session.end.HangUp()
 		defer session.waitFor(grace)
 		return r.refuse(ws, refused)
-	case err != nil: // errGone: an end without a word is how a browser gives up
+	case err != nil: // errGone: the browser has given up
 		session.end.HangUp()
 		session.waitFor(grace)
 		return Status{}
@@ -94,14 +95,14 @@ func (r Relay) Run(ws End) Status {
 	}
 	status := session.wait()
 	if status.Signal != 0 {
-		// cockpit-ws says so itself only of a program called cockpit-session.
+		// cockpit-ws itself logs this only for a program called cockpit-session.
 		fmt.Fprintf(r.Log, "cockpit-cert-session: cockpit-session ended by signal %d (%v)\n", status.Signal, status.Signal)
 	}
 	return status
 }
 
-// listen passes on what cockpit-session says: its verdict on the login, and then
-// the data of the session.
+// listen passes on cockpit-session's verdict on the login, and then the data of
+// the session.
 func (r Relay) listen(ws End, session *session, from *FrameReader) error {
 	said, err := verdict(from, ws)
 	if err != nil {
@@ -115,9 +116,9 @@ func (r Relay) listen(ws End, session *session, from *FrameReader) error {
 	return move(ws, session.end)
 }
 
-// explain tells cockpit-ws what it would have known from the exit code of a
-// program called cockpit-session that ended without a word (on_pipe_close in
-// src/ws/cockpitpipetransport.c). Of others it knows no such thing.
+// explain tells cockpit-ws why a cockpit-session that said nothing has ended.
+// cockpit-ws itself tells that from the exit code (on_pipe_close in
+// src/ws/cockpitpipetransport.c), but only for a program called cockpit-session.
 func (r Relay) explain(ws End, session *session) error {
 	switch session.wait() {
 	case Status{Code: 127}:
@@ -128,31 +129,31 @@ func (r Relay) explain(ws End, session *session) error {
 	return nil
 }
 
-// refuse ends a login for which there is no session, or none any more.
+// refuse ends a login that has no session.
 func (r Relay) refuse(ws End, why *refusal) Status {
 	r.tell(ws, why)
-	// A socket that is closed with data unread resets the connection, and its
-	// party might see that before the problem.
+	// Closing a socket with unread data resets the connection, and cockpit-ws
+	// might see that before it reads the problem.
 	ws.HangUp()
 	_ = ws.SetReadDeadline(time.Now().Add(grace))
 	_, _ = io.Copy(io.Discard, ws)
 	return Status{Code: refusedCode}
 }
 
-// tell tells cockpit-ws of a refusal: as access-denied, for that is the one
+// tell tells cockpit-ws of a refusal: as access-denied, because that is the only
 // problem whose text every login page since Cockpit 248 shows.
 func (r Relay) tell(ws End, err error) {
 	var why *refusal
 	if !errors.As(err, &why) {
 		return
 	}
-	// First, for a cockpit-ws that has been told may end this process.
+	// The log comes first, because cockpit-ws may end this process once it is told.
 	from := ""
 	if r.Peer != "" {
 		from = " (login from " + Line(r.Peer) + ")"
 	}
 	fmt.Fprintf(r.Log, "cockpit-cert-session: %v%s\n", Line(why.Error()), from)
-	if errors.Is(why, ErrScheme) { // a browser without a certificate, for which the page has a form
+	if errors.Is(why, ErrScheme) { // a browser without a certificate: the login page shows its form again
 		r.write(ws, why.code, why.err.Error())
 	} else {
 		r.write(ws, "access-denied", Sentence(why.text))
@@ -160,8 +161,7 @@ func (r Relay) tell(ws End, err error) {
 }
 
 func (r Relay) write(ws End, problem, text string) {
-	// A cockpit-ws that does not read has had its chance; and one that is gone
-	// needs no telling.
+	// Errors do not matter: cockpit-ws reads nothing, or is gone.
 	_ = ws.SetWriteDeadline(time.Now().Add(grace))
 	_, _ = ws.Write(AppendFrame(nil, Problem(problem, text)))
 }

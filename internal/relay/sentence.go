@@ -8,18 +8,18 @@ import (
 	"unicode"
 )
 
-// What the person at the browser reads when a login fails: what is wrong, and how
-// to come in with a password. PAM's own text says what is wrong, if there is any.
+// The text for the user at the browser when a login fails: what is wrong, and how
+// to log in with a password. PAM's own text says what is wrong, if it gives one.
 const (
 	failed = "This system failed to start the login; its log has the reason."
 	advice = "To log in with a password, use a browser profile without the certificate."
 )
 
-// maxText bounds PAM's text, in characters: it becomes the reason phrase of an
-// HTTP response.
+// maxText is how many characters of PAM's text are shown: it becomes the reason
+// phrase of an HTTP response.
 const maxText = 400
 
-// Sentence returns what the login page shows, on one line.
+// Sentence returns the text for the login page, on one line.
 func Sentence(text string) string {
 	text = Line(text)
 	if runes := []rune(text); len(runes) > maxText {

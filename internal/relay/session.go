@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// Socket is where Cockpit 330 and later offers cockpit-session.
+// Socket is the socket of cockpit-session in Cockpit 330 and later.
 const Socket = "/run/cockpit/session"
 
-// Programs is where Cockpit up to 329 has the setuid cockpit-session: on
-// Fedora and its kin, on Debian and its kin, on older openSUSE, on NixOS.
+// Programs are the paths of the set-user-ID cockpit-session of Cockpit up to 329:
+// in Fedora and its derivatives, Debian and its derivatives, older openSUSE, NixOS.
 var Programs = []string{
 	"/usr/libexec/cockpit-session",
 	"/usr/lib/cockpit/cockpit-session",
@@ -25,18 +25,18 @@ var Programs = []string{
 	"/run/wrappers/bin/cockpit-session",
 }
 
-// A session is Cockpit's own cockpit-session, and our connection to it.
+// A session is a cockpit-session, and the relay's connection to it.
 type session struct {
 	end End
-	// process is nil where systemd started cockpit-session for us.
+	// process is nil if systemd started cockpit-session.
 	process *os.Process
 	// ended is closed when the process has ended, and state says how.
 	ended chan struct{}
 	state *os.ProcessState
 }
 
-// open starts the session that the options ask for, or else whichever of the
-// two ways is there, the newer one first.
+// open starts the session by the socket or the program of the options, or else by
+// the first that exists, the socket before the programs.
 func (r Relay) open() (*session, error) {
 	if r.Socket != "" {
 		return connect(r.Socket, r.Timeout)
@@ -57,15 +57,15 @@ func (r Relay) open() (*session, error) {
 
 // connect connects to a listening cockpit-session.
 //
-// cockpit-session takes the process that calls connect(2) for its peer, and
-// that process's control group for where the certificate is. So it must be
-// this process, which must stay.
+// The module takes the process that calls connect(2) for cockpit-session's peer,
+// and finds the certificate by that process's control group. So this process has
+// to make the call, and to stay until the login is done.
 func connect(path string, timeout time.Duration) (*session, error) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("making a socket: %w", err)
 	}
-	// A listener with a full queue makes connect(2) wait, this long at most.
+	// connect(2) waits if the listener's queue is full, but no longer than this.
 	limit := syscall.NsecToTimeval(int64(timeout))
 	err = syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &limit)
 	if err == nil {
@@ -82,8 +82,8 @@ func connect(path string, timeout time.Duration) (*session, error) {
 	return &session{end: end}, nil
 }
 
-// start executes the setuid cockpit-session, with its standard input and
-// output as cockpit-ws would give it: one socket.
+// start executes the set-user-ID cockpit-session with one socket as its standard
+// input and output, as cockpit-ws does.
 func (r Relay) start(program string) (*session, error) {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -105,7 +105,7 @@ func (r Relay) start(program string) (*session, error) {
 	}
 	s := &session{end: end, process: command.Process, ended: make(chan struct{})}
 	go func() {
-		// Wait's error repeats what the state says.
+		// Wait's error says nothing more than the state.
 		_ = command.Wait()
 		s.state = command.ProcessState
 		close(s.ended)
@@ -121,7 +121,7 @@ func sessionEnd(fd int) (End, error) {
 	return end, err
 }
 
-// wait returns how the process ended; success, if it is not ours.
+// wait returns how the process ended; success, if systemd started it.
 func (s *session) wait() Status {
 	if s.process == nil {
 		return Status{}
@@ -133,8 +133,8 @@ func (s *session) wait() Status {
 	return Status{Code: s.state.ExitCode()}
 }
 
-// whenEnded calls a function when the process has ended. Its children may still
-// hold the socket, yet none of them speaks for it.
+// whenEnded calls a function when the process has ended. Its children may keep
+// the socket open, but do not speak for it.
 func (s *session) whenEnded(call func()) {
 	if s.process != nil {
 		go func() {
@@ -144,7 +144,8 @@ func (s *session) whenEnded(call func()) {
 	}
 }
 
-// waitFor lets a process that nobody talks to any more end, and sees to it.
+// waitFor gives the process time to end after its connection has ended, and then
+// kills it.
 func (s *session) waitFor(grace time.Duration) {
 	if s.process == nil {
 		return

@@ -108,7 +108,7 @@ func TestNoTimeoutAfterTheLogin(t *testing.T) {
 	}
 }
 
-// A cockpit-session that hears nothing does not keep the login from ending.
+// A cockpit-session that does not end does not keep the login from ending.
 func TestASessionThatDoesNotEnd(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "cockpit-session")
 	if err := os.WriteFile(program, []byte("#!/bin/sh\nexec sleep 600\n"), 0o755); err != nil {
@@ -128,8 +128,8 @@ func TestASessionThatDoesNotEnd(t *testing.T) {
 	}
 }
 
-// Nor does a listener that accepts nobody.
-func TestAListenerThatAcceptsNobody(t *testing.T) {
+// Nor does a listener that accepts no connection.
+func TestAListenerThatAcceptsNoConnection(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "session")
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -171,7 +171,8 @@ func TestAListenerThatAcceptsNobody(t *testing.T) {
 	}
 }
 
-// socketPair is what cockpit-ws makes for its command, and its own side of it.
+// socketPair returns the two ends of a socket pair as cockpit-ws makes it: the
+// command's, and its own.
 func socketPair(t *testing.T) (End, net.Conn) {
 	t.Helper()
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)

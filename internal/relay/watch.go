@@ -10,14 +10,15 @@ import (
 	"syscall"
 )
 
-// A watch waits for parties that are gone: whose socket works in neither
-// direction any more. That shows in no read or write as long as the other party
-// is silent or takes nothing. epoll(7) reports it of every descriptor, even where
-// it is asked for no event; and as it can be polled itself, waiting for it takes
-// no thread.
+// A watch waits for parties that are gone, whose socket has ended in both
+// directions. A read or write does not show that while the other party is silent
+// or reads nothing. epoll(7) reports it for every descriptor, even one watched for
+// no event. The epoll descriptor itself is polled by Go's runtime, so that waiting
+// needs no thread.
 type watch struct{ epoll *os.File }
 
-// newWatch calls gone once for each end whose party is gone, until it is closed.
+// newWatch starts a watch that calls gone once for each end whose party is gone,
+// until the watch is closed.
 func newWatch(gone func(End), ends ...End) (watch, error) {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err == nil {

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// copyAttributes gives the new file the old one's owner, extended attributes
-// and mode, in that order: a new owner takes away set-user-ID bits, and an
+// copyAttributes copies the old file's owner, extended attributes and mode to the
+// new one, in this order: changing the owner clears set-user-ID bits, and an
 // access control list is an extended attribute that contains the mode.
 func copyAttributes(path string, old fs.FileInfo, to *os.File) error {
 	stat, ok := old.Sys().(*syscall.Stat_t)
@@ -52,13 +52,13 @@ func copyExtended(path string, to *os.File) error {
 			return &fs.PathError{Op: "copying the extended attribute " + name, Path: path, Err: err}
 		}
 	}
-	// A directory's default access control list is its files' from birth on.
+	// A new file inherits the directory's default access control list.
 	has, err := list(func(buffer []byte) (int, error) { return unix.Flistxattr(int(to.Fd()), buffer) })
 	if err != nil {
 		return &fs.PathError{Op: "listxattr", Path: to.Name(), Err: err}
 	}
 	for _, name := range has {
-		// A label is the kernel's to give, and nobody's to take away.
+		// A label of a security module cannot be removed.
 		if slices.Contains(names, name) || strings.HasPrefix(name, "security.") {
 			continue
 		}
@@ -80,8 +80,7 @@ func copyOne(path, name string, to *os.File) error {
 	if err != nil {
 		return err
 	}
-	// A label that the new file has anyway need not be set, which SELinux and
-	// others may allow to nobody.
+	// A label that the new file already has is not set again: SELinux may forbid that.
 	has, err := sized(func(buffer []byte) (int, error) { return unix.Fgetxattr(int(to.Fd()), name, buffer) })
 	if err == nil && bytes.Equal(has, value) {
 		return nil
@@ -89,7 +88,8 @@ func copyOne(path, name string, to *os.File) error {
 	return unix.Fsetxattr(int(to.Fd()), name, value, 0)
 }
 
-// sized asks for a size and then for the value, which may grow between.
+// sized asks for the size of a value and then for the value. It repeats both if
+// the value has grown in between.
 func sized(get func(buffer []byte) (int, error)) ([]byte, error) {
 	for {
 		size, err := get(nil)

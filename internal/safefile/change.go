@@ -9,14 +9,14 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 )
 
-// Change is what an edit does to a file, or would do.
+// Change is a file before and after an edit.
 type Change struct {
 	Path          string
-	Before, After []byte // nil where there is no file
+	Before, After []byte // nil if the file does not exist
 }
 
-// Preview is Edit for somebody who wants to see the change first: it changes
-// nothing, and does not wait for others that edit.
+// Preview returns the change that Edit would make. It changes nothing, and does
+// not wait for other processes that edit.
 func Preview(path string, edit func(old []byte) ([]byte, error)) (Change, error) {
 	old, _, err := read(path)
 	if err != nil {
@@ -44,6 +44,6 @@ func (c Change) Diff() string {
 		to = "/dev/null"
 	}
 	text := diff.Diff(from, c.Before, to, c.After)
-	_, text, _ = bytes.Cut(text, []byte("\n")) // its own first line, "diff FROM TO"
+	_, text, _ = bytes.Cut(text, []byte("\n")) // without the line "diff FROM TO"
 	return string(text)
 }

@@ -10,8 +10,9 @@ import (
 	"path/filepath"
 )
 
-// MakeDirectory makes a directory, and those above it that are missing. Everybody may
-// enter them, whatever the umask: what reads files in there is not root.
+// MakeDirectory makes a directory and its missing parents. Whatever the umask,
+// every user may enter them, because the programs that read files in them do not
+// run as root.
 func MakeDirectory(path string) error {
 	err := os.Mkdir(path, 0o755)
 	if errors.Is(err, fs.ErrNotExist) {

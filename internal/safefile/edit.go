@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package safefile edits configuration files as root, and finds and reads those
-// of another root.
+// Package safefile edits configuration files as root, and finds and reads the
+// files of another root directory, such as an image.
 //
-// An edit changes a file as a whole: at every moment, through every failure and
-// after a crash, the file is the old one or the new one, complete. It is
-// renameio's way: write a temporary file, fsync(2) it, rename(2) it over
-// the old one. What renameio leaves to its callers is here: owner, access
-// control lists and other extended attributes (SELinux's label is one); fsync
-// of the directory, without which the rename may be lost in a crash; two
-// editors at once; and where the temporary file is. That must never be the
-// directory of the file, for in /etc/pam.d every file is a service, whatever its
-// name, and a killed process cleans nothing up. See staging.go.
+// An edit is atomic: at every moment, also after a failure or a crash, the file
+// is either the complete old one or the complete new one. The package does what
+// renameio does: it writes a temporary file, calls fsync(2), and renames it over
+// the old one. It also does what renameio leaves to its callers: it keeps owner,
+// access control lists and other extended attributes (such as SELinux's label);
+// it calls fsync for the directory, without which a crash may lose the rename; it
+// makes a second editor wait; and it chooses the place of the temporary file. That
+// is never the file's own directory, because in /etc/pam.d every file is a
+// service, whatever its name, and a killed process leaves its files behind. See
+// staging.go.
 package safefile
 
 import (
@@ -28,12 +29,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxSize bounds the files that are read, in bytes.
+// MaxSize is the size of the largest file that is edited, in bytes.
 const MaxSize = 1 << 20
 
-// Edit gives the contents of a file to a function, and puts what that returns
-// in their place, if it differs. A file that does not exist is nil, and so is one
-// that is to go. The error is the function's own, or one of Begin and Put.
+// Edit replaces a file's contents by what a function makes of them, if that
+// differs. nil stands for a file that does not exist, and for one to be removed.
+// The error is the function's own, or one of Begin and Put.
 func Edit(path string, edit func(old []byte) ([]byte, error)) (changed bool, err error) {
 	editing, err := Begin(path)
 	if err != nil {
@@ -47,8 +48,8 @@ func Edit(path string, edit func(old []byte) ([]byte, error)) (changed bool, err
 	return editing.Put(text)
 }
 
-// Editing is a file that is being edited: until End, other processes that edit
-// by this package in the same directory wait, and signals are held.
+// Editing is a file that is being edited. Until End, other processes that use
+// this package to edit in the same directory wait, and signals are held back.
 type Editing struct {
 	path    string
 	dir     *os.File
@@ -57,8 +58,8 @@ type Editing struct {
 	release func()
 }
 
-// Begin reads a file to edit it, once nobody else does. The path must have no
-// symbolic link at its end. The file need not exist.
+// Begin waits until no other process edits in the directory, and reads the file.
+// The file need not exist, and must not be a symbolic link.
 func Begin(path string) (*Editing, error) {
 	e := &Editing{path: path, release: holdSignals()}
 	var err error
@@ -78,7 +79,7 @@ func Begin(path string) (*Editing, error) {
 func (e *Editing) Text() []byte { return bytes.Clone(e.text) }
 
 // Put gives the file new contents, if they differ; nil removes it. The error
-// says which step failed; then the file is as it was, but for errors of type
+// says which step failed. The file is then unchanged, unless the error is an
 // *UnsureError.
 func (e *Editing) Put(text []byte) (changed bool, err error) {
 	switch {
@@ -98,14 +99,14 @@ func (e *Editing) Put(text []byte) (changed bool, err error) {
 	return true, nil
 }
 
-// End lets others edit.
+// End lets other processes edit.
 func (e *Editing) End() {
 	e.dir.Close()
 	e.release()
 }
 
-// UnsureError says that the new file is in place, and that a crash of the
-// system soon after might bring the old one back.
+// UnsureError says that the new file is in place, but that a crash of the system
+// soon after might bring the old one back.
 type UnsureError struct {
 	Path string
 	Err  error
@@ -117,9 +118,9 @@ func (e *UnsureError) Error() string {
 
 func (e *UnsureError) Unwrap() error { return e.Err }
 
-// lock opens the directory and waits for others that edit in it. There is no
-// lock file, which would itself be a stray one; and a lock on the file would be
-// one on the inode that is about to be replaced.
+// lock locks the directory, and waits for other processes that edit in it. A lock
+// file would itself be a stray file, and a lock on the file would be lost with
+// the inode that is replaced.
 func lock(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -139,7 +140,7 @@ func lock(dir string) (*os.File, error) {
 
 // read returns the contents; nil, nil if there is no such file.
 func read(path string) ([]byte, fs.FileInfo, error) {
-	// Not to wait for a FIFO's writer, nor to follow a link put there meanwhile.
+	// Neither waits for a FIFO's writer, nor follows a link that was put there meanwhile.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
@@ -168,8 +169,8 @@ func read(path string) ([]byte, fs.FileInfo, error) {
 	return text, info, nil
 }
 
-// put replaces the file, staging the new one in the first place from which it
-// can be renamed.
+// put replaces the file. It writes the new one to the first staging directory
+// from which it can be renamed.
 func put(path string, text []byte, old fs.FileInfo) error {
 	var err error
 	for _, staging := range stagings(path) {
@@ -206,7 +207,7 @@ func putFrom(staging, path string, text []byte, old fs.FileInfo) error {
 	return pending.CloseAtomicallyReplace()
 }
 
-// unchanged makes sure that no editor that takes no lock was at work meanwhile.
+// unchanged checks that no process without the lock has changed the file meanwhile.
 func unchanged(path string, old fs.FileInfo) error {
 	now, err := os.Lstat(path)
 	if err != nil {

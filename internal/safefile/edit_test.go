@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	namespace.Main(m)
 }
 
-// directory makes <dir>/etc/pam.d with a file, old, in it.
+// directory makes <dir>/etc/pam.d with one file in it, and returns its path.
 func directory(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "etc/pam.d/cockpit")
@@ -48,7 +48,7 @@ func to(text string) func([]byte) ([]byte, error) {
 	return func([]byte) ([]byte, error) { return []byte(text), nil }
 }
 
-// alone makes sure that the file has a text, and that nothing is beside it.
+// alone checks that the file has this text, and is the only one in its directory.
 func alone(t *testing.T, path, text string) {
 	t.Helper()
 	got, err := os.ReadFile(path)
@@ -63,7 +63,7 @@ func alone(t *testing.T, path, text string) {
 	}
 }
 
-// refuses makes sure that an edit fails, says why, and leaves nothing behind.
+// refuses checks that an edit fails, says why, and leaves nothing behind.
 func refuses(t *testing.T, path string, reason string) {
 	t.Helper()
 	changed, err := Edit(path, to("new\n"))
@@ -214,7 +214,7 @@ func TestAccessControlListsAreKept(t *testing.T) {
 	alone(t, path, "new\n")
 }
 
-// Labels are attributes like others where no security module interprets them.
+// The test can set labels where no security module interprets them.
 func TestLabelsAreKept(t *testing.T) {
 	path := directory(t)
 	const label = "system_u:object_r:etc_t:s0\x00"
@@ -232,8 +232,9 @@ func TestLabelsAreKept(t *testing.T) {
 	alone(t, path, "new\n")
 }
 
-// What the directory above gives its files is not what this one has.
-func TestADefaultAccessControlListOfTheFolderAboveLetsNobodyIn(t *testing.T) {
+// The new file does not keep the default access control list of the directory
+// above, in which it is written.
+func TestTheDefaultAccessControlListOfTheDirectoryAboveIsNotKept(t *testing.T) {
 	path := directory(t)
 	above := filepath.Dir(filepath.Dir(path))
 	if out, err := exec.Command("setfacl", "-d", "-m", "u:1234:rw", above).CombinedOutput(); err != nil {

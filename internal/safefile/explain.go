@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// explain says what to do about an error where more is known than errno.
+// explain adds what to do about an error, if more is known than errno.
 func explain(path string, err error) error {
 	hint := ""
 	switch {
@@ -32,10 +32,10 @@ func explain(path string, err error) error {
 	return fmt.Errorf("replacing %s: %w; %s", path, err, hint)
 }
 
-// What linux/fs.h calls FS_IMMUTABLE_FL and FS_APPEND_FL.
+// FS_IMMUTABLE_FL and FS_APPEND_FL of linux/fs.h.
 const flagImmutable, flagAppend = 0x10, 0x20
 
-// flag is chattr(1)'s i or a, if it is set, in words, and how to take it away.
+// flag describes chattr(1)'s flag i or a, if it is set, and how to clear it.
 func flag(path string) string {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -87,8 +87,8 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	}
 }
 
-// A directory that is a mount of its own cannot be reached from beside it.
-func TestAMountedFolderIsEditedFromWithin(t *testing.T) {
+// A file cannot be renamed into a directory that is a mount point from outside.
+func TestAMountedDirectoryIsEditedFromWithin(t *testing.T) {
 	path := directory(t)
 	dir := filepath.Dir(path)
 	for _, kind := range []string{"tmpfs", "bind"} {

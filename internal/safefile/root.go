@@ -17,15 +17,16 @@ import (
 // maxLinks is how many symbolic links path_resolution(7) follows.
 const maxLinks = 40
 
-// Resolve returns where name, an absolute path in the root, really is, with
-// every symbolic link followed. Where something on the way does not exist, the
-// error is fs.ErrNotExist; the path is then where the last link led.
+// Resolve returns the path of name, an absolute path in the root, with all
+// symbolic links followed. If a component does not exist, the error is
+// fs.ErrNotExist, and the path is the target of the last link.
 //
-// The root may be an image, or a container's host. A link there means what it
-// means to the programs of that root: an absolute one starts at that root, and
-// none leads out of it. Linux has openat2(2) with RESOLVE_IN_ROOT for this, since
-// 5.6: too late for the kernels of Enterprise Linux 8. A root whose owner moves
-// things about meanwhile is not defended against; whoever runs us trusts the image.
+// The root may be an image, or the host of a container. A link there means what
+// it means to the programs of that root: an absolute link starts at that root,
+// and no link leads out of it. openat2(2) with RESOLVE_IN_ROOT does this since
+// Linux 5.6, which is too late for Enterprise Linux 8. The owner of the root
+// could swap a directory for a link meanwhile; the administrator who names the
+// root has to trust that owner.
 func Resolve(root, name string) (string, error) {
 	resolved, rest := "/", strings.Split(name, "/")
 	links := 0
@@ -82,8 +83,8 @@ func ReadFile(root, name string, limit int64) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// Exists reports whether name, with links followed, exists in the root. What
-// cannot be looked at counts as there.
+// Exists reports whether name, with links followed, exists in the root. A path
+// that cannot be looked at counts as existing.
 func Exists(root, name string) bool {
 	_, err := Resolve(root, name)
 	return !errors.Is(err, fs.ErrNotExist)

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// holdSignals keeps what would end the process from ending it halfway, and
-// returns a function that lets what came meanwhile take its effect.
+// holdSignals holds back signals that would end the process in the middle of an
+// edit. The function that it returns lets them take effect.
 func holdSignals() (release func()) {
 	held := make(chan os.Signal, 8)
 	signal.Notify(held, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)

@@ -16,7 +16,7 @@ import (
 // editMarker makes this test binary edit the file that it names.
 const editMarker = "PAM_COCKPIT_CERT_EDIT"
 
-// interrupted edits, and gets a signal meanwhile.
+// interrupted edits the file, and gets a signal meanwhile.
 func interrupted(path string) {
 	_, err := Edit(path, func([]byte) ([]byte, error) {
 		err := syscall.Kill(os.Getpid(), syscall.SIGTERM)

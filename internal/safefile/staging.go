@@ -13,26 +13,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// prefix begins the name of the directory that holds a temporary file. What a
-// killed process leaves in it goes the next time that a file of the same
-// directory is edited: the lock says that nobody else is using it.
+// prefix begins the name of the directory for the temporary file. The next edit
+// in the same directory removes what a killed process left: because of the lock,
+// no other process is using it.
 const prefix = ".pam_cockpit_cert."
 
-// stagings returns where the temporary file may be, best first: in a directory
-// beside the file's own, which is on the same file system unless somebody
-// mounts just that. Then it has to be below it; a directory there is no file that
-// libpam could take for a service.
+// stagings returns the directories for the temporary file, the best first. It is
+// beside the file's own directory, which is on the same file system unless the
+// file's directory is a mount point. Then it has to be below that; libpam does not
+// take a directory there for a service.
 //
-// An unnamed file, O_TMPFILE, would not do: linkat(2) cannot replace a file,
-// so that it, too, would get a name first and be renamed then.
+// An unnamed file, O_TMPFILE, would not help: linkat(2) cannot replace a file,
+// so that it, too, would need a name before the rename.
 func stagings(path string) []string {
 	dir := filepath.Dir(path)
 	name := prefix + filepath.Base(dir)
 	return []string{filepath.Join(filepath.Dir(dir), name), filepath.Join(dir, name)}
 }
 
-// sweep removes what a killed process left behind. Trouble with that is
-// reported when the directory is needed.
+// sweep removes what a killed process left behind. openStaging reports the error
+// if the directory is still there.
 func sweep(path string) {
 	for _, dir := range stagings(path) {
 		var stat unix.Stat_t
