@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-# What `make demo` installs: Cockpit's place is taken by test/pamhost.
+# The packages that `make demo` installs. Not Cockpit: test/pamhost stands in for it.
 APT_DEMO = $(APT_BUILD) dbus-daemon dbus-system-bus-common sssd-common sssd-dbus sssd-proxy
 
 ## demo: log in with good and bad certificates, privately, and see all five results

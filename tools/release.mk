@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
 DIST := $(BUILD)/dist
-# SIGN_WITH   a key of gpg's that signs the checksums; none by default
+# SIGN_WITH   the gpg key that signs the checksums; none by default
 SIGN_WITH ?=
 
 ## dist: archives of the source and of the Go modules, with checksums, in build/dist (SIGN_WITH)

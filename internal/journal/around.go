@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// around is how far from a login its lines are looked for: Cockpit gives up a
-// login after 60 s.
+// around is how long before and after a login its lines are looked for: Cockpit
+// gives up a login after 60 s.
 const around = time.Minute
 
-// maxAround bounds what is shown of a login.
+// maxAround is how many lines are shown of a login.
 const maxAround = 200
 
-// Around returns what was logged about a login: by its process, and by Cockpit's
-// instance for the certificate, which is where the session command runs.
+// Around returns the lines about a login: those of its process, and those of
+// Cockpit's instance for the certificate, in which the session command runs.
 func (j Journal) Around(ctx context.Context, login Login) ([]Entry, error) {
 	matches := []string{"_BOOT_ID=" + login.boot, "_PID=" + login.pid}
 	if login.Fingerprint != "" {

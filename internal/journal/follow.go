@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// How long a login that the module accepted waits for its session: with a
-// reason why there is none, and without one. Cockpit gives up after 30 s.
+// How long Follow waits for the session of a login that the module accepted: once
+// another module has denied it, and otherwise. Cockpit gives up after 30 s.
 const (
 	afterReason   = 2 * time.Second
 	withoutReason = 30 * time.Second
 )
 
-// Follow calls f for each login from now on, when it is known what became of
-// it, until the context is done.
+// Follow calls f for each login from now on, once its outcome is known, until the
+// context is done.
 func (j Journal) Follow(ctx context.Context, f func(Login) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -53,7 +53,7 @@ func (j Journal) Follow(ctx context.Context, f func(Login) error) error {
 	}
 }
 
-// waiting has the logins of which it is not known yet what becomes of them.
+// waiting has the logins whose outcome is not known yet.
 type waiting map[session]pending
 
 type pending struct {
@@ -61,7 +61,7 @@ type pending struct {
 	until time.Time
 }
 
-// add returns the login that is known by this entry, if one is.
+// add returns the login whose outcome this entry tells, if there is one.
 func (w waiting) add(entry Entry, now time.Time) []Login {
 	process := session{entry.boot, entry.pid}
 	if login, ok := verdict(entry); ok {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package journal finds logins with certificates in systemd's journal: who
-// came in, who was refused and why, and what else was logged about a login.
+// Package journal finds logins by certificate in systemd's journal: which were
+// accepted, which were refused and why, and the other lines about a login.
 package journal
 
 import (
@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// Journal is a system's.
+// Journal is the journal of a system.
 type Journal struct {
 	Root string // of the system; "/" is the running one
 }
@@ -38,14 +38,14 @@ type Entry struct {
 	priority        int
 }
 
-// fields of systemd.journal-fields(7) that an Entry is made of.
+// fields are the fields of systemd.journal-fields(7) that an Entry needs.
 const fields = "MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_BOOT_ID,_PID,_SYSTEMD_UNIT"
 
-// errEnough ends reading before the journal does.
+// errEnough ends reading before the end of the journal.
 var errEnough = errors.New("enough")
 
-// read calls f for the entries that the arguments to journalctl select, until
-// it returns an error; errEnough is none.
+// read calls f for the entries that journalctl's arguments select, until f
+// returns an error. errEnough is not returned.
 func (j Journal) read(ctx context.Context, f func(Entry) error, args ...string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -55,7 +55,7 @@ func (j Journal) read(ctx context.Context, f func(Entry) error, args ...string) 
 		all = append(all, "--root="+j.Root)
 	}
 	command := exec.CommandContext(ctx, "journalctl", append(all, args...)...)
-	// The texts that are compared below, and no colours.
+	// Untranslated texts, which are compared below, without colours.
 	command.Env = append(os.Environ(), "LC_ALL=C", "SYSTEMD_COLORS=0")
 	var complaints bytes.Buffer
 	command.Stderr = &complaints
@@ -139,8 +139,8 @@ const (
 	unknownPriority = 6
 )
 
-// text is a field's: a string, an array of bytes where it is not UTF-8, or an
-// array of either where the entry has the field several times.
+// text returns the text of a field: a string, an array of bytes if it is not
+// UTF-8, or an array of these if the entry has the field several times.
 func text(value any) string {
 	switch value := value.(type) {
 	case string:

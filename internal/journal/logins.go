@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// State is what became of a login.
+// State is the outcome of a login.
 type State string
 
 // The states.
 const (
 	Accepted   State = "accepted"   // a session was opened
-	Refused    State = "refused"    // by the module, or by another of PAM's
-	Unfinished State = "unfinished" // the certificate was accepted, and nothing is known of a session
+	Refused    State = "refused"    // by this module, or by another PAM module
+	Unfinished State = "unfinished" // the certificate was accepted, but the journal shows no session
 )
 
 // Login is an attempt to log in with a certificate.
@@ -36,24 +36,24 @@ type Login struct {
 // session is the process whose lines belong to one login.
 type session struct{ boot, pid string }
 
-// sessions is the match for what cockpit-session and the PAM modules in it
-// log. Only root's lines count: everybody may write to the journal.
+// sessions matches the lines of cockpit-session and the PAM modules in it. Only
+// root's lines count, because every user may write to the journal and could
+// forge a login.
 var sessions = []string{"SYSLOG_IDENTIFIER=cockpit-session", "_UID=0"}
 
-// apart is how long two verdicts of one process are one login's at most: a
-// rule that is there twice. Later, another process has the number.
+// apart is how far apart two verdicts with the same PID may be and still belong to
+// one login, whose service has the rule twice. Later, another process has the PID.
 const apart = time.Minute
 
-// Logins returns the latest logins that match, as many as count at most, the
-// newest last.
+// Logins returns the latest logins that match, at most count, the newest last.
 func (j Journal) Logins(ctx context.Context, count int, match func(Login) bool) ([]Login, error) {
 	var found []Login
-	// Backwards: what became of a login is read before its verdict.
+	// The journal is read backwards: the outcome of a login comes before its verdict.
 	latest, later := map[session]time.Time{}, map[session]Login{}
 	err := j.read(ctx, func(entry Entry) error {
 		process := session{entry.boot, entry.pid}
 		if state, reason := outcome(entry); state != "" {
-			// A session tells more than the complaint of a module that was not required.
+			// An opened session counts more than the denial of a module that was not required.
 			if end := later[process]; end.State != Accepted || end.Time.Sub(entry.Time) >= apart {
 				later[process] = Login{State: state, Reason: reason, Time: entry.Time}
 			}
@@ -83,7 +83,7 @@ func (j Journal) Logins(ctx context.Context, count int, match func(Login) bool) 
 	return found, err
 }
 
-// ended is the login with what became of it, unless the module refused it.
+// ended returns the login with its outcome, unless the module itself refused it.
 func (l Login) ended(end Login) Login {
 	if l.State == Unfinished && end.Time.Sub(l.Time) < apart {
 		l.State, l.Reason = end.State, end.Reason

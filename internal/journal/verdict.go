@@ -8,24 +8,24 @@ import (
 	"strings"
 )
 
-// What the module's lines look like. Details such as the certificate's subject
-// may be in the rest, or missing: releases of the module differ.
+// The forms of the module's lines. The rest of a line may have details, such as
+// the certificate's subject: releases of the module differ.
 var (
 	// moduleLine is as pam_syslog(3) writes it.
 	moduleLine = regexp.MustCompile(`^pam_cockpit_cert\(([^:()]*):auth\): (.*)$`)
-	// acceptedLine says whose the certificate is.
+	// acceptedLine names the user who has the certificate.
 	acceptedLine = regexp.MustCompile(`^certificate ([0-9a-f]{64})\b.*? is user (.+?)'s(?:$|[ ,;:(])`)
-	// namedLine begins with a certificate, and has the reason behind a colon.
+	// namedLine begins with a certificate, and has the reason after a colon.
 	namedLine = regexp.MustCompile(`^certificate ([0-9a-f]{64})\b(?: \(.*?\))?.*?: (.*)$`)
-	// fingerprintText is one anywhere.
+	// fingerprintText matches a fingerprint anywhere.
 	fingerprintText = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 	// addressedLine ends with the browser's address, as PAM_RHOST has it.
 	addressedLine = regexp.MustCompile(`^(.*); rhost=([^ ]+)$`)
-	// settingLine complains about the rule, and says nothing about the login.
+	// settingLine is about the rule or about tickets, and not about the login's result.
 	settingLine = regexp.MustCompile(`^(?:unknown option |timeout=|ticket_for=|no Kerberos ticket|cannot set KRB5CCNAME)`)
 )
 
-// What others say of a login that the module accepted.
+// The lines of other programs about a login that the module accepted.
 var (
 	// openedLine is pam_unix's.
 	openedLine = regexp.MustCompile(`^pam_unix\([^:()]*:session\): session opened for user `)
@@ -35,7 +35,7 @@ var (
 	sessionLine = regexp.MustCompile(`(?:user account access failed|couldn't open session|couldn't set up account|user is not permitted)`)
 )
 
-// verdict is what the module says of a login in this entry, if it does.
+// verdict returns the module's verdict on a login, if the entry has one.
 func verdict(entry Entry) (Login, bool) {
 	parts := moduleLine.FindStringSubmatch(entry.Message)
 	if parts == nil {
@@ -64,8 +64,8 @@ func verdict(entry Entry) (Login, bool) {
 	return login, true
 }
 
-// ofInstance is the fingerprint in the name of Cockpit's instance for it. Up
-// to release 329, cockpit-session runs there.
+// ofInstance returns the fingerprint in the unit's name, if it is an instance of
+// Cockpit. Up to release 329, cockpit-session runs in that unit.
 func ofInstance(unit string) string {
 	name, ok := strings.CutPrefix(unit, "cockpit-wsinstance-https@")
 	if !ok {
@@ -74,8 +74,8 @@ func ofInstance(unit string) string {
 	return fingerprintText.FindString(name)
 }
 
-// outcome is what this entry says of a login that the module accepted: that
-// there is a session, or why there is none.
+// outcome returns what the entry says about a login that the module accepted:
+// that a session was opened, or why not.
 func outcome(entry Entry) (State, string) {
 	switch {
 	case openedLine.MatchString(entry.Message):

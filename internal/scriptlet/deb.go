@@ -13,8 +13,7 @@ import (
 )
 
 // debPostinst runs when the package is configured, and by the package's trigger
-// when cockpit-ws brings its service file. The arguments are those of Debian
-// Policy 6.5.
+// when cockpit-ws installs its service file. Debian Policy 6.5 has the arguments.
 func (s Scriptlet) debPostinst(args []string) error {
 	if len(args) > 0 && args[0] == "abort-remove" {
 		return s.restore()
@@ -27,16 +26,16 @@ func (s Scriptlet) debPostinst(args []string) error {
 	case version != "" && exists:
 		return s.putIn(version)
 	case version == "" && !exists:
-		// cockpit-ws is not here, or was purged. Then the rule went with the
-		// file, and no administrator took it out.
+		// cockpit-ws is not installed, or was purged. Then the rule was removed
+		// with the file, and not by an administrator.
 		return s.takeOut()
 	}
 	return nil
 }
 
-// debPrerm runs before the package's files go. Where the removal fails after it,
-// dpkg calls the postinst with abort-remove; else the postrm removes what is
-// remembered for that.
+// debPrerm runs before the package's files are removed. If the removal fails after
+// that, dpkg calls the postinst with abort-remove; otherwise the postrm removes
+// the record for that.
 func (s Scriptlet) debPrerm(args []string) error {
 	if len(args) == 0 || args[0] != "remove" {
 		return nil
@@ -46,12 +45,12 @@ func (s Scriptlet) debPrerm(args []string) error {
 
 var md5Sum = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
-// debVersion returns the MD5 sum of the service file that cockpit-ws ships, by
-// which dpkg tells versions of a conffile apart; empty if cockpit-ws is not configured, when
-// dpkg has "newconffile" in its place, or not installed.
+// debVersion returns the MD5 sum of the service file in the package cockpit-ws,
+// by which dpkg tells versions of a conffile apart. It is empty if cockpit-ws is
+// not installed, or not configured, when dpkg has "newconffile" instead.
 func (s Scriptlet) debVersion() string {
 	args := []string{"--show", "--showformat=${Conffiles}\n", "cockpit-ws"}
-	if s.Root != "/" { // else dpkg's own environment says where
+	if s.Root != "/" { // otherwise dpkg's environment names the directory
 		args = append([]string{"--admindir=" + filepath.Join(s.Root, "var/lib/dpkg")}, args...)
 	}
 	out, err := exec.Command("dpkg-query", args...).Output()

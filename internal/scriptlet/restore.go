@@ -20,20 +20,20 @@ import (
 	"pam_cockpit_cert/internal/state"
 )
 
-// removal names what is remembered of a removal that dpkg may still abort.
+// removal names the record of a removal that dpkg may still abort.
 const removal = "REMOVAL.json"
 
-// copied is a file as it was at some time; Text is nil where there was none.
+// copied is the content and mode of a file; Text is nil if it did not exist.
 type copied struct {
 	Text     []byte
 	Mode     fs.FileMode
 	UID, GID int
 }
 
-// removed is what leave did to a file.
+// removed is a file before and after leave.
 type removed struct{ Before, After copied }
 
-// touched returns the names, in the root, of the files that leave may change.
+// touched returns the files, as named in the root, that leave may change.
 func (s Scriptlet) touched() ([]string, error) {
 	names := []string{serviceFile, cockpit.ConfigFile}
 	written, err := sssdconf.Written(s.Root)
@@ -50,7 +50,7 @@ func (s Scriptlet) touched() ([]string, error) {
 	return names, errors.Join(err, readErr)
 }
 
-// copy returns the files as they are; what cannot be read is left out.
+// copy reads the files; it leaves out those that cannot be read.
 func (s Scriptlet) copy(names []string) map[string]copied {
 	files := map[string]copied{}
 	for _, name := range names {
@@ -110,7 +110,7 @@ func same(a, b copied) bool {
 	return (a.Text == nil) == (b.Text == nil) && bytes.Equal(a.Text, b.Text)
 }
 
-// restore undoes leaveRestorably. A file that somebody changed since stays.
+// restore undoes leaveRestorably. A file that was changed since stays as it is.
 func (s Scriptlet) restore() error {
 	text, err := state.Read(s.Root, removal)
 	if errors.Is(err, fs.ErrNotExist) {

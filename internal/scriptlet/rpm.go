@@ -15,15 +15,15 @@ import (
 	"pam_cockpit_cert/internal/safefile"
 )
 
-// rpmVersion is the same for each of the service's files. RPM leaves a file that
-// has our rule as it is when cockpit-ws has a new version, so that a rule that
-// is missing was always taken out by an administrator.
+// rpmVersion is the same for every version of the service's file. RPM keeps a
+// file that has the rule when cockpit-ws is upgraded, so that a missing rule was
+// always removed by an administrator.
 const rpmVersion = "rpm"
 
-// rpmPosttrans runs at the end of a transaction that installed or upgraded us.
+// rpmPosttrans runs at the end of a transaction that installed or upgraded this package.
 func (s Scriptlet) rpmPosttrans() error {
-	// An rpm-ostree tree is composed without /var, anew each time, and keeps
-	// the administrator's changes of /etc by itself.
+	// rpm-ostree composes each tree anew and without /var, and itself keeps the
+	// administrator's changes of /etc.
 	if unix.Access(filepath.Join(s.Root, "var/lib"), unix.W_OK) != nil {
 		return s.putIn("")
 	}
@@ -31,7 +31,7 @@ func (s Scriptlet) rpmPosttrans() error {
 }
 
 // rpmTransfiletriggerin runs at the end of a transaction that installed files
-// in one of PAM's directories. Standard input has their paths, a line each.
+// in one of PAM's directories. Standard input has their paths, one on each line.
 func (s Scriptlet) rpmTransfiletriggerin(in io.Reader) error {
 	fromCockpit := false
 	lines := bufio.NewScanner(in)
@@ -55,9 +55,9 @@ func (s Scriptlet) rpmTransfiletriggerin(in io.Reader) error {
 }
 
 // rpmTriggerun runs when a cockpit-ws is erased. Its arguments are how many
-// instances of ours and of cockpit-ws are left. If cockpit-ws goes and we stay,
-// in spite of the dependency, its file is its own again, and a later cockpit-ws
-// is a new one.
+// instances of this package and of cockpit-ws are left. If cockpit-ws is erased
+// and this package stays, in spite of the dependency, the rule is removed, and a
+// later cockpit-ws gets it again.
 func (s Scriptlet) rpmTriggerun(left []string) error {
 	if len(left) != 2 || left[0] == "0" || left[1] != "0" {
 		return nil
@@ -65,8 +65,8 @@ func (s Scriptlet) rpmTriggerun(left []string) error {
 	return s.takeOut()
 }
 
-// rpmPreun runs before a version of ours is erased; its argument is how many
-// are left then.
+// rpmPreun runs before a version of this package is erased; its argument is how
+// many versions are left then.
 func (s Scriptlet) rpmPreun(left []string) error {
 	if len(left) != 1 || left[0] != "0" {
 		return nil

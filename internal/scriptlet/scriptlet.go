@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package scriptlet does the work of the packages' install scripts. The rule
-// goes into Cockpit's PAM service once for each version of the service's file,
-// so that an administrator who takes it out is not overruled. When the package
-// is removed, whatever names its files is taken out first.
+// Package scriptlet does the work of the packages' install scripts. It adds the
+// rule to Cockpit's PAM service once for each version of the service's file, so
+// that it does not overrule an administrator who removes the rule. Before the
+// package is removed, it removes everything that refers to the package's files.
 package scriptlet
 
 import (
@@ -23,26 +23,27 @@ const service = "cockpit"
 // serviceFile is Cockpit's PAM service, which cockpit-ws ships.
 const serviceFile = pamconf.ConfigDir + "/" + service
 
-// ErrIncomplete says that Warn was told what could not be done. A package's
-// script goes on regardless: neither a login nor the package manager depends on it.
+// ErrIncomplete says that a step failed, about which Warn was called. A package's
+// script goes on all the same, because neither logins nor the package manager
+// depend on that step.
 var ErrIncomplete = errors.New("not everything could be done")
 
-// UnknownError is about a script that is not one of ours.
+// UnknownError says that the packages have no such script.
 type UnknownError struct{ Format, Script string }
 
 func (e *UnknownError) Error() string {
 	return fmt.Sprintf("there is no script %.40q of a package of the format %.40q", e.Script, e.Format)
 }
 
-// Scriptlet is what the scripts of one package have in common.
+// Scriptlet has the settings that the scripts of one package share.
 type Scriptlet struct {
 	Root   string
 	Module string            // the module's name or path in the rule; empty for pam_cockpit_cert.so
 	Warn   func(line string) // tells the administrator
 }
 
-// Run does the work of a package's script. The package manager gave the script
-// these arguments and this standard input.
+// Run does the work of a package's script. args and in are the script's arguments
+// and standard input, from the package manager.
 func (s Scriptlet) Run(format, script string, args []string, in io.Reader) error {
 	switch format + " " + script {
 	case "deb postinst":
@@ -61,8 +62,8 @@ func (s Scriptlet) Run(format, script string, args []string, in io.Reader) error
 	return &UnknownError{format, script}
 }
 
-// putIn puts the rule in, unless it was put in for this version of the
-// service's file before. Without a version nothing is remembered.
+// putIn adds the rule, unless it has already been added for this version of the
+// service's file. With an empty version nothing is remembered.
 func (s Scriptlet) putIn(version string) error {
 	report, err := pamconf.Service{Root: s.Root, Name: service}.Install(pamconf.InstallOptions{Module: s.Module, OnceFor: version})
 	if err != nil {
@@ -83,7 +84,7 @@ func (s Scriptlet) installCommand() string {
 	return "pam-cockpit-cert pam install --module " + s.Module
 }
 
-// takeOut takes out the rule that putIn put in, and forgets that it did.
+// takeOut removes the rule that putIn added, and the record of that.
 func (s Scriptlet) takeOut() error {
 	if _, err := (pamconf.Service{Root: s.Root, Name: service}).Remove(true); err != nil {
 		s.warn("%v", err)
@@ -92,10 +93,10 @@ func (s Scriptlet) takeOut() error {
 	return nil
 }
 
-// leave prepares for the package's end. A rule that cannot be taken out harms
-// nobody: its leading dash makes libpam skip a module that is gone. A Command
-// that cannot does: cockpit-ws would start a program that is gone for every
-// browser with a certificate, so that its user could not log in at all.
+// leave prepares the removal of the package. A rule that cannot be removed is
+// harmless: its leading dash makes libpam skip a missing module. A Command that
+// cannot be removed is not: for every browser with a certificate, cockpit-ws would
+// start a missing program, so that its user could not log in at all.
 func (s Scriptlet) leave() error {
 	err := s.takeOut()
 	if err != nil {

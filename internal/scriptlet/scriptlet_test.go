@@ -20,9 +20,10 @@ import (
 	"pam_cockpit_cert/internal/testutil/rootfs"
 )
 
-// TestRemovalUndoesAll that the package's command can do: the rule, enable and
-// setup; what was changed since is told, and stays. testdata/script of
-// cmd/pam-cockpit-cert has what happens to the rule from version to version.
+// TestRemovalUndoesAll checks that a removal undoes all that the command can do:
+// the rule, enable and setup. Files that were changed since are reported, and
+// stay. The scripts in cmd/pam-cockpit-cert/testdata/script check the rule from
+// version to version.
 func TestRemovalUndoesAll(t *testing.T) {
 	const plain = "auth required pam_unix.so\n"
 	for format, script := range map[string][]string{
@@ -79,8 +80,8 @@ func TestRemovalUndoesAll(t *testing.T) {
 	}
 }
 
-// TestAbortedRemoval: dpkg calls prerm, the removal fails, and the system is to
-// be as it was, to the byte.
+// TestAbortedRemoval checks that every byte is restored if the removal fails after
+// dpkg has called prerm.
 func TestAbortedRemoval(t *testing.T) {
 	root := rootfs.New(t, map[string]string{"etc/pam.d/cockpit": "auth required pam_unix.so\n", "var/lib/other": ""})
 	var told []string
@@ -91,7 +92,7 @@ func TestAbortedRemoval(t *testing.T) {
 	if err := s.putIn("1"); err != nil {
 		t.Fatal(err)
 	}
-	// What an administrator made of it.
+	// The rule as an administrator has edited it.
 	service := filepath.Join(root, serviceFile)
 	text, err := os.ReadFile(service)
 	if err != nil {
@@ -130,7 +131,7 @@ func TestAbortedRemoval(t *testing.T) {
 		t.Errorf("restored:\n%s\nbefore:\n%s", after, before)
 	}
 
-	// What somebody changed meanwhile stays.
+	// A file that the administrator changed meanwhile stays.
 	if err := run("prerm", "remove"); err != nil {
 		t.Fatal(err, told)
 	}
@@ -149,7 +150,7 @@ func TestAbortedRemoval(t *testing.T) {
 	}
 }
 
-// tree has each file of a root, with its mode and text.
+// tree lists the files of a root with their modes and texts.
 func tree(t *testing.T, root string) string {
 	t.Helper()
 	var all strings.Builder

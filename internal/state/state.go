@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package state remembers between two runs of pam-cockpit-cert what it changed
-// on a system, so that it can be undone, and so that an administrator who undid
-// it by hand is not overruled. Each subject has a small file of its own.
+// Package state remembers what pam-cockpit-cert changed on a system, so that a
+// later run can undo it and does not overrule an administrator who undid it by
+// hand. Each subject has a small file.
 package state
 
 import (
@@ -17,18 +17,18 @@ import (
 	"pam_cockpit_cert/internal/safefile"
 )
 
-// Dir is where the files are: what hier(7) has for the state of programs.
+// Dir is the directory of the files, in hier(7)'s directory for the state of programs.
 const Dir = "/var/lib/pam_cockpit_cert"
 
 // Path returns the file of a subject, for messages.
 func Path(root, subject string) string { return filepath.Join(root, Dir, subject) }
 
-// Read returns what is remembered; fs.ErrNotExist if nothing is.
+// Read returns the remembered text, or fs.ErrNotExist.
 func Read(root, subject string) ([]byte, error) {
 	return safefile.ReadFile(root, filepath.Join(Dir, subject), safefile.MaxSize)
 }
 
-// Write remembers a text in place of what was remembered before.
+// Write remembers a text, and replaces an earlier one.
 func Write(root, subject string, text []byte) error {
 	dir, err := directory(root)
 	if err != nil {
@@ -44,7 +44,7 @@ func WritePrivate(root, subject string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	// An edit keeps the mode of what is there.
+	// An edit keeps the mode of an existing file.
 	f, err := os.OpenFile(filepath.Join(dir, subject), os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func directory(root string) (string, error) {
 	return dir, err
 }
 
-// Forget removes what is remembered, if anything is.
+// Forget removes the remembered text, if there is one.
 func Forget(root, subject string) error {
 	path, err := safefile.Resolve(root, filepath.Join(Dir, subject))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Command browser logs in to Cockpit on this machine as a browser does: with a
-// client certificate or a password, and then over a WebSocket that holds the
-// session. The session runs the commands on standard input, one a line; after
-// the output of each comes a line "= STATUS". At the end it logs out.
+// Command browser logs in to Cockpit on this machine like a browser: with a client
+// certificate or a password, and then with a WebSocket that keeps the session
+// open. The session runs the commands on standard input, one on each line, and
+// prints a line "= STATUS" after the output of each. At the end it logs out.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// address is Cockpit's. Its certificate is not looked at.
+// address is Cockpit's address. The server's certificate is not checked.
 const address = "localhost:9090"
 
 func main() {
@@ -41,12 +41,12 @@ func browse(certificate, user string, in io.Reader, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		// Any, whatever authorities the server names.
+		// This certificate, whatever authorities the server accepts.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	page, err := load(config, user)
-	// On a busy machine cockpit-ws may give a session up before its page comes,
-	// and one that has been idle for 90 s may end just as we come.
+	// On a busy machine cockpit-ws may give up a session before its page is
+	// loaded, and a cockpit-ws that was idle for 90 s may end at this moment.
 	for attempt := 1; attempt < 3 && (errors.Is(err, errNoSession) || errors.Is(err, io.EOF)); attempt++ {
 		page, err = load(config, user)
 	}
@@ -162,7 +162,7 @@ func (p *page) run(channel, command string, out io.Writer) (string, error) {
 	}
 }
 
-// logout does what the menu's entry does, and waits for the end.
+// logout logs out like the menu's entry, and waits for the end.
 func (p *page) logout() error {
 	if err := p.say(map[string]any{"command": "logout", "disconnect": true}); err != nil {
 		return err
@@ -174,7 +174,7 @@ func (p *page) logout() error {
 	}
 }
 
-// control is what we read in Cockpit's control messages.
+// control has the fields of Cockpit's control messages that this program reads.
 type control struct {
 	Command string `json:"command"`
 	Channel string `json:"channel"`

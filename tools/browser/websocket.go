@@ -13,7 +13,7 @@ import (
 	"net/http"
 )
 
-// webSocket is RFC 6455's, as much of it as Cockpit needs of a client.
+// webSocket is a client of RFC 6455, with the parts of it that Cockpit needs.
 type webSocket struct {
 	connection *tls.Conn
 	reader     *bufio.Reader
@@ -34,7 +34,8 @@ const (
 	masked = 0x80 // in the second
 )
 
-// longest bounds a message, so that a stray length is an error and no memory.
+// longest is the largest message, so that a wrong length is an error and does not
+// allocate memory.
 const longest = 64 << 20
 
 func dial(config *tls.Config, path string, cookie *http.Cookie) (*webSocket, error) {
@@ -50,7 +51,7 @@ func dial(config *tls.Config, path string, cookie *http.Cookie) (*webSocket, err
 	request.AddCookie(cookie)
 	for name, value := range map[string]string{
 		"Upgrade": "websocket", "Connection": "Upgrade", "Origin": "https://" + address,
-		// Any key will do: we know whom we speak to.
+		// Any key will do: it only protects against a cache in between.
 		"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13",
 		"Sec-WebSocket-Protocol": "cockpit1",
 	} {
@@ -86,7 +87,7 @@ func (s *webSocket) frame(opcode byte, payload []byte) error {
 		header[1] |= 127
 		header = binary.BigEndian.AppendUint64(header, uint64(len(payload)))
 	}
-	// Clients must mask; a mask of zeros changes nothing, and TLS hides all.
+	// Clients must mask. A mask of zeros leaves the text as it is; TLS encrypts it.
 	header = append(header, 0, 0, 0, 0)
 	_, err := s.connection.Write(append(header, payload...))
 	return err

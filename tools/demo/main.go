@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Command demo shows what logging in with a certificate comes to: real PAM,
-// real D-Bus, real SSSD and throw-away certificates, in namespaces of their
-// own, so that nothing of it is left. `make demo` runs it, as root.
+// Command demo shows logins by certificate, with real PAM, D-Bus and SSSD and
+// throw-away certificates. It runs in its own namespaces, so that nothing is left
+// behind. `make demo` runs it, as root.
 package main
 
 import (
@@ -78,14 +78,14 @@ type logins struct {
 var results = map[string]string{
 	pamhost.Success:         "success",
 	pamhost.UserUnknown:     "user_unknown",
-	pamhost.PermDenied:      "ignore", // libpam's answer where nobody had any
+	pamhost.PermDenied:      "ignore", // libpam's answer if every module ignores
 	pamhost.AuthinfoUnavail: "unavail",
 	pamhost.ServiceErr:      "service_err",
 }
 
-// show logs in once with a service that has the module alone, which tells its
-// own result, and once with the rule as it is installed, in front of a method
-// that fails, which tells whether there would be another chance.
+// show logs in twice: with a service that has only the module, which shows its
+// result, and with the rule as installed before a method that fails, which shows
+// whether PAM goes on to the next method.
 func (l *logins) show(title string, certificate *pki.Certificate, arguments ...string) {
 	l.count++
 	l.t.heading(fmt.Sprintf("%d. %s.", l.count, title))

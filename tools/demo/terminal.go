@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// terminal is what the tests' packages report to here, in a test's place, and
-// where the transcript goes.
+// terminal stands in for a test where a package of the tests needs one, and prints
+// the transcript.
 type terminal struct {
 	testing.TB // nil: the methods that are not below are not called
 	cleanups   []func()
 }
 
-// What the tests' packages call.
+// The methods that the packages of the tests call.
 func (t *terminal) Helper() {}
 
 func (t *terminal) Failed() bool { return false }

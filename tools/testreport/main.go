@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Command testreport closes a run of gotestsum, whose --post-run-command it is, see
-// gotestsum's README: it prints how many tests there were, and with -log first
-// what the tests that passed have logged, such as the figures that they measured.
+// Command testreport is gotestsum's --post-run-command, see gotestsum's README. It
+// prints how many tests passed, failed and were skipped; with -log, it first prints
+// what the passed tests have logged, such as the figures that they measured.
 package main
 
 import (
@@ -48,10 +48,10 @@ func tell(log bool) error {
 	return nil
 }
 
-// event is one of go doc test2json, as far as it is needed.
+// event has the fields that are needed of an event of go doc test2json.
 type event struct{ Action, Package, Test, Output string }
 
-// logged starts what a test logged; further lines of that are indented more.
+// logged matches the first line of what a test logged; continued matches the others.
 var logged, continued = regexp.MustCompile(`^ +\w+\.go:\d+: `), regexp.MustCompile(`^ {8}`)
 
 // logs prints what each test logged, once it has passed.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Command vendorhash prints the hash that Nix's buildGoModule wants as
-// vendorHash: that of the directory which `go mod vendor` makes.
+// Command vendorhash prints the hash that Nix's buildGoModule needs as vendorHash:
+// that of the directory which `go mod vendor` makes.
 //
-// It changes with go.sum and with the set of packages that are imported.
-// `make tidy` writes it to nix/vendor-hash; `make check` runs this command with
-// -check, so that a dependency cannot change without it. Neither needs Nix.
+// The hash changes with go.sum and with the imported packages. `make tidy` writes
+// it to nix/vendor-hash. `make check` runs this command with -check, so that a
+// change of a dependency without a new hash fails. Neither needs Nix.
 package main
 
 import (
@@ -57,7 +57,7 @@ func vendorHash(goTool string) (string, error) {
 	defer os.RemoveAll(tmp)
 	dir := filepath.Join(tmp, "vendor")
 	cmd := exec.Command(goTool, "mod", "vendor", "-o", dir)
-	// A go.work above, or -mod=vendor from outside, would change what is vendored.
+	// A go.work in a parent directory, or -mod=vendor in the environment, would change the result.
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go mod vendor: %w: %s", err, bytes.TrimSpace(out))

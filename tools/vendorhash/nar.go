@@ -36,7 +36,7 @@ func writeNAR(w io.Writer, path string) error {
 	return n.err
 }
 
-// narWriter keeps the first error, so that the grammar below reads as one.
+// narWriter keeps the first error, so that the code below reads like the grammar.
 type narWriter struct {
 	w   io.Writer
 	err error

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// tree makes one of everything that a Nix archive tells apart.
+// tree makes a directory with every kind of file that a Nix archive tells apart.
 func tree(t *testing.T) string {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "tree")
