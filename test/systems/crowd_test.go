@@ -16,7 +16,7 @@ import (
 // Cockpit's own time limits may end a login on a busy machine, which is then
 // tried again.
 func (l *lab) crowded(t *testing.T) {
-	names := users()
+	names := users()[:min(l.logins, others+2)]
 	journal := l.Journal(t)
 	out := l.Run(t, append([]string{"bash", "-euc", crowd, "crowd", fmt.Sprint(l.logins), fmt.Sprint(l.atOnce)}, names...)...)
 	right := map[string]bool{}

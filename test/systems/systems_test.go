@@ -41,7 +41,7 @@ func TestVirtualMachines(t *testing.T) {
 			l := prepare(t, s, o)
 			l.Machine = machine.BootVM(t, o)
 			// An emulated machine needs longer than Cockpit waits by default.
-			l.logins, l.atOnce, l.timeout = 20, 5, "timeout = 300\n[basic]\ntimeout = 300\n"
+			l.logins, l.atOnce, l.timeout = 10, 5, "timeout = 300\n[basic]\ntimeout = 300\n"
 			if got := l.Run(t, "cat", "/proc/1/cgroup"); got != "0::/init.scope\n" {
 				t.Errorf("these control groups are others: %q", got)
 			}
