@@ -112,6 +112,9 @@ func cockpitCertWorker(holder, timeout C.int, debug, allowUnvalidated C.bool) {
 		r := record(success)
 		r.result = C.uint32_t(login.UserUnknown.PAMCode())
 		out.write(r)
+	case "answer late":
+		time.Sleep(time.Second)
+		out.verdict(login.Answer{Result: login.Ignore})
 	case "verdict, then hang":
 		out.verdict(login.Answer{Result: login.Ignore})
 		time.Sleep(time.Hour)

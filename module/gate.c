@@ -119,8 +119,8 @@ static int end_worker(pam_handle_t *pamh)
     status = worker_end(&worker);
     if (worker.left)
         pam_syslog(pamh, LOG_ALERT,
-                   "the worker is left behind: the kernel cannot end it, as it waits for a file or is being traced; "
-                   "it will be gone when that answers");
+                   "the worker is left behind: it waits for a file or is being traced, and will be gone when that answers; "
+                   "or this machine is overloaded");
     return status;
 }
 
@@ -130,7 +130,6 @@ static int end_worker(pam_handle_t *pamh)
  */
 static int ask_worker(pam_handle_t *pamh, const struct options *options, struct answer *verdict)
 {
-    int64_t deadline = clock_ms() + (int64_t)options->timeout * 1000;
     bool asking = false;
     int result = PAM_SERVICE_ERR, status;
     enum read_result read;
@@ -144,7 +143,7 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
         return PAM_SERVICE_ERR;
     }
     for (int lines = 0;; lines++) {
-        read = read_record(worker.answers, deadline, verdict, &got);
+        read = read_record(worker.answers, worker.deadline, verdict, &got);
         if (read == READ_RECORD && verdict->kind == ANSWER_VERDICT) {
             result = 0;
             break;

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -52,7 +53,12 @@ static char *runtime_vector[] = {
     NULL,                   NULL,               /* auxv: AT_NULL */
 };
 
-/* How long worker_end waits for the keeper, then for the worker, and when it kills the worker again. */
+/*
+ * How long worker_end waits for the keeper, then for the worker, and when it
+ * kills the worker again. It waits for the keeper until the login's deadline:
+ * only a busy machine or a debugger can delay the keeper's end, and an unreaped
+ * keeper would stay in the login process as a zombie.
+ */
 #define END_MS 400
 #define KILL_AGAIN_MS 100
 
@@ -155,6 +161,7 @@ static int open_pidfd(pid_t pid)
 static int start(struct worker *w, const struct options *options)
 {
     int error, pipe_ends[2] = {-1, -1};
+    int64_t deadline = clock_ms() + (int64_t)options->timeout * 1000;
     pid_t host = getpid(), keeper;
     pid_t *number = mmap(NULL, sizeof *number, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -169,7 +176,12 @@ static int start(struct worker *w, const struct options *options)
     if (keeper < 0)
         goto failed;
     close(pipe_ends[1]);
-    *w = (struct worker){.login = host, .keeper = keeper, .keeper_fd = open_pidfd(keeper), .answers = pipe_ends[0], .pid = number};
+    *w = (struct worker){.login = host,
+                         .keeper = keeper,
+                         .keeper_fd = open_pidfd(keeper),
+                         .answers = pipe_ends[0],
+                         .pid = number,
+                         .deadline = deadline};
     return 0;
 
 failed:
@@ -208,20 +220,26 @@ static void kill_process(int pidfd, pid_t pid)
 
 void worker_kill(const struct worker *w) { kill_process(w->keeper_fd, w->keeper); }
 
-/* Waits until the process ends; for a moment only, where the kernel cannot tell. */
-static void wait_a_moment(int pidfd, int64_t left)
+/*
+ * Waits until the process ends, and returns true; for a moment only, where the
+ * kernel cannot tell.
+ */
+static bool wait_a_moment(int pidfd, int64_t left)
 {
     struct pollfd end = {.fd = pidfd, .events = POLLIN};
     const struct timespec moment = {.tv_nsec = 200000};
+    int n = pidfd < 0 ? -1 : poll(&end, 1, left > INT_MAX ? INT_MAX : (int)left);
 
-    if (pidfd < 0 || poll(&end, 1, (int)left) < 0)
+    if (n < 0)
         nanosleep(&moment, NULL);
+    return n > 0;
 }
 
 /* Returns whether the keeper has ended; status is -1 if the host has reaped it. */
 static bool keeper_ended(const struct worker *w, int *status)
 {
-    int64_t deadline = clock_ms() + END_MS;
+    int64_t soon = clock_ms() + END_MS, deadline = w->deadline > soon ? w->deadline : soon;
+    int pidfd = w->keeper_fd;
 
     for (;;) {
         pid_t reaped = waitpid(w->keeper, status, WNOHANG);
@@ -234,7 +252,8 @@ static bool keeper_ended(const struct worker *w, int *status)
             return true;
         if (left <= 0)
             return false;
-        wait_a_moment(w->keeper_fd, left);
+        if (wait_a_moment(pidfd, left))
+            pidfd = -1; /* it is ours to reap now, unless a debugger is to have it first */
     }
 }
 
@@ -247,7 +266,7 @@ static bool process_ended(int pidfd, pid_t pid, int within)
         left = deadline - clock_ms();
         if (left <= 0)
             return false;
-        wait_a_moment(pidfd, left);
+        (void)wait_a_moment(pidfd, left);
     }
     return true;
 }

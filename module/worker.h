@@ -18,6 +18,7 @@
 #include "options.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct worker {
@@ -26,7 +27,8 @@ struct worker {
     int keeper_fd;     /* a pidfd; -1 where the kernel has none (before Linux 5.3) */
     int answers;       /* the pipe's reading end: non-blocking, close-on-exec */
     const pid_t *pid;  /* the worker's PID, which the keeper fills in */
-    bool left;         /* after worker_end: the kernel could not end the worker */
+    int64_t deadline;  /* of the login, by clock.h */
+    bool left;         /* after worker_end: the kernel has not ended the worker */
 };
 
 /* Starts the worker. Returns 0, or -1 with errno set and nothing left behind. */
@@ -36,9 +38,9 @@ int worker_start(struct worker *w, const struct options *options);
 void worker_kill(const struct worker *w);
 
 /*
- * Ends both processes if they still run, waits for them for less than a second,
- * and closes everything. Returns the worker's wait status, or -1 if it is not
- * known: the host reaped the keeper first, or this call killed it.
+ * Ends both processes if they still run, waits for them until a second after the
+ * deadline at most, and closes everything. Returns the worker's wait status, or
+ * -1 if it is not known: the host reaped the keeper first, or this call killed it.
  */
 int worker_end(struct worker *w);
 

@@ -4,13 +4,19 @@
 package gate
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"pam_cockpit_cert/internal/testutil/namespace"
 	"pam_cockpit_cert/internal/testutil/pamhost"
@@ -55,6 +61,62 @@ func TestWorkerThatCannotEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestKeeperThatEndsLate: a busy machine or a debugger keeps the keeper from
+// ending at once. Unreaped, it would stay in the login process.
+func TestKeeperThatEndsLate(t *testing.T) {
+	namespace.Need(t)
+	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
+	syslog := namespace.ListenSyslog(t)
+	setFault(t, "answer late")
+	dir := t.TempDir()
+	pamhost.Service(t, dir, "cockpit", "auth required "+faulty+" timeout=10\n")
+	number := filepath.Join(dir, "number")
+	debugged := make(chan error)
+	go func() { debugged <- debugKeeper(number, 700*time.Millisecond) }()
+	report := pamhost.Host{Args: []string{"-d", dir}, Prepare: func(c *exec.Cmd) {
+		c.Args = append([]string{"sh", "-c", `echo $$ >"$0"; exec "$@"`, number, c.Path}, c.Args[1:]...)
+		c.Path = "/bin/sh"
+	}}.Run(t)
+	if err := <-debugged; err != nil {
+		t.Fatal(err)
+	}
+	if got := report.Get("result"); got != pamhost.PermDenied {
+		t.Errorf("PAM result %s, want %s; %v", got, pamhost.PermDenied, syslog.Lines())
+	}
+	if changes := report.Changes(); changes != "" {
+		t.Errorf("the login process changed:\n%s", changes)
+	}
+	if lines := syslog.Lines(); len(lines) > 0 {
+		t.Errorf("the log says %v", lines)
+	}
+}
+
+// debugKeeper debugs the keeper of the login whose process writes its number to
+// that file, and so learns of its end first, which it keeps to itself for that long.
+func debugKeeper(number string, long time.Duration) error {
+	runtime.LockOSThread() // only the thread that debugs may wait
+	defer runtime.UnlockOSThread()
+	keeper := 0
+	for start := time.Now(); keeper == 0; time.Sleep(time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			return errors.New("no keeper is seen")
+		}
+		host, _ := os.ReadFile(number)
+		children, _ := os.ReadFile(fmt.Sprintf("/proc/%[1]s/task/%[1]s/children", strings.TrimSpace(string(host))))
+		_, _ = fmt.Sscan(string(children), &keeper)
+	}
+	if err := unix.PtraceSeize(keeper); err != nil {
+		return fmt.Errorf("debugging the keeper: %w", err)
+	}
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_PID, keeper, &info, unix.WEXITED|unix.WNOWAIT|unix.WALL, nil); err != nil {
+		return fmt.Errorf("waiting for the keeper's end: %w", err)
+	}
+	time.Sleep(long)
+	_, err := unix.Wait4(keeper, nil, unix.WALL, nil)
+	return err
 }
 
 // TestFilterRefusesTheFirstMeans: the gate ends a worker that ignores signals
