@@ -312,7 +312,7 @@ func (h host) noController(t *testing.T) {
 	}{
 		{"stopped", func() { h.controller.Sh(t, "systemctl stop samba-ad-dc") }, func() { h.controller.Sh(t, "systemctl start samba-ad-dc") },
 			"no Kerberos ticket"},
-		{"cut off", func() { place.Cut(t) }, func() { place.Mend(t) }, "no Kerberos ticket within 3 seconds"},
+		{"cut off", func() { place.Disconnect(t) }, func() { place.Reconnect(t) }, "no Kerberos ticket within 3 seconds"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.before()

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package cockpittls does what cockpit-tls and systemd do for a certificate, for
-// tests without either: it exports the file, and starts programs in the
-// control group of the certificate's cockpit-ws.
+// Package cockpittls stands in for cockpit-tls and systemd in tests: it exports a
+// certificate's file, and starts programs in the control group of the
+// certificate's cockpit-ws.
 package cockpittls
 
 import (
@@ -25,20 +25,20 @@ import (
 	"pam_cockpit_cert/internal/testutil/pki"
 )
 
-// Directory is where cockpit-tls exports certificates.
+// Directory is the directory to which cockpit-tls exports certificates.
 const Directory = "/run/cockpit/tls"
 
-// Release tells how a Cockpit of that time exports: any in its range will do.
+// Release is a release of Cockpit from which on the export has this form.
 type Release int
 
-// How the exported file changed.
+// The forms of the exported file.
 const (
 	From209 Release = 209 // Directory/FINGERPRINT
 	From250 Release = 250 // Directory/RANDOM, with the control group's line
 	From257 Release = 257 // Directory/clients/RANDOM
 )
 
-// unit is the control group of a fingerprint's cockpit-ws, below systemd's root.
+// unit returns the control group of a fingerprint's cockpit-ws, below systemd's root.
 func unit(fingerprint string) string {
 	return "/system.slice/system-cockpithttps.slice/cockpit-wsinstance-https@" + fingerprint + ".service"
 }
@@ -93,8 +93,8 @@ func NewInstance(t testing.TB, fingerprint string) Instance {
 	return instance
 }
 
-// remove removes a control group, once a process that is dying there is gone,
-// and those above it up to the root, unless another test has groups there.
+// remove removes a control group, once its last process is gone, and its parents
+// up to the root, unless another test has groups there.
 func remove(dir, root string) {
 	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if err := os.Remove(dir); !errors.Is(err, syscall.EBUSY) {
@@ -115,8 +115,8 @@ func (i Instance) Enter(command *exec.Cmd) {
 	command.Path = "/bin/sh"
 }
 
-// hierarchies returns the directory of PID 1's group in each hierarchy that names
-// units: what systemd's own groups would lie below.
+// hierarchies returns the directory of PID 1's control group in each hierarchy
+// that has units: systemd's own groups would be below it.
 func hierarchies(t testing.TB) []string {
 	t.Helper()
 	own, err := os.ReadFile("/proc/1/cgroup")

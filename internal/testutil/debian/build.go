@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package debian builds the Debian package, each for the suite that it is to
-// be installed on, with that suite's own compiler and libraries.
+// Package debian builds the Debian package for a suite, with that suite's own
+// compiler and libraries.
 package debian
 
 import (
@@ -20,7 +20,7 @@ import (
 	"pam_cockpit_cert/internal/testutil/machine"
 )
 
-// Tools is what a root needs for building and checking packages.
+// Tools are the packages that a root needs to build and check Debian packages.
 var Tools = []string{"build-essential", "debhelper", "fakeroot", "git", "libkrb5-dev", "libpam0g-dev", "lintian", "pkg-config"}
 
 // Build returns the directory with the packages of the source as it is now, from
@@ -46,7 +46,7 @@ func Build(t testing.TB, suite string) string {
 	if err := os.RemoveAll(making); err != nil {
 		t.Fatal(err)
 	}
-	// Go's cache, which knows compilers and their flags apart.
+	// Go's cache, which keeps results of different compilers and flags apart.
 	cache := filepath.Join(machine.Cache(t), "go-build")
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		t.Fatal(err)
@@ -60,8 +60,8 @@ func Build(t testing.TB, suite string) string {
 	return dir
 }
 
-// NewBuilder is a system that can build packages: what the suite has, and this
-// machine's Go, for suites whose own is older than go.mod wants.
+// NewBuilder returns a system that can build packages: with the suite's tools, and
+// with this machine's Go, because a suite's own may be older than go.mod requires.
 func NewBuilder(t testing.TB, suite string) *machine.Overlay {
 	t.Helper()
 	root := machine.Root(t, machine.Recipe{Suite: suite, Packages: Tools})
@@ -79,11 +79,11 @@ func goroot(t testing.TB) string {
 	return strings.TrimSpace(string(out))
 }
 
-// Go is this machine's compiler, where a system of NewBuilder has it as well.
+// Go returns the path of this machine's Go, which a system of NewBuilder has as well.
 func Go(t testing.TB) string { return goroot(t) + "/bin/go" }
 
-// offline runs a command in a network of its own, which tests of the package
-// want to have a loopback interface that is up: SIOCSIFFLAGS, IFF_UP.
+// offline runs in a new network namespace. It sets the loopback interface up
+// (SIOCSIFFLAGS, IFF_UP), which the package's tests need.
 const offline = `perl -MSocket -e '$up = pack("a16 S x22", "lo", 1); socket(S, AF_INET, SOCK_DGRAM, 0) && ioctl(S, 0x8914, $up) or die $!'
 	exec "$@"`
 
@@ -94,8 +94,8 @@ func In(t testing.TB, o *machine.Overlay, compiler, to string, environment ...st
 	For(t, o, "", compiler, to, environment...)
 }
 
-// For is In for another architecture of Debian's than the system's own, which
-// has a cross compiler for it.
+// For is In for another architecture of Debian, for which the system has a cross
+// compiler.
 func For(t testing.TB, o *machine.Overlay, architecture, compiler, to string, environment ...string) {
 	t.Helper()
 	var options []string
@@ -136,7 +136,7 @@ func Package(t testing.TB, dir string) string {
 	return found[0]
 }
 
-// source names the state of all that goes into the package.
+// source returns a hash of all files that go into the package.
 func source(t testing.TB) string {
 	t.Helper()
 	sum := sha256.New()

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package escape has what a worker that was taken over might try, and what root
-// may do: the sandbox must refuse each of it. It runs in the module's faulty
-// build and, as a control, in a process of root's without a sandbox.
+// Package escape has the steps that an attacker who has taken over the worker
+// might try. Each succeeds for root, and must fail in the sandbox. They run in the
+// module's faulty build and, as the control, in a process of root without a
+// sandbox.
 package escape
 
 import (
@@ -18,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dir is where files may be harmed: a victim of root's lies there. The file pid
-// has the number of a process that may be harmed.
+// Dir is the directory in which attempts may change files: it has a victim that
+// belongs to root. The file pid there has the PID of a process that may be harmed.
 const (
 	Dir    = "/run/cockpit/tls"
 	Victim = Dir + "/victim"
@@ -78,7 +79,7 @@ func call(number uintptr, arguments ...uintptr) error {
 	return nil
 }
 
-// owner has the kernel signal a process when a pipe has something to read.
+// owner makes the kernel signal a process when a pipe becomes readable.
 func owner(victim int) error {
 	var ends [2]int
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {

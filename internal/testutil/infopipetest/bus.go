@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package infopipetest has what a test of infopipe needs: a real bus of its
-// own, and an InfoPipe that gives the answers which SSSD never gives. Whatever
-// SSSD does give is tested with SSSD itself, see test/sssd.
+// Package infopipetest has what a test of infopipe needs: a real bus, and an
+// InfoPipe that gives answers which SSSD never gives. SSSD's real answers are
+// tested with SSSD itself, see test/sssd.
 package infopipetest
 
 import (

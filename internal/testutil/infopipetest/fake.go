@@ -15,7 +15,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Where the fake's user and domain are.
+// The object paths of the fake's user and domain.
 const (
 	UserPath   = dbus.ObjectPath("/org/freedesktop/sssd/infopipe/Users/lab_2etest/1000")
 	DomainPath = dbus.ObjectPath("/org/freedesktop/sssd/infopipe/Domains/lab_2etest")
@@ -27,15 +27,15 @@ type Answer struct {
 	Error  string // its D-Bus name
 	Text   string // of the error
 
-	Forgotten int  // no reply to the first so many
+	Forgotten int  // how many calls get no reply at first
 	Silent    bool // no reply
-	Leave     bool // no reply, and off the bus
+	Leave     bool // no reply, and the fake leaves the bus
 }
 
 // Value is an answer of one value.
 func Value(value any) Answer { return Answer{Values: []any{value}} }
 
-// Property is an answer to a question for a property.
+// Property is an answer with the value of a property.
 func Property(value any) Answer { return Value(dbus.MakeVariant(value)) }
 
 // Failure is an error with a D-Bus name, and a text.
@@ -45,7 +45,7 @@ func Failure(name, text string) Answer { return Answer{Error: name, Text: text} 
 // and its name.
 type Answers map[string]Answer
 
-// healthy is what an SSSD answers that knows alice by every certificate.
+// healthy are the answers of an SSSD that maps every certificate to alice.
 var healthy = Answers{
 	"Ping":                   Value("PONG"),
 	"FindByValidCertificate": Value(UserPath),
@@ -68,8 +68,8 @@ type Fake struct {
 	calls []string
 }
 
-// Serve owns the InfoPipe's name until the test ends, and answers as an SSSD
-// that knows alice, with uid 1000, by every certificate, but for these answers.
+// Serve owns the InfoPipe's name until the test ends, and answers like an SSSD that
+// maps every certificate to alice, with uid 1000, except for these answers.
 func Serve(t testing.TB, address string, answers Answers) *Fake {
 	t.Helper()
 	fake, err := serve(address, answers)
@@ -113,8 +113,8 @@ func (f *Fake) start() (err error) {
 	if err := f.conn.Hello(); err != nil {
 		return err
 	}
-	// Not Export: that only lets go out what has the types it should have. From
-	// here on every message is ours, also the answer whether we own the name.
+	// Not Export, which rejects answers of wrong types. From here on the fake
+	// handles every message, also the answer whether it owns the name.
 	messages := make(chan *dbus.Message, 100)
 	f.conn.Eavesdrop(messages)
 	f.conn.BusObject().Go("org.freedesktop.DBus.RequestName", 0, nil, Service, dbus.NameFlagDoNotQueue)
@@ -137,13 +137,11 @@ func (f *Fake) start() (err error) {
 	return nil
 }
 
-// leave closes the socket, not the connection: godbus, when it is closed while
-// a message comes in, may send that to the channel of eavesdroppers which it
-// closed.
+// leave closes the socket, and not the connection: if that is closed while a
+// message arrives, godbus may send to a channel that it has closed.
 func (f *Fake) leave() { f.socket.Close() }
 
-// Calls returns what was asked so far, each as the method's name and its
-// arguments.
+// Calls returns the calls so far, each as the method's name and its arguments.
 func (f *Fake) Calls() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -16,12 +16,12 @@ import (
 type Machine struct {
 	Shell
 	console  console
-	ended    chan struct{} // closed when it does
+	ended    chan struct{} // closed when it has ended
 	deadline time.Time     // for booting
 	stop     func()
 }
 
-// newMachine keeps what the command says. Booting has this long.
+// newMachine keeps the command's output. Booting may take as long as limit.
 func newMachine(command *exec.Cmd, limit time.Duration) *Machine {
 	m := &Machine{ended: make(chan struct{}), deadline: time.Now().Add(limit)}
 	command.Stdout, command.Stderr = &m.console, &m.console
@@ -33,7 +33,7 @@ func (m *Machine) started(command *exec.Cmd) {
 	go func() { _ = command.Wait(); close(m.ended) }()
 }
 
-// running waits until systemd has done all that it has to do at boot.
+// running waits until systemd has finished booting.
 func (m *Machine) running(t testing.TB) {
 	t.Helper()
 	for {
@@ -58,7 +58,7 @@ func (m *Machine) alive(t testing.TB) {
 	}
 }
 
-// Stop ends the machine as a power cut would. The test's end does it, too.
+// Stop ends the machine like a power cut. The end of the test does that, too.
 func (m *Machine) Stop() { m.stop() }
 
 // Journal is a place in the machine's journal.
@@ -67,7 +67,7 @@ type Journal struct {
 	cursor  string
 }
 
-// Journal returns the journal's end; what is written from now on can be read there.
+// Journal returns the end of the journal, from which later entries can be read.
 func (m *Machine) Journal(t testing.TB) Journal {
 	t.Helper()
 	out := m.Run(t, "journalctl", "--quiet", "--lines=0", "--show-cursor")
@@ -78,21 +78,21 @@ func (m *Machine) Journal(t testing.TB) Journal {
 	return Journal{m, cursor}
 }
 
-// Since returns what has been written, in journalctl's short format, of what
-// the arguments to journalctl select.
+// Since returns the later entries that journalctl's arguments select, in its short
+// format.
 func (j Journal) Since(t testing.TB, args ...string) string {
 	t.Helper()
 	_, _ = j.machine.Try(t, "journalctl", "--sync")
 	return j.machine.Run(t, append([]string{"journalctl", "--quiet", "--no-pager", "--after-cursor=" + j.cursor}, args...)...)
 }
 
-// environment is that of commands.
+// environment is the environment of commands in a machine.
 var environment = []string{
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 	"HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive",
 }
 
-// console keeps what a machine says.
+// console keeps a machine's output.
 type console struct {
 	mu  sync.Mutex
 	out bytes.Buffer

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// cgroup is a directory in every hierarchy: two systemds in the same one would
-// take each other's units for their own.
+// cgroup is a directory in every hierarchy, for one machine: two systemds in the
+// same cgroup would take each other's units for their own.
 type cgroup struct{ dirs []string }
 
 var cgroups struct {
@@ -29,7 +29,7 @@ func newCgroup(t testing.TB) *cgroup {
 	cgroups.Lock()
 	defer cgroups.Unlock()
 	cgroups.count++
-	// The process number of this namespace says nothing; the time does.
+	// In a PID namespace the PID is not unique; the time is.
 	name := fmt.Sprintf("pam_cockpit_cert-%d-%d", time.Now().UnixNano(), cgroups.count)
 	mounts, err := cgroupMounts()
 	if err != nil {

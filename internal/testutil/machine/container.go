@@ -16,18 +16,19 @@ import (
 	"time"
 )
 
-// bootTime bounds booting, on a machine with other things to do.
+// bootTime is how long booting may take on a busy machine.
 const bootTime = 3 * time.Minute
 
-// Boot starts the overlay's systemd in a container by systemd-nspawn, with
-// this machine's cgroups, hybrid or not, and no network but its own loopback.
-// It is stopped when the test ends. Nothing else may use the overlay then.
+// Boot starts the overlay's systemd in a container with systemd-nspawn, with this
+// machine's cgroups, hybrid or not, and with a loopback interface as its only
+// network. The machine is stopped when the test ends. Nothing else may use the
+// overlay meanwhile.
 func Boot(t testing.TB, o *Overlay) *Machine {
 	t.Helper()
 	return boot(t, o, "--private-network")
 }
 
-// BootAt is Boot with a place in a network of the test's.
+// BootAt is Boot with a place in the test's network.
 func BootAt(t testing.TB, o *Overlay, at Place) *Machine {
 	t.Helper()
 	return boot(t, o, "--network-namespace-path=/run/netns/"+at.name)
@@ -43,7 +44,7 @@ func boot(t testing.TB, o *Overlay, network string) *Machine {
 		"--register=no", "--keep-unit", network, "--link-journal=no", "--resolv-conf=off",
 		"--console=pipe", "--kill-signal=SIGRTMIN+4",
 		"--boot", "systemd.log_target=journal",
-		// From release 256 on systemd boots on these cgroups under protest only.
+		// From release 256 on systemd boots with these cgroups only if forced to.
 		"SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1", "systemd.legacy_systemd_cgroup_controller=yes")
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	m := newMachine(command, bootTime)

@@ -19,16 +19,16 @@ import (
 	"pam_cockpit_cert/internal/testutil/namespace"
 )
 
-// Main runs a package's tests where machines can be made. Without root's
-// privileges they are run nevertheless, and skipped by what they ask of this
-// package.
+// Main runs a package's tests in namespaces in which machines can be made. Without
+// root's privileges it runs them as they are, and the functions of this package
+// skip them.
 func Main(m *testing.M) { namespace.Main(m) }
 
 // CacheVariable names the environment variable with the cache's directory.
 const CacheVariable = "PAM_COCKPIT_CERT_CACHE"
 
 // Cache returns the directory that outlives the tests: PAM_COCKPIT_CERT_CACHE, or
-// build/.cache in the source, which Go takes for no packages of its own.
+// build/.cache in the source, whose dot makes Go ignore the packages in it.
 func Cache(t testing.TB) string {
 	t.Helper()
 	dir := os.Getenv(CacheVariable)

@@ -11,17 +11,17 @@ import (
 	"pam_cockpit_cert/internal/testutil/namespace"
 )
 
-// Network is one that machines share, and nobody else: a bridge in a network
+// Network is a network that only the test's machines share: a bridge in a network
 // namespace, and a namespace for each machine.
 type Network struct{ count int }
 
-// Place is one in the network.
+// Place is a machine's place in the network.
 type Place struct {
 	Address string
 	name    string
 }
 
-// bridge is the network's own namespace.
+// bridge is the namespace with the bridge.
 const bridge = "bridge"
 
 // NewNetwork makes a network, until the test ends. There is one at a time.
@@ -53,11 +53,11 @@ func (n *Network) Join(t testing.TB, name string) Place {
 	return p
 }
 
-// Cut takes the machine's cable out, as it were: what is sent to it is lost.
-func (p Place) Cut(t testing.TB) { t.Helper(); ip(t, "-n", bridge, "link", "set", p.name, "down") }
+// Disconnect takes the machine's link down: packets to it are lost.
+func (p Place) Disconnect(t testing.TB) { t.Helper(); ip(t, "-n", bridge, "link", "set", p.name, "down") }
 
-// Mend puts it in again.
-func (p Place) Mend(t testing.TB) { t.Helper(); ip(t, "-n", bridge, "link", "set", p.name, "up") }
+// Reconnect takes the link up again.
+func (p Place) Reconnect(t testing.TB) { t.Helper(); ip(t, "-n", bridge, "link", "set", p.name, "up") }
 
 func ip(t testing.TB, arguments ...string) {
 	t.Helper()

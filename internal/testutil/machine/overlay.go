@@ -17,18 +17,18 @@ import (
 
 // Overlay is a root that a test may change.
 type Overlay struct {
-	Dir string // where it is mounted, in the test binary's namespace
+	Dir string // its mount point, in the test binary's namespace
 	Shell
 	binds []string
 }
 
-// NewOverlay lays an empty directory over a root. What the test writes goes when
-// it ends. Commands run without booting anything, with the network of this
-// machine; processes that they leave behind are ended with them.
+// NewOverlay mounts an overlay on a root. Files that the test writes are removed
+// when it ends. Commands run without booting, with this machine's network;
+// processes that a command leaves behind end with it.
 func NewOverlay(t testing.TB, root string) *Overlay {
 	t.Helper()
 	dir := mountOverlay(t, root)
-	// The names that this machine resolves, and its own.
+	// The overlay resolves the same names as this machine, and localhost.
 	resolv, err := os.ReadFile("/etc/resolv.conf")
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "etc/resolv.conf"), resolv, 0o644)
@@ -44,14 +44,14 @@ func NewOverlay(t testing.TB, root string) *Overlay {
 	return o
 }
 
-// Bind shows commands that are not of a booted machine a directory of this one,
-// read-only, at the same path.
+// Bind gives commands a directory of this machine, read-only, at the same path;
+// a booted machine does not get it.
 func (o *Overlay) Bind(t testing.TB, dir string) { o.binds = append(o.binds, dir, "ro") }
 
 // BindWritable is Bind for a directory that they may write to.
 func (o *Overlay) BindWritable(t testing.TB, dir string) { o.binds = append(o.binds, dir, "rw") }
 
-// Build builds a program of the source, without libc, and puts it at a path.
+// Build builds a program of the source, without cgo, and puts it at a path.
 func (o *Overlay) Build(t testing.TB, pkg, path string) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), filepath.Base(path))
@@ -67,7 +67,7 @@ func (o *Overlay) Build(t testing.TB, pkg, path string) {
 // mountOverlay returns the directory where root is mounted, writable.
 func mountOverlay(t testing.TB, root string) string {
 	t.Helper()
-	// In the tmpfs that private.Main mounts there, which goes with the namespace.
+	// In the tmpfs that namespace.Main mounts there, which ends with the namespace.
 	work, err := os.MkdirTemp("/run", "overlay-")
 	if err != nil {
 		t.Fatal(err)
@@ -100,8 +100,8 @@ func unmount(t testing.TB, dir string) {
 	}
 }
 
-// inside prepares a command in the root, with mounts and processes of its
-// own: PID 1, and with it all others, ends when the command does.
+// inside prepares a command in the root, in its own mount and PID namespaces: all
+// of its processes end with the command.
 func (o *Overlay) inside(ctx context.Context, args []string) *exec.Cmd {
 	const script = `
 		root=$1; shift

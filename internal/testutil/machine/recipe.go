@@ -17,13 +17,13 @@ import (
 	"time"
 )
 
-// Recipe says what is in a root. A change of anything in it, or of how roots
-// are made, makes another root.
+// Recipe says what is in a root. Another recipe, or another generation, makes
+// another root.
 type Recipe struct {
 	Suite     string   // bullseye, bookworm, trixie or sid
 	Packages  []string // besides those of mmdebstrap's minbase; NAME/SUITE-backports takes a backport
-	Backports bool     // apt knows the suite's backports, and prefers what is not one
-	Commands  []string // run by sh as root in the root, once the packages are there
+	Backports bool     // apt knows the suite's backports, and prefers other packages
+	Commands  []string // run by sh as root in the root, once the packages are installed
 }
 
 // generation is raised when the way in which roots are made changes.
@@ -41,8 +41,8 @@ func (r Recipe) name() string {
 	return r.Suite + "-" + hex.EncodeToString(sum[:8])
 }
 
-// mirror is where this machine's own apt has Debian from, unless
-// PAM_COCKPIT_CERT_MIRROR says otherwise: what its archives lie below.
+// mirror returns the address of Debian's archives: PAM_COCKPIT_CERT_MIRROR, or the
+// mirror of this machine's apt.
 var mirror = sync.OnceValue(func() string {
 	if url := os.Getenv("PAM_COCKPIT_CERT_MIRROR"); url != "" {
 		return strings.TrimSuffix(url, "/")
@@ -56,15 +56,15 @@ var mirror = sync.OnceValue(func() string {
 	return ""
 })
 
-// sources is what apt reads from.
+// sources returns apt's sources.
 func (r Recipe) sources() []string {
 	archive, security := "deb "+mirror()+"/debian ", "deb "+mirror()+"/debian-security "
 	sources := []string{archive + r.Suite + " main"}
 	switch r.Suite {
 	case "sid":
 	case "bullseye":
-		// Out of support, its security archive has lost packages that its
-		// lists still name.
+		// The suite is out of support: its security archive has lost packages
+		// that its lists still name.
 	default:
 		sources = append(sources,
 			archive+r.Suite+"-updates main",
@@ -76,7 +76,7 @@ func (r Recipe) sources() []string {
 	return sources
 }
 
-// available says why the suite cannot be had, if so.
+// available returns an error if the suite is not available.
 func (r Recipe) available() error {
 	if mirror() == "" {
 		return errors.New("this machine's apt knows no mirror of Debian: set PAM_COCKPIT_CERT_MIRROR to what debian and debian-security lie below")

@@ -19,14 +19,14 @@ import (
 	"pam_cockpit_cert/internal/testutil/namespace"
 )
 
-// A root is made again when it is older than this, since the archive moves on
-// and apt would not find what its lists name; and one that nobody asked for in
-// this time goes.
+// fresh is how long a root is used. Later the archive would not have the packages
+// of the root's lists any more, so that the root is made again. A root that no
+// test has used for this time is removed.
 const fresh = 7 * 24 * time.Hour
 
 // Root returns the directory of a Debian system made to the recipe, from the
-// cache if it is there. Nothing in it may be changed: see NewOverlay. Where the
-// suite cannot be had, the test is skipped.
+// cache if possible. The test must not change it: see NewOverlay. If the suite is
+// not available, the test is skipped.
 func Root(t testing.TB, recipe Recipe) string {
 	t.Helper()
 	namespace.Need(t)
@@ -53,7 +53,7 @@ func Root(t testing.TB, recipe Recipe) string {
 	case time.Since(info.ModTime()) > fresh && recipe.available() == nil && unused(dir):
 		build(t, recipe, roots, dir)
 	}
-	// For as long as the test binary runs: nobody may prune it.
+	// Until the test binary ends, no other process may prune the root.
 	use := lock(t, dir+".lock", unix.LOCK_SH)
 	if err := os.Chtimes(use.Name(), time.Now(), time.Now()); err != nil {
 		t.Fatal(err)
@@ -62,10 +62,10 @@ func Root(t testing.TB, recipe Recipe) string {
 	return dir
 }
 
-// inUse keeps the locks from being collected.
+// inUse keeps the garbage collector from closing the files with the locks.
 var inUse sync.Map
 
-// build makes the root under another name, and puts it in its place whole.
+// build makes the root under another name, and renames it when it is complete.
 func build(t testing.TB, recipe Recipe, roots, dir string) {
 	t.Helper()
 	if _, err := exec.LookPath("mmdebstrap"); err != nil {
@@ -84,7 +84,7 @@ func build(t testing.TB, recipe Recipe, roots, dir string) {
 		"--include=" + strings.Join(append([]string{"ca-certificates"}, recipe.Packages...), ","),
 		`--dpkgopt=force-unsafe-io`,
 		`--aptopt=Acquire::Retries "3"`, `--aptopt=Acquire::Languages "none"`,
-		// A mirror that was left as it was on some day will do here.
+		// A mirror that is not updated any more will do.
 		`--aptopt=Acquire::Check-Valid-Until "false"`,
 		// Everything that is downloaded is kept for the next root.
 		"--skip=download/empty", "--skip=essential/unlink",
@@ -96,7 +96,7 @@ func build(t testing.TB, recipe Recipe, roots, dir string) {
 	args = append(args,
 		`--customize-hook=chroot "$1" apt-get -qq autoclean`,
 		`--customize-hook=umount "$1/var/cache/apt/archives"`,
-		// systemd makes one at boot, each machine its own.
+		// Empty, so that each machine makes its own at boot.
 		`--customize-hook=: >"$1/etc/machine-id"`,
 		recipe.Suite, making)
 	command := exec.CommandContext(t.Context(), "mmdebstrap", append(args, recipe.sources()...)...)
@@ -105,7 +105,7 @@ func build(t testing.TB, recipe Recipe, roots, dir string) {
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("making a root of %s: %v\n%s", recipe.Suite, err, tail(string(out), 40))
 	}
-	// mmdebstrap leaves the archive's time on the directory.
+	// mmdebstrap gives the directory the archive's time.
 	if err := errors.Join(
 		os.Chtimes(making, time.Now(), time.Now()), os.RemoveAll(dir), os.Rename(making, dir)); err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func build(t testing.TB, recipe Recipe, roots, dir string) {
 	t.Logf("made a root of %s with %s in %v", recipe.Suite, strings.Join(recipe.Packages, " "), time.Since(start).Round(time.Second))
 }
 
-// prune removes the roots that nobody has asked for lately.
+// prune removes the roots that no test has used lately.
 func prune(t testing.TB, roots, keep string) {
 	t.Helper()
 	locks, err := filepath.Glob(filepath.Join(roots, "*-*.lock"))
@@ -132,7 +132,7 @@ func prune(t testing.TB, roots, keep string) {
 	}
 }
 
-// unused tells whether no test, here or in another process, has the root.
+// unused tells whether no test uses the root, in this process or another.
 func unused(dir string) bool {
 	file, err := os.OpenFile(dir+".lock", os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -142,7 +142,7 @@ func unused(dir string) bool {
 	return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
 }
 
-// lock waits for the lock. It ends with the file.
+// lock waits for a lock on the file, which lasts until the file is closed.
 func lock(t testing.TB, path string, how int) *os.File {
 	t.Helper()
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)

@@ -15,25 +15,25 @@ import (
 	"time"
 )
 
-// patience bounds one command.
+// patience is how long one command may take.
 const patience = 10 * time.Minute
 
 // Shell runs commands as root in a system, booted or not.
 type Shell struct {
-	// command prepares one; its output is not taken yet.
+	// command prepares a command, whose output the caller still has to set.
 	command func(ctx context.Context, args []string) *exec.Cmd
 }
 
-// Command prepares a command for what the other methods cannot do.
+// Command prepares a command, for uses that the other methods do not cover.
 func (s Shell) Command(ctx context.Context, args ...string) *exec.Cmd { return s.command(ctx, args) }
 
-// Try runs a command and returns what it wrote, errors and all.
+// Try runs a command and returns its standard output and standard error.
 func (s Shell) Try(t testing.TB, args ...string) (string, error) {
 	t.Helper()
 	return s.feed(t, nil, args...)
 }
 
-// Run is Try for what must not fail.
+// Run is Try for a command that must not fail.
 func (s Shell) Run(t testing.TB, args ...string) string {
 	t.Helper()
 	out, err := s.Try(t, args...)
@@ -49,7 +49,7 @@ func (s Shell) Sh(t testing.TB, script string) string {
 	return s.Run(t, "sh", "-euc", script)
 }
 
-// Write makes a file, and the directories above it.
+// Write makes a file and its parent directories.
 func (s Shell) Write(t testing.TB, path string, mode uint32, content []byte) {
 	t.Helper()
 	script := fmt.Sprintf(`mkdir -p "$1" && : >"$2" && chmod %o "$2" && cat >"$2"`, mode)
@@ -75,7 +75,7 @@ func (s Shell) Copy(t testing.TB, from, to string) {
 
 func (s Shell) feed(t testing.TB, in io.Reader, args ...string) (string, error) {
 	t.Helper()
-	// Not the test's context: cleaning up runs commands, too.
+	// Not the test's context, which has ended while the test cleans up.
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	command := s.command(ctx, args)

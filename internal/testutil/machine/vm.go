@@ -17,26 +17,26 @@ import (
 	"time"
 )
 
-// Guest lists what a recipe needs besides, for BootVM: a kernel that knows a
-// virtual machine's devices, and a way in.
+// Guest lists the packages that a recipe also needs for BootVM: a kernel with
+// drivers for virtual machines, and an SSH server.
 var Guest = []string{"initramfs-tools", "iproute2", "linux-image-cloud-amd64", "openssh-server"}
 
-// emulator is the system that QEMU runs in: Debian 12's fails at random
-// without hardware to help it.
+// emulator is the system in which QEMU runs. Debian 12's QEMU fails at random
+// without hardware virtualization.
 var emulator = Recipe{Suite: "trixie", Packages: []string{"qemu-system-x86"}}
 
-// The guest's end of the network that QEMU makes up for it, see the
+// guestAddress is the guest's address in the network that QEMU emulates, see the
 // documentation of -netdev user.
 const guestAddress = "10.0.2.15/24"
 
-// vmBootTime bounds booting with every instruction emulated.
+// vmBootTime is how long booting may take when every instruction is emulated.
 const vmBootTime = 8 * time.Minute
 
-// BootVM starts the overlay's own kernel and systemd in a virtual machine,
-// where the control groups are version 2 and nothing else, whatever this
-// machine's are. Every instruction is emulated, so that it needs no hardware,
-// and time. The machine cannot reach any network. It is stopped when the test
-// ends. What it writes does not reach the overlay.
+// BootVM starts the overlay's own kernel and systemd in a virtual machine, which
+// only has control groups of version 2, whatever this machine has. It emulates
+// every instruction: that needs no hardware, but takes long. The machine cannot
+// reach any network, and is stopped when the test ends. It does not write to the
+// overlay.
 func BootVM(t testing.TB, o *Overlay) *Machine {
 	t.Helper()
 	if runtime.GOARCH != "amd64" {
@@ -111,13 +111,13 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, content, 0o644)
 }
 
-// ssh is a way into a virtual machine: one connection for all commands.
+// ssh runs commands in a virtual machine, all over one connection.
 type ssh struct {
 	dir  string
 	port int
 }
 
-// newSSH lets the bearer of a new key into the overlay.
+// newSSH makes a key, and lets it log in to the overlay.
 func newSSH(t testing.TB, dir string, o *Overlay) ssh {
 	t.Helper()
 	out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", dir+"/key").CombinedOutput()
@@ -151,7 +151,7 @@ func (s ssh) command(ctx context.Context, args []string) *exec.Cmd {
 		"-o", "BatchMode=yes", "-o", "ConnectTimeout=60", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
 		"-o", "ControlMaster=auto", "-o", "ControlPath="+s.dir+"/mux", "-o", "ControlPersist=yes",
 		"root@127.0.0.1", "cd /;"+line.String())
-	// The process that has the connection has the output, too, until the command ends.
+	// The process with the connection keeps the output open until the command ends.
 	command.WaitDelay = 5 * time.Second
 	return command
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// grace is how long what runs inside may take to tidy up after Ctrl-C.
+// grace is how long the process inside may take to clean up after Ctrl-C.
 const grace = 3 * time.Second
 
 var (
@@ -19,8 +19,8 @@ var (
 	onInterrupt []func()
 )
 
-// OnInterrupt has a function called when Ctrl-C ends it all, after every other
-// process inside was killed: for what does not vanish with the namespaces.
+// OnInterrupt calls a function after Ctrl-C, when every other process inside was
+// killed. It is for what does not end with the namespaces.
 func OnInterrupt(f func()) {
 	interruptMu.Lock()
 	defer interruptMu.Unlock()
@@ -31,7 +31,7 @@ func endOnInterrupt() {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	<-stop
-	if os.Getpid() == 1 { // as it always is; but -1 is everybody
+	if os.Getpid() == 1 { // always so; but outside, kill(-1) would hit every process of the machine
 		_ = syscall.Kill(-1, syscall.SIGKILL)
 	}
 	interruptMu.Lock()

@@ -24,9 +24,9 @@ import (
 // marker tells the process inside that it is inside.
 const marker = "PAM_COCKPIT_CERT_PRIVATE"
 
-// Main is for TestMain: it runs the package's tests inside, or, without root's
-// privileges or in a plain chroot, runs them outside, where Need skips them. tmpfs names directories
-// that are to be empty inside, besides /run.
+// Main is for TestMain. It runs the package's tests inside the namespaces. Without
+// root's privileges, or in a plain chroot, it runs them outside, where Need skips
+// them. tmpfs names directories that are to be empty inside, besides /run.
 func Main(m *testing.M, tmpfs ...string) {
 	if os.Getenv(marker) == "" && (os.Geteuid() != 0 || !rootIsMount()) {
 		os.Exit(m.Run())
@@ -34,8 +34,8 @@ func Main(m *testing.M, tmpfs ...string) {
 	os.Exit(Run(m.Run, tmpfs...))
 }
 
-// Run runs a function inside, where it is in a process of its own, and returns
-// its exit status. It has to be the first thing that a program does.
+// Run runs a function inside the namespaces, in a new process, and returns its exit
+// status. A program has to call it first.
 func Run(f func() int, tmpfs ...string) int {
 	if os.Getenv(marker) == "" {
 		return again()
@@ -48,12 +48,12 @@ func Run(f func() int, tmpfs ...string) int {
 	return f()
 }
 
-// rootIsMount tells whether "/" is a mount point: in a plain chroot it is none,
-// and mounts there would show up on the machine itself.
+// rootIsMount tells whether "/" is a mount point. In a plain chroot it is not, and
+// mounts in it would appear on the machine itself.
 func rootIsMount() bool {
 	var root unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, "/", 0, 0, &root)
-	// Linux before 5.8 does not say.
+	// Linux before 5.8 does not tell.
 	return err != nil || root.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT == 0 || root.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }
 
@@ -82,7 +82,7 @@ func again() int {
 	}
 	go func() {
 		<-stop
-		// The terminal sends Ctrl-C to both, and others a signal to us alone.
+		// A terminal sends Ctrl-C to both processes; other programs signal only this one.
 		_ = command.Process.Signal(syscall.SIGTERM)
 		time.Sleep(grace)
 		_ = command.Process.Kill()
@@ -114,7 +114,7 @@ func enter(tmpfs []string) error {
 	if err := devices(); err != nil {
 		return fmt.Errorf("making a /dev of our own: %w", err)
 	}
-	// Temporary files vanish too, however this ends.
+	// Temporary files are removed too, however the test ends.
 	if err := os.Mkdir("/run/tmp", 0o755); err != nil {
 		return err
 	}
@@ -124,8 +124,8 @@ func enter(tmpfs []string) error {
 	return os.Setenv("TMPDIR", "/run/tmp")
 }
 
-// devices replaces /dev by a tmpfs that has the usual devices, so that
-// /dev/log can be ours: glibc's syslog knows no other path.
+// devices replaces /dev by a tmpfs that has the usual devices, so that the test can
+// make /dev/log: glibc's syslog uses no other path.
 func devices() error {
 	const staging = "/run/dev"
 	if err := os.Mkdir(staging, 0o755); err != nil {
@@ -165,8 +165,8 @@ func devices() error {
 	return unix.Mount(staging, "/dev", "", unix.MS_MOVE, "")
 }
 
-// Copy puts a copy in the place of a directory until the test ends, so that the
-// test may change it.
+// Copy mounts a copy over a directory until the test ends, so that the test may
+// change it.
 func Copy(t testing.TB, dir string) {
 	t.Helper()
 	Need(t)

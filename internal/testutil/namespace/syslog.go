@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Syslog is what was sent to /dev/log, as journald or rsyslog would read it.
+// Syslog reads /dev/log in place of journald or rsyslog.
 type Syslog struct {
 	mu   sync.Mutex
 	seen []string
@@ -52,8 +52,8 @@ func (s *Syslog) Lines() []string {
 	return append([]string(nil), s.seen...)
 }
 
-// Wait returns the first line that the regular expression matches; a test that
-// sees none within some seconds fails, and shows all lines.
+// Wait returns the first line that the regular expression matches. If there is none
+// within some seconds, the test fails and shows all lines.
 func (s *Syslog) Wait(t testing.TB, expression string) string {
 	t.Helper()
 	re := regexp.MustCompile(expression)

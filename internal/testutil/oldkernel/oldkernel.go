@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package oldkernel lets a test run as on a kernel that lacks a system call's
-// newer options: a seccomp filter answers in its place.
+// Package oldkernel makes a test run as on a kernel without newer options of a
+// system call: a seccomp filter answers instead of the kernel.
 package oldkernel
 
 import (
@@ -29,8 +29,8 @@ func HasPeerPidfd() bool {
 	return err == nil
 }
 
-// RefusePeerPidfd makes the kernel answer every SO_PEERPIDFD of this process and
-// its children with an error: unix.ENOPROTOOPT is what Linux before 6.5 says.
+// RefusePeerPidfd makes every SO_PEERPIDFD of this process and its children fail
+// with an error. Linux before 6.5 answers unix.ENOPROTOOPT.
 func RefusePeerPidfd(answer unix.Errno) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -57,7 +57,7 @@ func RefusePeerPidfd(answer unix.Errno) error {
 	return nil
 }
 
-// seccompData is what a filter sees, see seccomp(2).
+// seccompData is the data of a filter, see seccomp(2).
 type seccompData struct {
 	_    int32
 	_    uint32

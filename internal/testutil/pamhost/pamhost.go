@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// What PAM answers, from security/_pam_types.h.
+// PAM's codes, from security/_pam_types.h.
 const (
 	Success         = "0"
 	ServiceErr      = "3"
@@ -27,9 +27,9 @@ const (
 	Ignore          = "25"
 )
 
-// Host is how pamhost is to be run.
+// Host says how to run pamhost.
 type Host struct {
-	Program string   // default: the one of make
+	Program string   // default: the one that make builds
 	Args    []string // see pamhost -h
 	Env     []string // in addition to this process's
 	Stdin   *os.File
@@ -49,7 +49,7 @@ func (r Report) Get(key string) string {
 	return values[len(values)-1]
 }
 
-// Changes is what the calls changed in the host's process, for people.
+// Changes describes what the calls changed in the host's process.
 func (r Report) Changes() string {
 	var b strings.Builder
 	for _, key := range []string{"gone", "new", "different"} {
@@ -60,7 +60,7 @@ func (r Report) Changes() string {
 	return b.String()
 }
 
-// Run authenticates; a pamhost that itself fails is the end of the test.
+// Run authenticates. If pamhost itself fails, the test ends.
 func (h Host) Run(t testing.TB) Report {
 	t.Helper()
 	program := h.Program
@@ -89,8 +89,8 @@ func (h Host) Run(t testing.TB) Report {
 	return report
 }
 
-// Built returns the absolute path of a file that make puts below build; a test
-// of what is not built is skipped.
+// Built returns the absolute path of a file that make puts below build. If the file
+// is not built, the test is skipped.
 func Built(t testing.TB, name string) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -109,8 +109,8 @@ func Built(t testing.TB, name string) string {
 	return path
 }
 
-// Anyones returns a copy of a program that make puts below build, for any user
-// to run: a clone in root's home is out of their reach.
+// Anyones returns a copy of a program that make puts below build, which every user
+// may run: they may have no access to a clone in root's home.
 func Anyones(t testing.TB, name string) string {
 	t.Helper()
 	program, err := os.ReadFile(Built(t, name))
@@ -129,8 +129,8 @@ func Anyones(t testing.TB, name string) string {
 	return path
 }
 
-// Service writes a service file, and one for `other`, without which libpam
-// logs a complaint.
+// Service writes a service file, and one for `other`, without which libpam logs an
+// error.
 func Service(t testing.TB, dir, name, text string) {
 	t.Helper()
 	for file, content := range map[string]string{name: text, "other": "auth required pam_deny.so\n"} {

@@ -27,19 +27,19 @@ type Authority struct {
 	revoked  []x509.RevocationListEntry
 }
 
-// Certificate is one with its key.
+// Certificate is a certificate with its key.
 type Certificate struct {
 	DER    []byte
 	KeyDER []byte // PKCS #8
 	Serial *big.Int
 }
 
-// PEM returns the certificate's.
+// PEM returns the certificate in PEM.
 func (c Certificate) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.DER})
 }
 
-// KeyPEM returns the private key's.
+// KeyPEM returns the private key in PEM.
 func (c Certificate) KeyPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: c.KeyDER})
 }
@@ -64,7 +64,7 @@ func Future(c *x509.Certificate) {
 	c.NotBefore, c.NotAfter = time.Now().AddDate(0, 0, 1), time.Now().AddDate(0, 0, 20)
 }
 
-// NewAuthority makes a root of trust.
+// NewAuthority makes a certificate authority.
 func NewAuthority(commonName string) *Authority {
 	template := template(commonName)
 	template.IsCA, template.BasicConstraintsValid = true, true
@@ -84,7 +84,7 @@ func (a *Authority) Issue(commonName string, options ...Option) Certificate {
 	return certificate
 }
 
-// SelfSigned makes a certificate that nobody else vouches for.
+// SelfSigned makes a certificate that no authority has issued.
 func SelfSigned(commonName string) Certificate {
 	certificate, _ := sign(template(commonName), nil, nil)
 	return certificate
@@ -112,7 +112,7 @@ func (a *Authority) CRL() []byte {
 func template(commonName string) *x509.Certificate {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	must(err)
-	// In the order in which SSSD, writing it backwards, says CN=...,O=Lab.
+	// In this order, because SSSD writes it backwards, as CN=...,O=Lab.
 	subject, err := asn1.Marshal(pkix.RDNSequence{
 		{{Type: asn1.ObjectIdentifier{2, 5, 4, 10}, Value: "Lab"}},
 		{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: commonName}},
@@ -143,7 +143,7 @@ func sign(template, issuer *x509.Certificate, issuerKey *ecdsa.PrivateKey) (Cert
 	return Certificate{DER: der, KeyDER: keyDER, Serial: template.SerialNumber}, key
 }
 
-// must: making certificates of our own fails for want of randomness only.
+// must panics on an error: making certificates only fails without randomness.
 func must(err error) {
 	if err != nil {
 		panic(err)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package rootfs makes roots for tests.
+// Package rootfs makes root directories for tests.
 package rootfs
 
 import (
@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// New makes a root with files, by their names in it, and returns its path.
+// New makes a root directory with these files, and returns its path.
 func New(t testing.TB, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()

@@ -16,12 +16,12 @@ import (
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-// journal is where dbus-broker-launch(1) logs to, and without which it ends.
+// journal is the socket to which dbus-broker-launch(1) logs; without it, it fails.
 const journal = "/run/systemd/journal/socket"
 
-// UseBroker has dbus-broker(1) as the bus, which nothing activates programs for
-// here: it leaves that to systemd. It need not be installed, for then it would
-// be the machine's own bus from its next start on.
+// UseBroker uses dbus-broker(1) as the bus. It does not activate programs here,
+// because it leaves that to systemd. Its package is unpacked and not installed:
+// installed, it would become the machine's own bus at the next start.
 func (s *SSSD) UseBroker() {
 	s.t.Helper()
 	if _, err := exec.LookPath("systemd-socket-activate"); err != nil {

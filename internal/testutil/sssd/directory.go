@@ -12,11 +12,11 @@ import (
 	"syscall"
 )
 
-// Directory is a real one, with people in it.
+// Directory is a real LDAP server with entries of users.
 type Directory struct {
 	URI         string
 	daemon      *daemon
-	certificate string // the attribute that SSSD finds whole certificates in
+	certificate string // the attribute in which SSSD finds whole certificates
 }
 
 // Person is an entry of the directory.
@@ -24,13 +24,13 @@ type Person struct {
 	Name         string
 	UID          int
 	Certificates [][]byte // DER
-	CertMapData  string   // of FreeIPA's
+	CertMapData  string   // FreeIPA's ipaCertMapData
 }
 
-// slapdConfig has, beside OpenLDAP's own schema, an attribute for certificates
-// that is a plain string of octets. OpenLDAP cannot answer the search for the
-// whole certificate in userCertificate;binary that SSSD makes without a rule
-// of its own, as FreeIPA and Active Directory can; in this attribute it can.
+// slapdConfig adds to OpenLDAP's schema an attribute for certificates that is a
+// plain string of octets. Without a rule SSSD searches userCertificate;binary for
+// the whole certificate. FreeIPA and Active Directory can answer that search;
+// OpenLDAP can only answer it for this attribute.
 const slapdConfig = `
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -80,7 +80,7 @@ func (s *SSSD) StartDirectory(people ...Person) *Directory {
 	return d
 }
 
-// useForUsers does what Debian's libnss-sss does when it is installed.
+// useForUsers edits nsswitch.conf like Debian's libnss-sss at its installation.
 func (s *SSSD) useForUsers() {
 	s.t.Helper()
 	if out, err := exec.Command("sed", "-i", `/ sss\b/! s/^\(passwd\|group\):.*/& sss/`, "/etc/nsswitch.conf").CombinedOutput(); err != nil {
@@ -88,14 +88,14 @@ func (s *SSSD) useForUsers() {
 	}
 }
 
-// Stop ends the directory's server; connections to it are refused from then on.
+// Stop ends the LDAP server, so that connections to it are refused.
 func (d *Directory) Stop() {
 	_ = d.daemon.command.Process.Kill()
 	<-d.daemon.done
 }
 
-// Domain is the part of sssd.conf for a domain that is the directory. Without
-// more, SSSD searches for whole certificates, as in FreeIPA.
+// Domain returns the part of sssd.conf for a domain with this directory. Unless
+// more says otherwise, SSSD searches for whole certificates, as with FreeIPA.
 func (d *Directory) Domain(domain, more string) string {
 	return "[domain/" + domain + "]\n" + `id_provider = ldap
 auth_provider = none
@@ -106,7 +106,7 @@ ldap_user_certificate = ` + d.certificate + `
 ldap_uri = ` + d.URI + "\n" + more
 }
 
-// ldif is the people as entries, each with this object class besides.
+// ldif returns the entries of the people, each with this object class as well.
 func ldif(people []Person, class string) string {
 	var text string
 	for _, p := range people {

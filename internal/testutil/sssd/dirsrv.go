@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// What dscreate(8) is told: a server with one empty database.
+// dirsrvConfig is dscreate(8)'s configuration: a server with one empty database.
 const dirsrvConfig = `[general]
 config_version = 2
 full_machine_name = localhost
@@ -26,13 +26,13 @@ create_suffix_entry = True
 sample_entries = no
 `
 
-// certificateSchema is what FreeIPA adds to the server for certificates.
+// certificateSchema is the schema that FreeIPA adds to the server for certificates.
 const certificateSchema = `dn: cn=schema
 attributeTypes: ( 2.16.840.1.113730.3.8.22.1.4 NAME 'ipaCertMapData' DESC 'Certificate mapping data' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
 objectClasses: ( 2.16.840.1.113730.3.8.22.2.4 NAME 'ipaCertMapObject' DESC 'Object with certificate mapping data' SUP top AUXILIARY MAY ipaCertMapData )
 `
 
-// noSystemd is what dscreate takes for systemctl(1) where no systemd runs.
+// noSystemd replaces systemctl(1) for dscreate, because systemd does not run here.
 const noSystemd = `#!/bin/sh
 pid=/run/dirsrv/slapd-lab.pid
 # There is no other in this process namespace; pidof counts no zombies, which
@@ -49,8 +49,8 @@ is-active | status) pidof ns-slapd >/dev/null ;;
 esac
 `
 
-// StartFreeIPAsDirectory starts FreeIPA's directory server, 389, with its schema
-// for certificates, until the test ends. FreeIPA's own server is in no Debian.
+// StartFreeIPAsDirectory starts FreeIPA's directory server, 389-ds, with FreeIPA's
+// schema for certificates, until the test ends. Debian has no complete FreeIPA server.
 func (s *SSSD) StartFreeIPAsDirectory(people ...Person) *Directory {
 	s.t.Helper()
 	if _, err := exec.LookPath("/usr/sbin/dscreate"); err != nil {

@@ -26,7 +26,7 @@ import (
 	"pam_cockpit_cert/internal/testutil/namespace"
 )
 
-// SSSD's own places.
+// SSSD's directories and name.
 const (
 	Config    = "/etc/sssd/sssd.conf"
 	Authority = "/etc/sssd/pki/sssd_auth_ca_db.pem"
@@ -34,7 +34,7 @@ const (
 	InfoPipe = "org.freedesktop.sssd.infopipe" // its name on the bus
 )
 
-// SSSD is a running one, or one that is ready to be started.
+// SSSD is an SSSD that is running, or is ready to be started.
 type SSSD struct {
 	t       testing.TB
 	daemons []*daemon
@@ -43,7 +43,7 @@ type SSSD struct {
 
 type daemon struct {
 	command *exec.Cmd
-	output  string // a file: a pipe would have to be read until SSSD's last child is gone
+	output  string // a file: a pipe would have to be read until SSSD's last child has ended
 	done    chan struct{}
 }
 
@@ -104,7 +104,7 @@ func (s *SSSD) AddUser(name string, uid int) {
 	}
 }
 
-// Write makes a file that only root reads, as sssd wants its configuration.
+// Write makes a file that only root may read, as sssd requires of its configuration.
 func (s *SSSD) Write(path, text string) {
 	s.t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -115,8 +115,9 @@ func (s *SSSD) Write(path, text string) {
 	}
 }
 
-// LocalUsers is the sssd.conf that pam_cockpit_cert(8), in this file, shows for
-// local users, and after it has for an older SSSD if this machine's is one.
+// LocalUsers returns the sssd.conf that the manual page pam_cockpit_cert(8), in this
+// file, shows for local users: with the domain for an older SSSD, if this machine
+// has one.
 func LocalUsers(t testing.TB, manual string) string {
 	t.Helper()
 	text, err := os.ReadFile(manual)
@@ -133,8 +134,8 @@ func LocalUsers(t testing.TB, manual string) string {
 	return strings.Replace(config, domain, LocalDomain(t, "local"), 1)
 }
 
-// LocalDomain is the part of sssd.conf for a domain of the users in
-// /etc/passwd: what the manual page shows for local users.
+// LocalDomain returns the part of sssd.conf for a domain of the users in
+// /etc/passwd, as the manual page shows it.
 func LocalDomain(t testing.TB, domain string) string {
 	t.Helper()
 	if Before(t, "2.9.3") {
@@ -167,7 +168,7 @@ func (s *SSSD) StartBus() {
 		return
 	}
 	s.start("dbus-daemon", "--system", "--nofork", "--nopidfile", "--address="+infopipe.SystemBus)
-	// The socket is there a moment before anybody listens at it.
+	// The socket exists a moment before the bus listens at it.
 	s.until("the bus is there", func() bool {
 		conn, err := net.Dial("unix", "/run/dbus/system_bus_socket")
 		if err == nil {
@@ -185,7 +186,8 @@ func (s *SSSD) Start(config string) {
 	s.until("the InfoPipe is there", func() bool { return s.owner() != 0 })
 }
 
-// StartWithoutInfoPipe does not wait for one; the configuration need not have it.
+// StartWithoutInfoPipe does not wait for the InfoPipe, which the configuration need
+// not have.
 func (s *SSSD) StartWithoutInfoPipe(config string) {
 	s.t.Helper()
 	s.Write(Config, config)
@@ -197,9 +199,10 @@ func (s *SSSD) StartWithoutInfoPipe(config string) {
 	})
 }
 
-// cacheIsAlive tells whether SSSD's part of libc, in any program, can map the
-// cache of users: a program that asks before that would map it later. The
-// fourth number in the file is its status, and 1 is SSS_MC_HEADER_ALIVE.
+// cacheIsAlive tells whether SSSD's NSS module can map the cache of users. A program
+// that looks up a user before that would map it later, in the middle of a
+// measurement. The fourth number in the file is its status; 1 is
+// SSS_MC_HEADER_ALIVE.
 func cacheIsAlive() bool {
 	header := make([]byte, 16)
 	cache, err := os.Open("/var/lib/sss/mc/passwd")
@@ -211,7 +214,7 @@ func cacheIsAlive() bool {
 	return err == nil && binary.NativeEndian.Uint32(header[12:]) == 1
 }
 
-// Stop ends SSSD and the bus, at once: a hung SSSD takes its time otherwise.
+// Stop kills SSSD and the bus: an SSSD that hangs would take long to end otherwise.
 func (s *SSSD) Stop() {
 	for i := len(s.daemons) - 1; i >= 0; i-- {
 		_ = s.daemons[i].command.Process.Kill()
@@ -237,8 +240,8 @@ func (s *SSSD) StopSSSD() {
 	s.until("the InfoPipe is gone", func() bool { return s.owner() == 0 })
 }
 
-// killChildren kills what SSSD's monitor, or the bus, started. There is no
-// other SSSD in this process namespace.
+// killChildren kills the processes that SSSD's monitor, or the bus, started. This
+// PID namespace has no other SSSD.
 func (s *SSSD) killChildren() {
 	processes, err := filepath.Glob("/proc/[0-9]*/exe")
 	if err != nil {
@@ -255,7 +258,7 @@ func (s *SSSD) killChildren() {
 	}
 }
 
-// SignalInfoPipe sends the process that owns InfoPipe's name a signal.
+// SignalInfoPipe sends a signal to the process that owns InfoPipe's name.
 func (s *SSSD) SignalInfoPipe(signal syscall.Signal) {
 	s.t.Helper()
 	pid := s.owner()
@@ -287,8 +290,8 @@ func (s *SSSD) start(name string, arguments ...string) {
 	s.daemons = append(s.daemons, d)
 }
 
-// said returns what the daemon printed, or the end of it: a bus under attack
-// prints a line for each message.
+// said returns the end of what the daemon printed: a bus under attack prints a line
+// for each message.
 func (d *daemon) said() string {
 	const most = 20_000
 	text, err := os.ReadFile(d.output)

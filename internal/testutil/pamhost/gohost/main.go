@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Command gohost is a PAM host in Go, whose runtime's threads and signals the
-// module has to live with: it authenticates COUNT times in each of GOROUTINES
-// goroutines, with the service files in DIR, and prints how often PAM gave
-// which answer.
+// Command gohost is a PAM host in Go. Its runtime has threads and signals, which
+// must not disturb the module. It authenticates COUNT times in each of GOROUTINES
+// goroutines, with the service files in DIR, and prints how often PAM gave which
+// answer.
 //
 //	gohost DIR GOROUTINES COUNT
 package main

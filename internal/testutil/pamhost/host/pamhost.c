@@ -2,10 +2,10 @@
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
 /*
- * A PAM host such as cockpit-session, in C, for a test process in Go carries a
- * runtime and signal handlers of its own. It authenticates as told and prints
- * key=value lines: what PAM answered, how long it took, and what the calls
- * changed in this process, which is to be nothing.
+ * A PAM host such as cockpit-session. It is in C because a test process in Go has
+ * a Go runtime and its signal handlers. It authenticates according to its options
+ * and prints key=value lines: PAM's answer, how long it took, and what the calls
+ * changed in this process, which should be nothing.
  */
 
 #define _GNU_SOURCE
@@ -70,7 +70,7 @@ static double now_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-/* --- what this process looks like ------------------------------------- */
+/* --- the state of this process ---------------------------------------- */
 
 struct text {
     char *data;
@@ -89,7 +89,7 @@ static void add_folder(FILE *out, const char *path, bool links)
     for (int i = 0; i < n; i++) {
         char name[512], target[512] = "";
         snprintf(name, sizeof name, "%s/%s", path, entries[i]->d_name);
-        /* scandir's own descriptor is gone by now: its link no longer reads. */
+        /* scandir has closed its own descriptor, so that its link cannot be read. */
         if (entries[i]->d_name[0] != '.') {
             ssize_t len = links ? readlink(name, target, sizeof target - 1) : 0;
             if (len >= 0)
@@ -188,7 +188,7 @@ static void print_memory(void)
     fclose(in);
 }
 
-/* The module's first pages in memory: what only the dynamic loader reads. */
+/* Prints how much of the module's first segment is in memory, which only the dynamic loader reads. */
 static void print_head(void)
 {
     char line[1024];
@@ -247,7 +247,7 @@ static int converse(int n, const struct pam_message **messages, struct pam_respo
     return PAM_SUCCESS;
 }
 
-/* What a host does whose child has the handle as well, and does not know PAM_DATA_SILENT. */
+/* Ends the handle's copy in a child, like a host that does not know PAM_DATA_SILENT. */
 static int end_in_child(pam_handle_t *pamh)
 {
     int status = -1;
@@ -350,7 +350,7 @@ static void *authenticate_often(void *unused)
 
 static volatile bool stop;
 
-/* Allocates and logs: what a fork in the middle of it would leave locked. */
+/* Allocates and logs without end: a fork in the middle may leave libc's locks held. */
 static void *be_busy(void *unused)
 {
     (void)unused;
@@ -421,7 +421,7 @@ static void *authenticate_once(void *unused)
     return NULL;
 }
 
-/* Has a call of the module's end as a rude host's does. */
+/* Leaves a call of the module in one of the ways of badly written hosts. */
 static void leave_call(const char *how)
 {
     const struct itimerval soon = {.it_value = {.tv_usec = 300000}};
@@ -484,15 +484,15 @@ int main(int argc, char **argv)
     }
 
     setvbuf(stdout, NULL, _IOFBF, 1 << 16);
-    /* libc keeps one connection to syslog once anything has logged: have it from the start. */
+    /* libc keeps its connection to syslog open after the first log line: open it before the measurement. */
     openlog(NULL, LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
-    /* So does SSSD's part of libc, which any program that asks for a user gets. */
+    /* So does SSSD's NSS module, which every program that looks up a user loads. */
     (void)getpwnam("nobody-has-this-name");
     for (int i = 0; i < busy; i++)
         pthread_create(&busy_ids[i], NULL, be_busy, NULL);
 
     if (left != NULL && strcmp(left, "cancel") == 0 && pthread_create(&ids[0], NULL, be_cancelled, NULL) == 0) {
-        pthread_cancel(ids[0]); /* libc's own handler is there from the first time on */
+        pthread_cancel(ids[0]); /* libc installs its handler the first time */
         pthread_join(ids[0], NULL);
     }
     if (interrupted)
