@@ -54,7 +54,10 @@ func (n *Network) Join(t testing.TB, name string) Place {
 }
 
 // Disconnect takes the machine's link down: packets to it are lost.
-func (p Place) Disconnect(t testing.TB) { t.Helper(); ip(t, "-n", bridge, "link", "set", p.name, "down") }
+func (p Place) Disconnect(t testing.TB) {
+	t.Helper()
+	ip(t, "-n", bridge, "link", "set", p.name, "down")
+}
 
 // Reconnect takes the link up again.
 func (p Place) Reconnect(t testing.TB) { t.Helper(); ip(t, "-n", bridge, "link", "set", p.name, "up") }
