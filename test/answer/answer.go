@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package answer lets Go's fuzzer at the gate's check of the worker's records,
-// which is C: module/answer.c is compiled into it as it is. A link to it lies
-// here, for go builds again only what changes in a package's own directory.
+// Package answer runs Go's fuzzer on the gate's check of the worker's records, which
+// is C: module/answer.c is compiled into the package. The package has a link to it,
+// because go only notices changes of files in the package's own directory.
 package answer
 
 /*
@@ -42,7 +42,7 @@ type Record struct {
 	Text                        [740]byte
 }
 
-// New returns a record; user and text are cut to fit, and not always end.
+// New returns a record. It cuts user and text to fit, so that they may lack a NUL.
 func New(kind, priority, result, uid uint32, user, text string) Record {
 	r := Record{Magic: [4]byte([]byte(C.ANSWER_MAGIC)), Kind: kind, Priority: priority, Result: result, UID: uid}
 	copy(r.User[:], user)
@@ -59,7 +59,7 @@ func (r Record) Bytes() []byte {
 	return b.Bytes()
 }
 
-// Valid is what the gate says of these bytes, which must be Size long.
+// Valid returns the gate's judgement of these bytes, which must be Size long.
 func Valid(data []byte) bool {
 	return bool(C.answer_valid((*C.struct_answer)(unsafe.Pointer(&data[0]))))
 }

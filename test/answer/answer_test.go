@@ -53,7 +53,7 @@ func TestValid(t *testing.T) {
 			}
 		})
 	}
-	// No other code of PAM's passes, nor what is none.
+	// No other code is accepted, neither PAM's nor others.
 	results := []int{Success, UserUnknown, Ignore, Unavailable, ServiceError}
 	for result := range 300 {
 		user := ""
@@ -71,7 +71,7 @@ func TestValid(t *testing.T) {
 	}
 }
 
-// TestTheTableOfResults compares it with libpam's header and the manual page.
+// TestTheTableOfResults compares the table with libpam's header and the manual page.
 func TestTheTableOfResults(t *testing.T) {
 	page, err := os.ReadFile("../../man/pam_cockpit_cert.8")
 	if err != nil {
@@ -95,7 +95,7 @@ func TestTheTableOfResults(t *testing.T) {
 	}
 }
 
-// FuzzValid: whatever the gate accepts, it may hand to syslog and to PAM.
+// FuzzValid checks that every record that the gate accepts is safe for syslog and PAM.
 func FuzzValid(f *testing.F) {
 	f.Add(New(Log, 6, 0, 1000, "", "hello").Bytes())
 	f.Add(New(Asking, 0, 0, 1000, "", "").Bytes())

@@ -3,8 +3,8 @@
 
 //go:build systems
 
-// Package bench measures what the module costs, as ratios to its peers in the
-// same run: an empty stack, and the C module that Cockpit 239 shipped.
+// Package bench measures the module's time and memory, as ratios to its peers in the
+// same run: an empty stack, and the C module of Cockpit 239.
 package bench
 
 import (
@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { machine.Main(m) }
 
-// The services that are compared: one rule each.
+// The services that are compared, with one rule each.
 const (
 	empty = "permit"
 	peer  = "peer"
@@ -36,14 +36,14 @@ const (
 	theC = "the C module's" // whose time ours is compared with
 )
 
-// system is a Debian 11, with its SSSD, its C module and ours side by side.
+// system is a Debian 11, with its SSSD, its C module and this module.
 type system struct {
 	b        *testing.B
-	dir      string // its root
+	dir      string // its root directory
 	instance cockpittls.Instance
 }
 
-// newSystem builds our module with that system's own compiler and libpam.
+// newSystem builds this module with that system's own compiler and libpam.
 func newSystem(b *testing.B) *system {
 	root := machine.Root(b, machine.Recipe{Suite: "bullseye", Packages: []string{
 		"cockpit-ws", "sssd-common", "sssd-dbus", "dbus", "gcc", "libc6-dev", "libpam0g-dev", "make"}})
@@ -129,11 +129,11 @@ func (s *system) host(arguments ...string) pamhost.Report {
 		Program: "chroot",
 		Args:    append([]string{s.dir, "/var/bench/pamhost", "-d", "/var/bench/pam.d"}, arguments...),
 		Prepare: s.instance.Enter,
-		Noisy:   true, // the C module is
+		Noisy:   true, // the C module writes to standard error
 	}.Run(s.b)
 }
 
-// sample is one kind of call, measured so often.
+// sample has the measurements of one kind of call.
 type sample []float64
 
 func (s *sample) add(report pamhost.Report) {
@@ -151,7 +151,7 @@ func (s sample) percentile(p int) float64 {
 	return sorted[(len(sorted)-1)*p/100]
 }
 
-// compare interleaves the services, so that what else the machine does hits
+// compare measures the services in turns, so that other load of the machine affects
 // all alike, and prints a row for each.
 func compare(what, whose string, rounds int, services []string, measure func(service string) pamhost.Report) {
 	samples := map[string]*sample{}
@@ -173,12 +173,13 @@ func compare(what, whose string, rounds int, services []string, measure func(ser
 	}
 }
 
-// BenchmarkAgainstTheCModule: goals are at most 0.7 of its time for a call that
-// has nothing to do, 1.1 for a mapped certificate, and its memory.
+// BenchmarkAgainstTheCModule compares with the C module. The goals are at most 0.7 of
+// its time for a call that has nothing to do, 1.1 of its time for a mapped
+// certificate, and no more than its memory.
 func BenchmarkAgainstTheCModule(b *testing.B) {
 	s := newSystem(b)
 	all := []string{empty, peer, ours}
-	// As in cockpit-session: a new process for each login.
+	// A new process for each login, as with cockpit-session.
 	compare("user name set, new process", theC, 100, all, func(service string) pamhost.Report {
 		return s.host("-s", service, "-u", "alice", "-t")
 	})
@@ -224,7 +225,7 @@ func BenchmarkAgainstTheCModule(b *testing.B) {
 	}
 }
 
-// exported calls f while Cockpit has exported nothing.
+// exported calls f while no certificate is exported.
 func (s *system) exported(f func()) {
 	dir := filepath.Join(s.dir, "run/cockpit")
 	if err := os.Rename(dir, dir+".away"); err != nil {
@@ -236,7 +237,7 @@ func (s *system) exported(f func()) {
 	}
 }
 
-// light is this machine's own SSSD, which validates certificates.
+// light starts this machine's own SSSD, which validates certificates.
 func light(b *testing.B, ca *pki.Authority) *sssd.SSSD {
 	s := sssd.New(b, ca.PEM())
 	s.AddUser("alice", 61001)
@@ -248,7 +249,7 @@ func light(b *testing.B, ca *pki.Authority) *sssd.SSSD {
 // release is the commit of release 0.1.0.
 const release = "d9b6751"
 
-// released builds the module of that release, where this is a clone.
+// released builds the module of that release, if this is a git clone.
 func released(b *testing.B) string {
 	dir := b.TempDir()
 	script := fmt.Sprintf("git -C %s archive %s | tar -x -C %s && make -s -C %[3]s GO=go build/pam_cockpit_cert.so",
@@ -259,8 +260,8 @@ func released(b *testing.B) string {
 	return filepath.Join(dir, "build/pam_cockpit_cert.so")
 }
 
-// BenchmarkAgainstTheRelease: release 0.1.0 asked the bus and an SSSD that
-// validates one thing after the other. The goal is 0.85 of its time.
+// BenchmarkAgainstTheRelease compares with release 0.1.0, which made its calls to the
+// bus and to SSSD one after the other. The goal is at most 0.85 of its time.
 func BenchmarkAgainstTheRelease(b *testing.B) {
 	before := released(b)
 	ca := pki.NewAuthority("Lab CA")
@@ -280,8 +281,8 @@ func BenchmarkAgainstTheRelease(b *testing.B) {
 	})
 }
 
-// BenchmarkGrowth: a mapped call beside more and more exported files, and more
-// and more logins at the same time, as ratios to the first row of each.
+// BenchmarkGrowth measures a mapped call with an increasing number of exported files,
+// and of logins at the same time, as ratios to the first row of each.
 func BenchmarkGrowth(b *testing.B) {
 	ca := pki.NewAuthority("Lab CA")
 	alice := ca.Issue("alice")

@@ -24,30 +24,30 @@ import (
 // patience is how long anything may take on a busy machine.
 const patience = 90 * time.Second
 
-// sigrtmin is glibc's: the kernel's first two are taken.
+// sigrtmin is glibc's SIGRTMIN: glibc itself uses the kernel's first two.
 const sigrtmin = syscall.Signal(34)
 
-// The ends of the cable between the outside and the container.
+// The ends of the virtual cable between the outside and the container.
 const (
 	outside = "10.213.7.1"
 	inside  = "10.213.7.2"
 )
 
-// box is a running container. podman itself needs cgroup v2 and more than many
-// build machines give, so systemd-nspawn stands for it, with the capabilities of
-// the Quadlet unit, podman's tmpfs, and mounts.
+// box is a running container. podman needs cgroup v2 and other features that many
+// build machines lack, so that systemd-nspawn stands in for it, with the capabilities
+// of the Quadlet unit and podman's tmpfs and mounts.
 type box struct {
 	t       *testing.T
 	nspawn  *exec.Cmd
 	done    chan struct{}
-	init    int // process id of the container's systemd
+	init    int // PID of the container's systemd
 	console string
 }
 
-// mount is a file or directory of the outside, at a path inside: "ro" or "rw".
+// mount mounts a file or directory of the outside at a path inside: "ro" or "rw".
 type mount struct{ source, target, mode string }
 
-// start boots root, as `podman run` would, and waits until systemd is done.
+// start boots root, like `podman run`, and waits until systemd has booted.
 func start(t *testing.T, root string, mounts ...mount) *box {
 	t.Helper()
 	b := &box{t: t, done: make(chan struct{}), console: filepath.Join(t.TempDir(), "console")}
@@ -71,8 +71,8 @@ func start(t *testing.T, root string, mounts ...mount) *box {
 		}
 		args = append(args, option+m.source+":"+m.target)
 	}
-	// A cgroup of its own, so that several machines can run side by side, and a
-	// network: the test's outside is in it too. The audit identity is that of an
+	// Its own cgroup, so that several machines can run at the same time, and its own
+	// network, with the test's outside. The audit identity is that of an
 	// administrator's login, as with `podman run`; it cannot be changed inside.
 	group := newGroup(t)
 	identity := "[ ! -w /proc/self/loginuid ] || echo 0 >/proc/self/loginuid; "
@@ -137,7 +137,7 @@ func (b *box) stop() {
 	}
 }
 
-// log is what the container has written to its console, which podman logs.
+// log returns the output on the container's console, which podman would log.
 func (b *box) log() string {
 	data, err := os.ReadFile(b.console)
 	if err != nil {
@@ -146,7 +146,7 @@ func (b *box) log() string {
 	return strings.ReplaceAll(string(data), "\r", "")
 }
 
-// output runs a command inside, as `podman exec` does.
+// output runs a command inside, like `podman exec`.
 func (b *box) output(args ...string) (string, error) {
 	cmd := exec.Command("nsenter", append([]string{"--target", strconv.Itoa(b.init), "--all"}, args...)...)
 	out, err := cmd.CombinedOutput()
@@ -159,7 +159,7 @@ func (b *box) enter(namespaces []string, args ...string) error {
 	return check(exec.Command("nsenter", append(line, args...)...))
 }
 
-// outsideCommand runs at the other end of the container's cable.
+// outsideCommand prepares a command at the other end of the container's cable.
 func (b *box) outsideCommand(args ...string) *exec.Cmd {
 	return exec.Command("nsenter", append([]string{"--target", strconv.Itoa(b.nspawn.Process.Pid), "--net"}, args...)...)
 }
@@ -188,8 +188,8 @@ func (b *box) until(what string, holds func() bool) {
 	}
 }
 
-// firstOf is the first process of a container: the child of its systemd-nspawn
-// that is number 1 inside. The one that makes it is a child, too, for a moment.
+// firstOf returns the first process of a container: the child of systemd-nspawn that
+// has PID 1 inside. For a moment, the process that starts it is a child, too.
 func firstOf(nspawn int) int {
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", nspawn))
 	if err != nil {
@@ -208,9 +208,9 @@ func firstOf(nspawn int) int {
 
 var numberOne = regexp.MustCompile(`(?m)^NSpid:.*\s1$`)
 
-// group is a cgroup in every hierarchy that systemd uses, of one name: in a
-// hybrid layout systemd-nspawn makes the one of version 2 in the other, too, and
-// leaves it there.
+// group is a cgroup with the same name in every hierarchy that systemd uses. In a
+// hybrid layout, systemd-nspawn makes the cgroup of version 2 also in the other
+// hierarchy, and leaves it there.
 type group []string
 
 func newGroup(t *testing.T) group {
@@ -237,7 +237,7 @@ func newGroup(t *testing.T) group {
 	return g
 }
 
-// enter is shell for entering it.
+// enter returns a shell script that enters the cgroup.
 func (g group) enter() string {
 	var s strings.Builder
 	for _, dir := range g {
@@ -246,8 +246,8 @@ func (g group) enter() string {
 	return s.String()
 }
 
-// removeGroup removes a cgroup and those below; the kernel takes a moment to
-// see that the last process is gone.
+// removeGroup removes a cgroup and those below. It tries again, because the kernel
+// keeps a cgroup busy for a moment after its last process has ended.
 func removeGroup(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

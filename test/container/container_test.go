@@ -3,11 +3,11 @@
 
 //go:build systems
 
-// Package container builds the container image and logs in to what it runs.
+// Package container builds the container image and logs in to a container of it.
 //
-// buildah builds it as `make container` does. podman cannot run on every build
-// machine; its place is taken by systemd-nspawn, with no more capabilities than
-// the Quadlet unit asks for.
+// buildah builds the image, like `make container`. podman cannot run on every build
+// machine; systemd-nspawn stands in for it, with only the capabilities that the
+// Quadlet unit has.
 package container
 
 import (
@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { machine.Main(m) }
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// TestTheImage builds it once; its parts look at it from all sides.
+// TestTheImage builds the image once, and runs all tests of it.
 func TestTheImage(t *testing.T) {
 	namespace.Need(t)
 	for _, tool := range []string{"buildah", "systemd-nspawn", "slapd", "curl", "git", "make"} {
@@ -68,7 +68,7 @@ func describes(t *testing.T, s storage) {
 			t.Errorf("ports %v, want 9090", c.ExposedPorts)
 		}
 	}
-	// systemd-nspawn is told the same in box_test.go.
+	// box_test.go gives systemd-nspawn the same options.
 	if c.StopSignal != "SIGRTMIN+3" || !slices.Equal(c.Cmd, []string{"/sbin/init"}) {
 		t.Errorf("command %q, stop signal %q", c.Cmd, c.StopSignal)
 	}
@@ -98,7 +98,7 @@ func holds(t *testing.T, s storage) {
 		t.Errorf("every container would be machine %q (%v)", id, err)
 	}
 
-	// Nobody has a password before SSSD says so.
+	// No local account has a password.
 	shadow, err := os.ReadFile(root + "/etc/shadow")
 	if err != nil {
 		t.Fatal(err)
@@ -109,8 +109,9 @@ func holds(t *testing.T, s storage) {
 		}
 	}
 
-	// D-Bus starts services with the one, PAM checks passwords with the other. A
-	// program with more capabilities than the container has would not start.
+	// The set-user-ID programs are D-Bus's, which starts services, and PAM's, which
+	// checks passwords. A program with more capabilities than the container has
+	// would not start.
 	var special []string
 	granted := capabilitySet(t, unit(t).capabilities())
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -133,7 +134,7 @@ func holds(t *testing.T, s storage) {
 		t.Errorf("setuid and setgid: %q, want %q", special, want)
 	}
 
-	// The module that dpkg knows under our name is cockpit-ws's, out of the way.
+	// The module of this name that dpkg knows is cockpit-ws's, which is diverted.
 	if _, err := os.Stat(module(t, root) + ".cockpit-ws"); err != nil {
 		t.Errorf("an update of cockpit-ws would replace the module: %v", err)
 	}
@@ -141,7 +142,7 @@ func holds(t *testing.T, s storage) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not every kernel refuses what this is for; see the Containerfile.
+	// Not every kernel refuses what this line prevents; see the Containerfile.
 	if !regexp.MustCompile(`(?m)^session\s+optional\s+pam_loginuid\.so`).Match(service) {
 		t.Error("a container that was started from a login would refuse every session")
 	}
@@ -155,7 +156,7 @@ func (s storage) size(image string) string {
 	return s.buildah("images", "--format", "{{.Size}}", image)
 }
 
-// volumes are new named volumes: podman fills them from the image.
+// volumes makes new named volumes, which podman would fill from the image.
 func volumes(t *testing.T, root string) []mount {
 	t.Helper()
 	dir := t.TempDir()
@@ -220,7 +221,7 @@ func logsIn(t *testing.T, s storage) {
 	b := start(t, root, mounts...)
 	ldap.serve(t, b)
 
-	// What is promised about privileges.
+	// The README's statements about privileges.
 	out, err := b.output("sh", "-c", "grep CapBnd /proc/1/status | cut -f 2")
 	if want := mask(t, unit(t).capabilities()); err != nil || out != want {
 		t.Errorf("the container has the capabilities %s (%v), want %s", out, err, want)
@@ -261,7 +262,7 @@ func logsIn(t *testing.T, s storage) {
 	asAlice(again)
 	again.stop()
 
-	// An update: a new container, and the volumes of the old one.
+	// An update: a new container with the volumes of the old one.
 	_, root = s.container(tag)
 	updated := start(t, root, mounts...)
 	ldap.serve(t, updated)
@@ -286,7 +287,7 @@ func machineID(t *testing.T, b *box) string {
 	return id
 }
 
-// complains starts a container that nobody has given a domain.
+// complains starts a container without a domain, whose log has to say so.
 func complains(t *testing.T, s storage) {
 	_, root := s.container(tag)
 	b := start(t, root, volumes(t, root)...)
@@ -331,8 +332,8 @@ func goesInto(t *testing.T, s storage) {
 	}
 }
 
-// module is the path of ours; cockpit-ws has one of the same name that does
-// nothing.
+// module returns the path of this module; cockpit-ws has a module of the same name
+// that does nothing.
 func module(t *testing.T, root string) string {
 	t.Helper()
 	found, err := filepath.Glob(root + "/usr/lib/*/security/pam_cockpit_cert.so")
@@ -346,7 +347,7 @@ func module(t *testing.T, root string) string {
 	return found[0]
 }
 
-// theRule is what every package installs.
+// theRule returns the rule that every package installs.
 func theRule(t *testing.T) string {
 	t.Helper()
 	rule, err := os.ReadFile(filepath.Join(top, "pam.d", "rule"))
@@ -365,14 +366,14 @@ func firstRule(t *testing.T, root string) string {
 	return regexp.MustCompile(`(?m)^-?auth\s.*$`).FindString(string(service))
 }
 
-// prepares runs what the image's labels say, on the root of a host.
+// prepares runs the commands of the image's labels on the root of a host.
 func prepares(t *testing.T, s storage) {
 	name, root := s.container(tag)
 	service, err := os.ReadFile(root + "/etc/pam.d/cockpit")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The host's own: the image's, less the rule.
+	// The host's service file: the image's without the rule.
 	pristine := regexp.MustCompile(`(?m)^-auth.*pam_cockpit_cert.*\n`).ReplaceAllString(string(service), "")
 	host := t.TempDir()
 	path := write(t, host+"/etc/pam.d/cockpit", pristine)
@@ -380,7 +381,7 @@ func prepares(t *testing.T, s storage) {
 	labels := s.inspect().Docker.Config.Labels
 	perform := func(label string) string {
 		t.Helper()
-		// podman's part of it is for podman; the command follows the image.
+		// Only the command after the image's name is run; the rest is for podman.
 		_, command, ok := strings.Cut(labels[label], " IMAGE ")
 		if !ok || !strings.Contains(labels[label], "--entrypoint /usr/sbin/pam-cockpit-cert ") || !strings.Contains(labels[label], " -v /:/host ") {
 			t.Fatalf("label %s: %q", label, labels[label])

@@ -15,12 +15,12 @@ import (
 	"testing"
 )
 
-// directory is an LDAP server outside the container, with one user, whose
-// entry holds her certificate. Nobody but SSSD knows her inside.
+// directory is an LDAP server outside the container, with one user, whose entry has
+// her certificate. Inside, only SSSD knows her.
 type directory struct{ dir string }
 
-// An attribute of our own: OpenLDAP cannot match SSSD's search on its own
-// userCertificate, which other servers can.
+// slapdConf has an extra attribute for certificates, because OpenLDAP, unlike other
+// servers, cannot answer SSSD's search for userCertificate.
 const slapdConf = `include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
@@ -61,7 +61,7 @@ cn: alice
 gidNumber: 62001
 `
 
-// sssdConf is what an administrator gives the container.
+// sssdConf is the configuration that an administrator gives to the container.
 const sssdConf = `[sssd]
 services = nss, pam, ifp
 domains = lab.test
@@ -102,7 +102,7 @@ func (d directory) serve(t *testing.T, b *box) {
 		return check(exec.Command("nsenter", "--target", itoa(b.nspawn.Process.Pid), "--net",
 			"bash", "-c", "exec 3<>/dev/tcp/"+outside+"/389")) == nil
 	})
-	// SSSD has seen that it was not there, and would look again in a minute.
+	// SSSD has noticed that the server was not running, and would try again in a minute.
 	b.until("SSSD knowing alice", func() bool {
 		if out, err := b.output("systemctl", "kill", "--signal=USR2", "--kill-whom=main", "sssd.service"); err != nil {
 			t.Fatalf("telling SSSD that it is online: %v: %s", err, out)

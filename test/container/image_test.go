@@ -26,14 +26,14 @@ const tag = "localhost/pam-cockpit-cert:test"
 // base is the name of the base image there.
 const base = "localhost/debian:trixie"
 
-// storage is buildah's, apart from the machine's own.
+// storage is a storage of buildah, separate from the machine's own.
 type storage struct {
 	t   *testing.T
 	dir string
 }
 
-// newStorage needs a directory on a file system that overlayfs can be stacked on,
-// which the cache is and /tmp may not be.
+// newStorage makes a storage in the cache: it needs a file system on which overlayfs
+// works, which /tmp may not have.
 func newStorage(t *testing.T) storage {
 	dir, err := os.MkdirTemp(machine.Cache(t), "container-")
 	if err != nil {
@@ -49,7 +49,7 @@ func newStorage(t *testing.T) storage {
 	return storage{t, dir}
 }
 
-// command is buildah's command line, less the subcommand.
+// command returns buildah's command line without the subcommand.
 func (s storage) command() string {
 	return "buildah --root " + s.dir + "/storage --runroot " + s.dir + "/run --storage-driver overlay"
 }
@@ -60,8 +60,8 @@ func (s storage) buildah(args ...string) string {
 	return run(s.t, line[0], line[1:]...)
 }
 
-// container makes one of an image and returns its root, mounted and writable,
-// as podman would have it.
+// container makes a container of an image and returns its root, mounted and writable,
+// like podman.
 func (s storage) container(image string) (name, root string) {
 	s.t.Helper()
 	name = s.buildah("from", "--pull-never", image)
@@ -70,8 +70,8 @@ func (s storage) container(image string) (name, root string) {
 	return name, root
 }
 
-// build makes the base image, of Debian's packages as no registry is asked, and
-// on it the image, by the Makefile.
+// build makes a base image of Debian's packages, so that no registry is needed, and
+// then the image, with the Makefile.
 func (s storage) build() {
 	s.t.Helper()
 	scratch := s.buildah("from", "scratch")
@@ -89,7 +89,7 @@ func (s storage) make(tag, flags string) {
 		"CONTAINER_FLAGS=--isolation chroot --pull-never --layers "+flags)
 }
 
-// configuration is what the image says of itself.
+// configuration is the image's configuration.
 type configuration struct {
 	Docker struct {
 		Config struct {
@@ -112,7 +112,7 @@ func (s storage) inspect() configuration {
 	return c
 }
 
-// run returns what a command says, less the last line's end.
+// run returns a command's output without the last newline.
 func run(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)

@@ -21,8 +21,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/namespace"
 )
 
-// TestTheQuadletUnit has podman's own generator make a service of it: what it
-// does not understand it refuses or complains of.
+// TestTheQuadletUnit checks the unit with podman's own generator, which rejects, or
+// warns of, what it does not understand.
 func TestTheQuadletUnit(t *testing.T) {
 	namespace.Need(t)
 	o := machine.NewOverlay(t, machine.Root(t, machine.Recipe{Suite: "trixie", Packages: []string{"podman"}}))
@@ -31,7 +31,7 @@ func TestTheQuadletUnit(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Write(t, "/etc/containers/systemd/"+filepath.Base(unitFile), 0o644, text)
-	// Whatever the unit has commented out is one that works.
+	// The settings that the unit has commented out work, too.
 	more := regexp.MustCompile(`(?m)^#(\w+=)`).ReplaceAllString(string(text), "$1")
 	more = strings.Replace(more, "ContainerName=", "ContainerName=more-", 1)
 	o.Write(t, "/etc/containers/systemd/more.container", 0o644, []byte(more))
@@ -65,8 +65,8 @@ func TestTheQuadletUnit(t *testing.T) {
 	}
 }
 
-// TestTheReadmeRunsItAsTheUnitDoes compares the command line that the README
-// has for a first look with the unit's.
+// TestTheReadmeRunsItAsTheUnitDoes compares the README's command line for a first try
+// with the unit.
 func TestTheReadmeRunsItAsTheUnitDoes(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join(top, "container", "README.md"))
 	if err != nil {
@@ -138,7 +138,7 @@ func unit(t testing.TB) quadlet {
 	return q
 }
 
-// capabilities are all that the container has.
+// capabilities returns the container's capabilities.
 func (q quadlet) capabilities() []string {
 	var names []string
 	if !slices.Contains(q["DropCapability"], "all") {
@@ -150,7 +150,7 @@ func (q quadlet) capabilities() []string {
 	return names
 }
 
-// podmans are the capabilities that podman gives when it is not asked.
+// podmans are podman's default capabilities.
 var podmans = strings.Fields("CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_KILL CAP_NET_BIND_SERVICE " +
 	"CAP_SETFCAP CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYS_CHROOT")
 
@@ -162,12 +162,12 @@ var known = strings.Fields(`CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_F
 	CAP_AUDIT_CONTROL CAP_SETFCAP CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG CAP_WAKE_ALARM CAP_BLOCK_SUSPEND
 	CAP_AUDIT_READ CAP_PERFMON CAP_BPF CAP_CHECKPOINT_RESTORE`)
 
-// others are the capabilities that systemd-nspawn has to be told to withhold.
+// others returns the capabilities that systemd-nspawn has to be told to drop.
 func others(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(known), func(c string) bool { return slices.Contains(names, c) })
 }
 
-// capabilitySet has a bit for each.
+// capabilitySet returns a set with a bit for each capability.
 func capabilitySet(t testing.TB, names []string) uint64 {
 	t.Helper()
 	var set uint64
@@ -181,14 +181,14 @@ func capabilitySet(t testing.TB, names []string) uint64 {
 	return set
 }
 
-// mask is such a set as /proc shows it.
+// mask returns such a set in the form of /proc.
 func mask(t testing.TB, names []string) string {
 	t.Helper()
 	return fmt.Sprintf("%016x", capabilitySet(t, names))
 }
 
-// fileCapabilities are those that a program gets from its file: the kernel's
-// struct vfs_cap_data.
+// fileCapabilities returns the capabilities that a program gets from its file: the
+// kernel's struct vfs_cap_data.
 func fileCapabilities(path string) uint64 {
 	var data [24]byte
 	n, err := unix.Lgetxattr(path, "security.capability", data[:])

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package demo_test runs make demo's program, and holds its transcript to what
-// README promises.
+// Package demo_test runs the program of make demo, and checks README's statements
+// about it.
 package demo_test
 
 import (
@@ -22,8 +22,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-// demo is make demo's program, in a process group of its own as a shell would
-// have it, with a directory for temporary files that must stay empty.
+// demo starts the program of make demo in its own process group, like a shell, with
+// a directory for temporary files that must stay empty.
 func demo(t *testing.T) (command *exec.Cmd, transcript io.Reader) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -53,7 +53,7 @@ func demo(t *testing.T) (command *exec.Cmd, transcript io.Reader) {
 	t.Cleanup(func() {
 		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
 		_ = command.Wait()
-		// Other packages' tests may have control groups at the same time, and for a while.
+		// Tests of other packages may have control groups at the same time, for a while.
 		suspects := slices.DeleteFunc(left(t), func(s string) bool { return slices.Contains(before, s) })
 		for deadline := time.Now().Add(20 * time.Second); len(suspects) > 0; time.Sleep(10 * time.Millisecond) {
 			still := left(t)
@@ -66,8 +66,8 @@ func demo(t *testing.T) (command *exec.Cmd, transcript io.Reader) {
 	return command, out
 }
 
-// left is what a demo could leave behind: mounts, control groups, its own
-// processes, and files where it has its own.
+// left returns what a demo could leave behind: mounts, control groups, processes and
+// files.
 func left(t *testing.T) []string {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mounts")
@@ -100,8 +100,8 @@ func left(t *testing.T) []string {
 	return all
 }
 
-// TestTranscript reads what make demo prints: every result, in the order of
-// the logins.
+// TestTranscript checks that make demo prints every result, in the order of the
+// logins.
 func TestTranscript(t *testing.T) {
 	command, out := demo(t)
 	text, err := io.ReadAll(out)
@@ -134,8 +134,8 @@ func TestTranscript(t *testing.T) {
 	}
 }
 
-// TestInterrupt presses Ctrl-C, which every process of the terminal gets, and
-// ends the demo as a service manager does; both as it begins and within.
+// TestInterrupt ends the demo by Ctrl-C, which every process of the terminal gets, and
+// like a service manager; both at its beginning and in the middle.
 func TestInterrupt(t *testing.T) {
 	for _, at := range []string{"", "A private machine", "1. The browser", "7. SSSD is stopped"} {
 		for name, interrupt := range map[string]func(pid int) error{

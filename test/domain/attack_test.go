@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// nobodyElse: a user has all that is in the session's cache, and the domain
-// controller's answers to it. None of it makes the user anybody else, nor the host.
+// nobodyElse checks that a user cannot become another user, or the host, with the
+// tickets in the session's cache and the domain controller's answers to them.
 func (h host) nobodyElse(t *testing.T) {
 	h.option(t, "ticket_for=host@"+h.other())
 	program := t.TempDir() + "/pretend"
@@ -62,7 +62,7 @@ func (h host) nobodyElse(t *testing.T) {
 	if !strings.Contains(got.out, "cache: Default principal: alice@AD.LAB") || copied == "" {
 		t.Fatalf("alice has no cache: %s", got.out)
 	}
-	// Another user who got hold of it is nobody else by it on this host.
+	// Another user with a copy of the cache cannot become alice on this host.
 	if _, err := base64.StdEncoding.DecodeString(copied); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@
 //go:build systems
 
 // Package domain logs in to booted hosts that have joined an Active Directory
-// domain, whose controller is Samba, and uses sudo and ssh there.
+// domain with Samba's controller, and uses sudo and ssh there.
 package domain
 
 import (
@@ -31,12 +31,12 @@ const (
 
 var everywhere = []string{"systemd", "systemd-sysv", "dbus", "libpam-systemd", "udev", "procps", "krb5-user"}
 
-// controllerRecipe is a domain controller's.
+// controllerRecipe is the recipe of the domain controller.
 var controllerRecipe = machine.Recipe{Suite: "bookworm", Packages: append([]string{
 	"samba", "samba-ad-provision", "samba-dsdb-modules", "samba-vfs-modules", "ldb-tools", "winbind",
 }, everywhere...)}
 
-// hostRecipe is that of a host that joins.
+// hostRecipe returns the recipe of a host that joins the domain.
 func hostRecipe(suite string) machine.Recipe {
 	return machine.Recipe{Suite: suite, Packages: append([]string{
 		"cockpit-ws", "cockpit-bridge", "cockpit-system", "sssd-ad", "sssd-dbus", "sssd-tools", "libnss-sss", "libpam-sss",
@@ -53,10 +53,10 @@ type lab struct {
 	people     map[string]pki.Certificate
 }
 
-// suites are those of the hosts.
+// suites are the suites of the hosts.
 var suites = []string{"bookworm", "trixie"}
 
-// fullName is a host's.
+// fullName returns a host's name with its domain.
 func fullName(suite string) string { return suite + ".ad.lab" }
 
 func newLab(t *testing.T) *lab {
@@ -81,12 +81,12 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-// accounts have a certificate in their entry.
+// accounts are the users with a certificate in their entry.
 var accounts = []string{
 	"alice", "bob", "gina smith", "DORA", "suffix", "disabled", "expired", "locked", "mustchange", "sensitive",
 }
 
-// principalName puts the user's principal name of Microsoft's form into a certificate.
+// principalName adds the user's principal name, in Microsoft's form, to a certificate.
 func principalName(name string) pki.Option {
 	return func(c *x509.Certificate) {
 		text, err := asn1.MarshalWithParams(name, "utf8")
@@ -111,7 +111,7 @@ func principalName(name string) pki.Option {
 	}
 }
 
-// names is everybody's /etc/hosts.
+// names returns the /etc/hosts of every machine.
 func (l *lab) names() string {
 	text := "127.0.0.1 localhost\n"
 	for name, place := range l.places {
@@ -127,7 +127,8 @@ func (l *lab) overlay(t *testing.T, name string, recipe machine.Recipe) *machine
 	return o
 }
 
-// connect comes after the last package was installed, which needs this machine's names.
+// connect boots a machine in the lab's network. It has to be called after the last
+// package was installed, because that needs this machine's network.
 func (l *lab) connect(t *testing.T, name string, o *machine.Overlay) *machine.Machine {
 	t.Helper()
 	o.Write(t, "/etc/hosts", 0o644, []byte(l.names()))
@@ -167,7 +168,7 @@ func (l *lab) change(t testing.TB, user, line string) {
 		user, attribute, line))
 }
 
-// prepare makes a host that has joined the domain, as the manual page has it.
+// prepare makes a host that has joined the domain, with the manual page's configuration.
 func (l *lab) prepare(t *testing.T, suite string, authorities []byte) {
 	t.Helper()
 	o := l.overlay(t, suite, hostRecipe(suite))
@@ -243,7 +244,7 @@ matchrule = <ISSUER>^CN=Office CA,O=Lab$
 maprule = LDAP:(|(userPrincipal={subject_principal})(samAccountName={subject_principal.short_name}))
 `
 
-// session is what a login's commands say, one after the other.
+// session has the output of the commands of a session.
 type session struct {
 	entered bool
 	out     string
@@ -252,7 +253,7 @@ type session struct {
 // login logs in to a host's Cockpit with a certificate, and runs a script in the session.
 func (l *lab) login(t testing.TB, m *machine.Machine, name, script string) session {
 	t.Helper()
-	// The browser's session takes a command a line.
+	// tools/browser reads one command on each line.
 	encoded := base64.StdEncoding.EncodeToString([]byte(script))
 	out, _ := m.Try(t, "sh", "-c", `echo "echo `+encoded+` | base64 -d | bash 2>&1" | browser -cert "$1"`, "sh", clients+name+".pem")
 	rest, entered := strings.CutPrefix(out, "= in\n")

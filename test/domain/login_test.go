@@ -15,7 +15,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/machine"
 )
 
-// TestActiveDirectory: the domain controller is started once for both hosts.
+// TestActiveDirectory runs all tests of the domain. It starts the domain controller
+// once for both hosts.
 func TestActiveDirectory(t *testing.T) {
 	l := newLab(t)
 	for _, suite := range suites {
@@ -38,8 +39,8 @@ func TestActiveDirectory(t *testing.T) {
 	}
 }
 
-// online waits until SSSD reaches the domain controller. On a busy machine its
-// first try may come too early, and the next one a minute later.
+// online waits until SSSD reaches the domain controller. On a busy machine SSSD's
+// first try may come too early, and the next one is a minute later.
 func (h host) online(t *testing.T) {
 	t.Helper()
 	h.Sh(t, `for try in 1 2 3 4 5; do
@@ -53,7 +54,7 @@ func (h host) online(t *testing.T) {
 		exit 1`)
 }
 
-// host is one that has joined.
+// host is a host that has joined the domain.
 type host struct {
 	*lab
 	suite string
@@ -72,8 +73,9 @@ func ssh(to string) string {
 	return "ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o ConnectTimeout=10 -o PreferredAuthentications=gssapi-with-mic " + to
 }
 
-// whoLogsIn: by a stored certificate, by a rule, by the name in it. Each has
-// their own ticket, and with it sudo and ssh to this host, without a password.
+// whoLogsIn logs in by a stored certificate, by a rule, and by the name in the
+// certificate. Each user has their own ticket, and with it sudo and ssh to this host
+// without a password.
 func (h host) whoLogsIn(t *testing.T) {
 	for _, test := range []struct {
 		certificate, user string
@@ -84,8 +86,8 @@ func (h host) whoLogsIn(t *testing.T) {
 		{"upn", "upn", true},
 		{"gina smith", "gina smith", true},
 		{"sensitive", "sensitive", true},
-		// SSSD compares the principal with the user's principal name, which has
-		// capitals, or another suffix, each release in its own way.
+		// The user's principal name has capitals, or another suffix. SSSD compares
+		// the principal with it, but not in the same way in each release.
 		{"DORA", "dora", h.suite == "bookworm"},
 		{"suffix", "suffix", h.suite != "bookworm"},
 	} {
@@ -117,7 +119,7 @@ func (h host) whoLogsIn(t *testing.T) {
 	}
 }
 
-// end: the file is gone soon after the session.
+// end checks that the file with the tickets is removed soon after the session.
 func (h host) end(t *testing.T) {
 	got := h.enter(t, "alice", `echo "${KRB5CCNAME#FILE:}"; stat -c '%U %a' "${KRB5CCNAME#FILE:}"`)
 	file, mode, _ := strings.Cut(got.out, "\n")
@@ -134,7 +136,7 @@ func (h host) end(t *testing.T) {
 	}
 }
 
-// status knows that nothing is missing.
+// status checks that the command status reports nothing missing.
 func (h host) status(t *testing.T) {
 	out, _ := h.Try(t, "pam-cockpit-cert", "status")
 	if !strings.Contains(out, "sudo takes the session's Kerberos ticket") {
@@ -150,7 +152,7 @@ func (h host) option(t *testing.T, options string) {
 	h.Sh(t, `sed -i 's/pam_cockpit_cert.so.*/& `+options+`/' /etc/pam.d/cockpit`)
 }
 
-// other is the other host.
+// other returns the other host's name.
 func (h host) other() string {
 	if h.suite == suites[0] {
 		return fullName(suites[1])
@@ -158,7 +160,8 @@ func (h host) other() string {
 	return fullName(suites[0])
 }
 
-// otherHosts: where the domain lets this host delegate, and nowhere else.
+// otherHosts checks ssh to another host: it works where the domain lets this host
+// delegate, and nowhere else.
 func (h host) otherHosts(t *testing.T) {
 	h.option(t, "ticket_for=host@"+h.other()+" ticket_for=host@dc.ad.lab")
 	account := strings.ToUpper(h.suite) + "$"
@@ -173,7 +176,7 @@ func (h host) otherHosts(t *testing.T) {
 		t.Errorf("ssh to the other host, and sudo:\n%s\n%s", got.out, journal.Since(t))
 	}
 	h.says(t, journal, "no Kerberos ticket for host@dc.ad.lab: .*: does the domain let this host delegate to it")
-	// Whose account is marked so has sudo, and goes nowhere.
+	// A user whose account is marked so has sudo, but no ssh to other hosts.
 	if got := h.enter(t, "sensitive", script); strings.Contains(got.out, "sensitive\n") || !strings.Contains(got.out, "root\n") {
 		t.Errorf("an account that may not be delegated:\n%s", got.out)
 	}
@@ -199,9 +202,9 @@ func (h host) quiet(t testing.TB, journal machine.Journal) {
 	}
 }
 
-// accounts that the domain has disabled, or that have expired, are refused by
-// the account stack; a password's state is no matter of a certificate's, but a
-// KDC may give no ticket.
+// accounts checks that the account stack refuses accounts that the domain has
+// disabled, or that have expired. The state of the password does not matter for a
+// certificate, but the KDC may give no ticket.
 func (h host) accounts(t *testing.T) {
 	h.controller.Run(t, "samba-tool", "user", "disable", "disabled")
 	h.change(t, "expired", "accountExpires: 116444736000000000") // 1970
@@ -222,7 +225,7 @@ func (h host) accounts(t *testing.T) {
 	}
 }
 
-// off: no_ticket is what it says.
+// off checks that the option no_ticket turns tickets off.
 func (h host) off(t *testing.T) {
 	h.option(t, "no_ticket")
 	journal := h.Journal(t)
@@ -232,8 +235,8 @@ func (h host) off(t *testing.T) {
 	h.quiet(t, journal)
 }
 
-// otherLogins, by password and by Kerberos, have what modules behind our rule
-// give at setcred, as they have without it.
+// otherLogins checks that logins by password and by Kerberos still get what the
+// modules after the rule give at setcred.
 func (h host) otherLogins(t *testing.T) {
 	h.Write(t, "/etc/security/capability.conf", 0o644, []byte("cap_net_raw alice\n"))
 	h.Sh(t, "grep -q pam_cap /etc/pam.d/common-auth || echo 'auth optional pam_cap.so' >>/etc/pam.d/common-auth")
@@ -261,7 +264,7 @@ func (h host) otherLogins(t *testing.T) {
 	}
 }
 
-// fullNames: users have the domain in their names.
+// fullNames checks logins if user names have the domain in them.
 func (h host) fullNames(t *testing.T) {
 	h.Sh(t, `sed -i 's/^access_provider.*/&\nuse_fully_qualified_names = true/' /etc/sssd/sssd.conf; systemctl restart sssd`)
 	t.Cleanup(func() {
@@ -275,14 +278,14 @@ func (h host) fullNames(t *testing.T) {
 	}
 }
 
-// keytabs: without one there is no ticket and no word of it; one that is no use
-// costs a line in the log.
+// keytabs checks that without a keytab there is no ticket and nothing in the log,
+// and that a keytab that does not work is logged in one line.
 func (h host) keytabs(t *testing.T) {
 	t.Cleanup(func() { h.Sh(t, "cp -p /etc/krb5.keytab.good /etc/krb5.keytab") })
 	for _, test := range []struct{ name, script, says string }{
 		{"missing", "mv /etc/krb5.keytab /etc/krb5.keytab.good", ""},
 		{"unreadable", "head -c 1000 /dev/urandom >/etc/krb5.keytab", "no Kerberos ticket: cannot read FILE:/etc/krb5.keytab: "},
-		// As after another machine joined under this one's name.
+		// The key has changed, as after another machine joined under this host's name.
 		{"stale", `rm /etc/krb5.keytab
 			printf 'addent -password -p ` + strings.ToUpper(h.suite) + `$@AD.LAB -k 1 -e aes256-cts\nold\nwkt /etc/krb5.keytab\n' | ktutil`,
 			"no Kerberos ticket: the KDC gives .* none: .*: the keytab is older than the key in the domain; join the domain again"},
@@ -302,7 +305,8 @@ func (h host) keytabs(t *testing.T) {
 	}
 }
 
-// noController: who was here before logs in, without a ticket, in time.
+// noController checks that without the domain controller, a user who has logged in
+// before still logs in, in time, but without a ticket.
 func (h host) noController(t *testing.T) {
 	place := h.places["dc"]
 	for _, test := range []struct {
@@ -318,7 +322,7 @@ func (h host) noController(t *testing.T) {
 			test.before()
 			defer test.after()
 			journal := h.Journal(t)
-			// The first time SSSD itself has to find out.
+			// At the first login SSSD itself has to find out that the controller is gone.
 			h.enter(t, "alice", "id -un")
 			start := time.Now()
 			got := h.enter(t, "alice", `echo "have $KRB5CCNAME"`)

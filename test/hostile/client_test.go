@@ -19,22 +19,22 @@ import (
 	"pam_cockpit_cert/internal/relay"
 )
 
-// clientUser is cockpit-ws's: some user whom no file of root's knows.
+// clientUser is cockpit-ws's uid, which belongs to no account.
 const clientUser = 64123
 
-// An attempt is what a client of cockpit-session does to log in.
+// An attempt says how a client of cockpit-session tries to log in.
 type attempt struct {
 	Socket string
-	// Response answers the first challenge; Answer, every prompt after it.
+	// Response answers the first challenge, Answer every later prompt.
 	Response, Answer string
 	// Via is cockpit-cert-session, which connects in the client's place.
 	Via string
-	// Deserted has one process connect and end, and another one talk: Heir.
+	// Deserted makes the process that connected end, and another one, Heir, talk.
 	Deserted, Heir bool
 }
 
-// clientMain is the process of a client: it makes the attempt, and prints what
-// came of it.
+// clientMain runs in the client's process: it makes the attempt, and prints the
+// outcome.
 func clientMain(argument string) {
 	var a attempt
 	err := json.Unmarshal([]byte(argument), &a)
@@ -73,7 +73,7 @@ func (a attempt) make() (outcome string, err error) {
 	return a.talk(conn)
 }
 
-// via talks as cockpit-ws does, to the command that it has started.
+// via talks to cockpit-cert-session, like a cockpit-ws that has started it.
 func (a attempt) via() (string, error) {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -99,7 +99,7 @@ func (a attempt) desert(conn *net.UnixConn) error {
 	if err != nil {
 		return err
 	}
-	// Not by its path, which this user need not be able to reach.
+	// Not by its path: this user may have no access to it.
 	heir := exec.Command("/proc/self/exe")
 	heir.Env = append(os.Environ(), clientVariable+"="+string(argument))
 	heir.Stdout, heir.Stderr, heir.ExtraFiles = os.Stdout, os.Stderr, []*os.File{file}
@@ -122,7 +122,7 @@ func (a attempt) talk(conn io.ReadWriter) (outcome string, err error) {
 	for range 8 { // cockpit-session asks less often
 		payload, err := said.Next()
 		if err != nil {
-			// The bridge of these tests says its line without a frame.
+			// The bridge of these tests prints a line without a frame.
 			rest, _ := io.ReadAll(conn)
 			return strings.TrimSpace("ended: " + string(said.Raw()) + string(rest)), nil
 		}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package hostile_test shows that a client of cockpit-session cannot become
-// somebody else, whatever it sends: the module, cockpit-session and SSSD are
-// real, and cockpit-session listens at a socket, as it does from Cockpit 330 on.
+// Package hostile_test checks that a client of cockpit-session cannot log in as
+// another user, whatever it sends. The module, cockpit-session and SSSD are real,
+// and cockpit-session listens at a socket, as in Cockpit 330 and later.
 package hostile_test
 
 import (
@@ -28,8 +28,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-// Debian's cockpit-session of before 330 does not listen itself, and asks its
-// peer nothing; the rest of a login by "Basic" is the same.
+// Debian's cockpit-session before 330 does not listen itself, and does not look at
+// its peer; the rest of a login by "Basic" is the same.
 const cockpitSession = "/usr/lib/cockpit/cockpit-session"
 
 const (
@@ -38,11 +38,12 @@ const (
 
 	// clientVariable makes this binary a client.
 	clientVariable = "PAM_COCKPIT_CERT_HOSTILE_CLIENT"
-	// oldKernelVariable makes it the program of its arguments, for which the
-	// kernel is one of before 6.5.
+	// oldKernelVariable makes it execute the program of its arguments, as on a
+	// kernel before 6.5.
 	oldKernelVariable = "PAM_COCKPIT_CERT_OLD_KERNEL"
 
-	// The instance for browsers without a certificate: the SHA-256 of nothing.
+	// none is the instance for browsers without a certificate: the SHA-256 of an
+	// empty string.
 	none = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
@@ -57,8 +58,8 @@ func TestMain(m *testing.M) {
 	namespace.Main(m, "/var/log", bin)
 }
 
-// TestOnlyTheControlGroupDecides asks the kernel of this machine, and one that
-// cannot pin a socket's peer.
+// TestOnlyTheControlGroupDecides makes the attempts on this machine's kernel, and
+// as on a kernel that cannot pin a socket's peer.
 func TestOnlyTheControlGroupDecides(t *testing.T) {
 	namespace.Need(t)
 	for _, program := range []string{cockpitSession, "systemd-socket-activate"} {
@@ -83,7 +84,7 @@ func TestOnlyTheControlGroupDecides(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(bin, "cockpit-bridge"), []byte("#!/bin/sh\necho in as $(id -un)\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// Both have their sessions: their certificates are there for the taking.
+	// Both users have sessions, so that both certificates are exported.
 	token := filepath.Base(cockpittls.Export(t, cockpittls.From257, alice))
 	cockpittls.Export(t, cockpittls.From257, bob)
 
@@ -156,11 +157,11 @@ func TestOnlyTheControlGroupDecides(t *testing.T) {
 	}
 }
 
-// place is where a client is, and what it may get there.
+// place is the instance in which a client runs, and the attempts that succeed there.
 type place struct {
 	name  string
-	group string            // the instance; empty for where the tests run
-	in    map[string]string // attempts that succeed, and whose session it is
+	group string            // the instance; empty for the control group of the tests
+	in    map[string]string // the attempts that succeed, and the session's user
 }
 
 func (p place) judge(t *testing.T, attempt, outcome string) {
@@ -176,8 +177,8 @@ func (p place) judge(t *testing.T, attempt, outcome string) {
 	}
 }
 
-// listener has cockpit-session at a socket: one process for each connection,
-// which is its standard input and output, as systemd would.
+// listener starts a cockpit-session for each connection to a socket, like systemd,
+// with the connection as its standard input and output.
 type listener struct {
 	socket  string
 	process *os.Process
@@ -215,7 +216,7 @@ func listen(t *testing.T, oldKernel bool) listener {
 	return listener{socket, command.Process}
 }
 
-// onOldKernel executes a program for which the kernel is one of before 6.5.
+// onOldKernel executes a program as on a kernel before 6.5.
 func onOldKernel(args []string) error {
 	if err := oldkernel.RefusePeerPidfd(unix.ENOPROTOOPT); err != nil {
 		return err
@@ -227,9 +228,9 @@ func onOldKernel(args []string) error {
 	return unix.Exec(program, args, os.Environ())
 }
 
-// recycled has a process of one instance connect, leave the connection to a
-// child, and exit; once a process of another instance has its number, the child
-// goes on. The PAM host starts last of all.
+// recycled is an attack by PID reuse: a process of the attacker's instance connects,
+// leaves the connection to a child, and exits. Once a process of the victim's
+// instance has its PID, the child goes on. The PAM host starts last.
 func (l listener) recycled(t *testing.T, attacker, victim cockpittls.Instance) {
 	if err := l.process.Signal(unix.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -277,7 +278,7 @@ func (l listener) recycled(t *testing.T, attacker, victim cockpittls.Instance) {
 	t.Fatal("no process got the number again")
 }
 
-// run has a process make the attempt, and returns what came of it.
+// run starts a process that makes the attempt, and returns the outcome.
 func run(t *testing.T, a attempt, enter func(*exec.Cmd)) string {
 	t.Helper()
 	output, err := command(t, a, enter).Output()
@@ -288,7 +289,7 @@ func run(t *testing.T, a attempt, enter func(*exec.Cmd)) string {
 	return outcome
 }
 
-// command is the process that makes the attempt.
+// command returns the process that makes the attempt.
 func command(t *testing.T, a attempt, enter func(*exec.Cmd)) *exec.Cmd {
 	t.Helper()
 	argument, err := json.Marshal(a)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// clone returns a repository of its own, with this source as its only commit.
+// clone returns a new repository with this source as its only commit.
 func clone(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -53,8 +53,8 @@ func edit(t *testing.T, path, text string) {
 	}
 }
 
-// TestVersions: no two sources have the same version, and a later commit's is
-// newer, as dpkg and RPM see it.
+// TestVersions checks that two different sources never have the same version, and
+// that for dpkg and RPM the version of a later commit is newer.
 func TestVersions(t *testing.T) {
 	dir := clone(t)
 	edit(t, dir+"/VERSION", "1.2.3\n")
@@ -87,7 +87,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestDist: the archives are the same each time, and build without a network.
+// TestDist checks that the archives are the same each time, and build without a network.
 func TestDist(t *testing.T) {
 	dir := clone(t)
 	sums := func() string {
@@ -124,7 +124,7 @@ func TestDist(t *testing.T) {
 	}
 }
 
-// TestRelease: a version that only some of the files have is not tagged.
+// TestRelease checks that a version that only some of the files have is not tagged.
 func TestRelease(t *testing.T) {
 	dir := clone(t)
 	edit(t, dir+"/VERSION", "9.9.9\n")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package install tests what packagers are promised of `make install`.
+// Package install tests `make install` with its variables, for packagers.
 package install
 
 import (
@@ -16,7 +16,8 @@ import (
 	"testing"
 )
 
-// built is where these tests build: for each place anew what knows its place.
+// built is the build directory of these tests; files with a path compiled in are
+// built again for each place.
 var built string
 
 func TestMain(m *testing.M) {
@@ -29,10 +30,10 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// invoke runs make, as anyone may, in a directory.
+// invoke runs make in a directory.
 func invoke(dir string, environment []string, arguments ...string) (string, error) {
 	c := exec.Command("make", append([]string{"-s", "-C", dir}, arguments...)...)
-	// Not those of the make that runs this test.
+	// Without the variables of the make that runs this test.
 	c.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") })
 	c.Env = append(c.Env, environment...)
 	out, err := c.CombinedOutput()
@@ -65,8 +66,8 @@ func installed(t *testing.T, dir string) map[string]bool {
 	return files
 }
 
-// TestVariables installs to places that no distribution has, after a build that
-// was told of none of them.
+// TestVariables installs to directories that no distribution has, after a build
+// without these variables.
 func TestVariables(t *testing.T) {
 	build, dir := "BUILD="+built, t.TempDir()
 	command(t, build, "all")
@@ -101,7 +102,7 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// copySource copies what a commit of this source would hold.
+// copySource copies the files that a commit of this source would have.
 func copySource(t *testing.T, to string) {
 	t.Helper()
 	cp := exec.Command("sh", "-euc", `git -c safe.directory='*' ls-files -z --cached --others --exclude-standard |
@@ -112,7 +113,7 @@ func copySource(t *testing.T, to string) {
 	}
 }
 
-// TestPlainMake: make alone, in a clean clone, builds all that is installed.
+// TestPlainMake checks that make alone, in a clean clone, builds all that is installed.
 func TestPlainMake(t *testing.T) {
 	clone := t.TempDir()
 	copySource(t, clone)
@@ -136,8 +137,7 @@ func TestPlainMake(t *testing.T) {
 	}
 }
 
-// TestUmask installs as an administrator whose new files are nobody else's
-// business, and uninstalls.
+// TestUmask installs and uninstalls with a umask that gives other users no access.
 func TestUmask(t *testing.T) {
 	dir := t.TempDir()
 	arguments := []string{"DESTDIR=" + dir, "BUILD=" + built, "PREFIX=/opt/p"}
@@ -166,8 +166,8 @@ func TestUmask(t *testing.T) {
 	}
 }
 
-// TestTheRuleFindsTheModule: the name alone where libpam looks for it, and the
-// module's path elsewhere.
+// TestTheRuleFindsTheModule checks that the rule has the module's file name if libpam
+// looks for modules there, and otherwise its path.
 func TestTheRuleFindsTheModule(t *testing.T) {
 	for prefix, path := range map[string]string{"/usr": "", "/opt/p": "/opt/p/lib"} {
 		dir := t.TempDir()
@@ -196,8 +196,8 @@ func TestTheRuleFindsTheModule(t *testing.T) {
 	}
 }
 
-// TestAPackagesFilesStay: what dpkg knows is not overwritten, unless the
-// administrator diverted it.
+// TestAPackagesFilesStay checks that files of packages are not overwritten, unless the
+// administrator has diverted them.
 func TestAPackagesFilesStay(t *testing.T) {
 	if _, err := exec.LookPath("dpkg-deb"); err != nil || os.Getuid() != 0 {
 		t.Skip("needs dpkg, and root")

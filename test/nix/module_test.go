@@ -13,18 +13,18 @@ import (
 	"pam_cockpit_cert/internal/cockpit"
 )
 
-// evaluation is what standin.nix makes of nix/module.nix.
+// evaluation is standin.nix's result of nix/module.nix.
 type evaluation struct {
 	Failures, Warnings []string
 	Pam                string
 	Cockpit            map[string]map[string]any
 	Sssd               map[string]map[string]any
-	Etc                []string // each a name and its source
+	Etc                []string // each with a name and its source
 	On                 bool
 	Documented         map[string]bool
 }
 
-// evaluate is the module in the configuration.nix of an administrator, without
+// evaluate evaluates the module in an administrator's configuration.nix, without
 // nixpkgs.
 func evaluate(t *testing.T, administrator string) evaluation {
 	t.Helper()
@@ -39,11 +39,11 @@ func evaluate(t *testing.T, administrator string) evaluation {
 
 const theLine = `services.pam-cockpit-cert.enable = true; `
 
-// aDomain is what nobody but the administrator knows.
+// aDomain has the settings that only the administrator knows.
 const aDomain = theLine + `services.sssd.settings."domain/example.org".id_provider = "ipa";`
 
-// ruleOf is the rule that every other package installs, as NixOS has it: it
-// names modules by their paths, and they are never missing.
+// ruleOf returns the rule of the other packages in NixOS's form: with the module's
+// path, and without the dash, because the module is never missing.
 func ruleOf(t *testing.T, module, arguments string) string {
 	t.Helper()
 	rule := strings.TrimSpace(strings.TrimPrefix(read(t, ruleFile), "-"))
@@ -103,7 +103,7 @@ func TestEveryOptionDoesWhatItSays(t *testing.T) {
 	}
 }
 
-// Whatever else is in the stack, the rule comes before it.
+// The rule comes before all other rules of the stack.
 func TestTheRuleIsFirst(t *testing.T) {
 	e := evaluate(t, aDomain+`security.pam.services.cockpit.rules.auth.site = {
 		enable = true; order = 200; control = "required"; modulePath = "pam_warn.so"; };`)
@@ -124,7 +124,7 @@ func TestRulesAroundTheRule(t *testing.T) {
 	}
 }
 
-// The option lets no number pass that the module would ignore.
+// The option rejects numbers that the module would ignore.
 func TestTheTimeoutIsTheModulesOwn(t *testing.T) {
 	most := regexp.MustCompile(`OPTIONS_TIMEOUT_MAX (\d+)`).FindStringSubmatch(read(t, "module/options.h"))
 	if most == nil || !strings.Contains(read(t, "nix/module.nix"), "ints.between 1 "+most[1]+")") {

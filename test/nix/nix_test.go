@@ -4,10 +4,9 @@
 // Package nix checks the flake, the package and the NixOS module with Nix
 // itself.
 //
-// What needs only Nix (Debian: nix-bin) runs wherever that is installed, and
-// evaluates the NixOS module with standin.nix. The real thing takes nixpkgs,
-// which no Debian package has, and a Nix that it accepts: name the directory of a
-// copy in NIXPKGS.
+// Most tests only need Nix (Debian: nix-bin), and evaluate the NixOS module with
+// standin.nix. The others need nixpkgs, which Debian does not have, and a Nix that
+// nixpkgs accepts: set NIXPKGS to the directory of a copy.
 package nix
 
 import (
@@ -25,8 +24,8 @@ import (
 
 const top = "../.."
 
-// nixCommand is a Nix program with a store and a configuration of its own, so
-// that the host's are neither needed nor touched.
+// nixCommand prepares a Nix program with its own store and configuration, so that
+// the host's are neither needed nor changed.
 func nixCommand(t *testing.T, program string, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := exec.LookPath(program)
@@ -89,7 +88,7 @@ func TestEveryNixFileParses(t *testing.T) {
 	output(t, nixCommand(t, "nix-instantiate", append([]string{"--parse"}, files...)...))
 }
 
-// lock is what flake.lock says of an input.
+// lock is the entry of an input in flake.lock.
 type lock struct {
 	Nodes map[string]struct {
 		Locked struct {
@@ -134,8 +133,8 @@ func TestTheLockIsThatOfTheFlakesInputs(t *testing.T) {
 	}
 }
 
-// An incomplete lock would make every user's Nix resolve the branch anew;
-// offline, Nix then fails.
+// With an incomplete lock every user's Nix would resolve the branch again; offline,
+// Nix would fail.
 func TestNixTakesTheLockAsItIs(t *testing.T) {
 	dir := t.TempDir()
 	for _, f := range []string{"flake.nix", "flake.lock"} {
@@ -159,8 +158,8 @@ func TestNixTakesTheLockAsItIs(t *testing.T) {
 	}
 }
 
-// TestTheModuleHasTheRuleOfEveryOtherPackage needs no Nix: the control field
-// of the one rule file must be in the module as it is.
+// TestTheModuleHasTheRuleOfEveryOtherPackage needs no Nix: the module must have the
+// control field of pam.d/rule unchanged.
 func TestTheModuleHasTheRuleOfEveryOtherPackage(t *testing.T) {
 	control := regexp.MustCompile(`\[[^\]]*\]`).FindString(read(t, ruleFile))
 	if control == "" {
@@ -175,8 +174,8 @@ func TestTheModuleHasTheRuleOfEveryOtherPackage(t *testing.T) {
 	}
 }
 
-// Nor does this: the module must make the settings that `pam-cockpit-cert
-// enable` makes elsewhere, with its own package's command.
+// Neither does this: the module must make the settings of `pam-cockpit-cert enable`,
+// with the command of the Nix package.
 func TestTheModuleMakesTheSettingsOfEveryOtherPackage(t *testing.T) {
 	module := read(t, "nix/module.nix")
 	for _, c := range cockpit.CertificateSettings("command") {
@@ -188,7 +187,7 @@ func TestTheModuleMakesTheSettingsOfEveryOtherPackage(t *testing.T) {
 	}
 }
 
-// ruleFile is where packages take the rule from.
+// ruleFile is the file from which the packages take the rule.
 const ruleFile = "pam.d/rule"
 
 func TestTheModuleInNixOS(t *testing.T) {
@@ -200,7 +199,7 @@ func TestTheModuleInNixOS(t *testing.T) {
 	}
 }
 
-// Every output of the flake, for both kinds of machine.
+// Every output of the flake is evaluated, for both architectures.
 func TestTheFlakeWithNixpkgs(t *testing.T) {
 	nixpkgs := nixpkgs(t)
 	flake := filepath.Join(t.TempDir(), "source")
@@ -209,7 +208,7 @@ func TestTheFlakeWithNixpkgs(t *testing.T) {
 		"--override-input", "nixpkgs", "path:"+nixpkgs, "path:"+flake))
 }
 
-// What the README tells people to write.
+// The README's lines for a flake work.
 func TestTheReadmesThreeLines(t *testing.T) {
 	snippet := regexp.MustCompile(`(?ms)^### NixOS\n\n(.*?)\n\n[^ ]`).FindStringSubmatch(read(t, "README.md"))
 	if snippet == nil {
@@ -228,7 +227,7 @@ func TestTheReadmesThreeLines(t *testing.T) {
 	if len(code) != 3 {
 		t.Errorf("the README takes %d lines, not three: %q", len(code), code)
 	}
-	// standin.nix takes what is written there for a module of nixosSystem.
+	// standin.nix evaluates these lines as modules of nixosSystem.
 	dir := t.TempDir()
 	flake := `{
 		inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
@@ -240,7 +239,7 @@ func TestTheReadmesThreeLines(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "flake.nix"), []byte(flake), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// The second module is the administrator's; the first one is the flake's own.
+	// The first module is the flake's, the second one the administrator's.
 	got := output(t, nixCommand(t, "nix-instantiate", "--eval", "--strict", "--json", "-E",
 		`let ours = import ./flake.nix; theirs = import `+dir+`/flake.nix;
 		 outputs = ours.outputs { self = outputs; nixpkgs.lib.genAttrs = _: _: { }; };
@@ -252,7 +251,7 @@ func TestTheReadmesThreeLines(t *testing.T) {
 	}
 }
 
-// nixpkgs is a copy of it.
+// nixpkgs returns the directory of a copy of nixpkgs.
 func nixpkgs(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("NIXPKGS")

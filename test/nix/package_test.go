@@ -16,16 +16,16 @@ import (
 	"testing"
 )
 
-// evaluated is what Nix makes of package.nix with the arguments below.
+// evaluated is Nix's result of package.nix with the arguments below.
 type evaluated struct {
 	Version, VendorHash                  string
 	BuildPhase, CheckPhase, InstallPhase string
 	Dropped                              []string
 }
 
-// expression calls package.nix with buildGoModule handing back its argument:
-// the phases are then the ones that Nix would run. lib's file sets are
-// replaced by lists of what the source leaves out.
+// expression calls package.nix with a buildGoModule that returns its argument: it has
+// the phases that Nix would run. Instead of lib's file sets there are lists of the
+// files that the source leaves out.
 const expression = `
 let
   lib = {
@@ -52,9 +52,9 @@ in
   dropped = p.src;
 }`
 
-// TestThePackagesPhasesInstallEverything runs package.nix's phases in the way
-// and in the environment of buildGoModule, outside of Nix: with the source that
-// the package has, vendored dependencies, and no network.
+// TestThePackagesPhasesInstallEverything runs package.nix's phases outside of Nix, in
+// the way and environment of buildGoModule: with the package's source, vendored
+// dependencies, and no network.
 func TestThePackagesPhasesInstallEverything(t *testing.T) {
 	var p evaluated
 	out := output(t, nixCommand(t, "nix-instantiate", "--eval", "--strict", "--json", "-E", expression))
@@ -75,8 +75,8 @@ func TestThePackagesPhasesInstallEverything(t *testing.T) {
 	vendor := exec.Command(goTool, "mod", "vendor")
 	vendor.Dir = src
 	output(t, vendor)
-	// Less its dropped parts, the source must have the same dependencies as the
-	// whole, which is what `make check` compares nix/vendor-hash with.
+	// Without the parts that it drops, the source must have the same dependencies as
+	// the whole source, with which `make check` compares nix/vendor-hash.
 	if got := strings.TrimSpace(output(t, nixCommand(t, "nix", "hash", "path", filepath.Join(src, "vendor")))); got != p.VendorHash {
 		t.Errorf("vendorHash %s, Nix says %s", p.VendorHash, got)
 	}
@@ -110,7 +110,7 @@ func TestThePackagesPhasesInstallEverything(t *testing.T) {
 		}
 	}
 
-	// Nix refuses a package that refers to Go (disallowedReferences), and what
+	// Nix rejects a package that refers to Go (disallowedReferences), and a file that
 	// refers to the build directory differs from build to build.
 	goRoot := strings.TrimSpace(output(t, exec.Command(goTool, "env", "GOROOT")))
 	walk(t, dst, func(path string) {
@@ -119,7 +119,7 @@ func TestThePackagesPhasesInstallEverything(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, leaked := range []string{goRoot + "/", dir} {
-			// An installed file may know where it is installed.
+			// An installed file may have the path where it is installed.
 			if bytes.Contains(bytes.ReplaceAll(data, []byte(dst), nil), []byte(leaked)) {
 				t.Errorf("%s contains %s", path, leaked)
 			}

@@ -17,8 +17,8 @@ func inTop(cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-// copySource copies what git knows, as a flake's source is, less the dropped
-// paths.
+// copySource copies the files that git tracks, like a flake's source, without the
+// dropped paths.
 func copySource(t *testing.T, dst string, dropped []string) {
 	t.Helper()
 	root, err := filepath.Abs(top)

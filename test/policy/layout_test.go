@@ -35,8 +35,8 @@ func forTests(path string) bool {
 	return strings.HasPrefix(path, "internal/testutil/") || strings.HasPrefix(path, "test/") || strings.HasPrefix(path, "tools/")
 }
 
-// goPackage is a package of ours, with the packages of ours that it imports,
-// and those that its tests do.
+// goPackage is a package of this module, with the packages of this module that it
+// and its tests import.
 type goPackage struct {
 	path                 string
 	imports, testImports []string
@@ -74,7 +74,7 @@ func packages(t *testing.T) []goPackage {
 
 const prefix = "pam_cockpit_cert/"
 
-// ours returns the packages of ours among those that are imported.
+// ours returns the imported packages that belong to this module.
 func ours(imported []string) []string {
 	var paths []string
 	for _, path := range imported {
@@ -111,7 +111,8 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
-// TestSuitesStandAlone: what two suites need is below internal/testutil.
+// TestSuitesStandAlone checks that suites import no other suite: code that two suites
+// need belongs below internal/testutil.
 func TestSuitesStandAlone(t *testing.T) {
 	// The gate's check of a record, which is C and tested from Go.
 	const answer = "test/answer"
@@ -127,7 +128,7 @@ func TestSuitesStandAlone(t *testing.T) {
 	}
 }
 
-// TestEveryDirectoryIsInTheGuide: a stranger finds each in HACKING.md.
+// TestEveryDirectoryIsInTheGuide checks that HACKING.md lists every directory.
 func TestEveryDirectoryIsInTheGuide(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "HACKING.md"))
 	if err != nil {
@@ -145,7 +146,8 @@ func TestEveryDirectoryIsInTheGuide(t *testing.T) {
 			}
 		}
 	}
-	// What holds others, which are there themselves, and what a build makes.
+	// Without directories that only have others, which are listed themselves, and those
+	// that a build makes.
 	directories = slices.DeleteFunc(directories, func(path string) bool {
 		return slices.Contains([]string{"build", "cmd", "debian", "internal", "test", "vendor"}, path)
 	})

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package policy holds the whole source to what its authors agreed on.
+// Package policy checks the rules of the whole source.
 package policy
 
 import (
@@ -51,7 +51,7 @@ func sources(t *testing.T, f func(path string, text []byte)) {
 	}
 }
 
-// heads has what comes before a licence line, by kind of file.
+// heads has the text before a licence line, by kind of file.
 var heads = map[string]string{
 	".go": "// ", ".c": "/* ", ".h": "/* ", ".sh": "# ", ".mk": "# ", ".nix": "# ", ".8": `.\" `, ".ld": "/* ", ".map": "# ",
 }
@@ -94,7 +94,7 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 		}
 		dir := filepath.Dir(path)
 		documented[dir] = documented[dir] || file.Doc != nil
-		// As go doc has it; a program is called after its directory.
+		// As go doc requires; a program has the name of its directory.
 		start := "Package " + file.Name.Name + " "
 		if file.Name.Name == "main" && dir != "module" {
 			start = "Command " + filepath.Base(dir) + " "
@@ -125,8 +125,8 @@ func TestModulesAreWhatTheySay(t *testing.T) {
 	}
 }
 
-// TestTheModuleLinksLittle: each package that the worker imports is started at
-// each login, and runs as root.
+// TestTheModuleLinksLittle checks the packages that the worker links: each is
+// initialized at each login, as root.
 func TestTheModuleLinksLittle(t *testing.T) {
 	command := exec.Command("go", "list", "-deps", "-tags", "netgo,osusergo", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./module")
 	command.Dir = root

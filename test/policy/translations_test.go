@@ -17,8 +17,8 @@ var (
 	inTable  = regexp.MustCompile(`(?m)^    "([^"]+)": \[null, "[^"]+"\],?$`)
 )
 
-// TestThePageIsTranslated: each language has every text of the page in Cockpit,
-// and none that the page no longer has.
+// TestThePageIsTranslated checks that each language has every text of the page in
+// Cockpit, and no text that the page does not have.
 func TestThePageIsTranslated(t *testing.T) {
 	page := filepath.Join(root, "cockpit/certlogin")
 	read := func(name string) string {

@@ -15,14 +15,14 @@ import (
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-// Failed logins are written down below /var/log.
+// The services record failed logins below /var/log.
 func TestMain(m *testing.M) { namespace.Main(m, "/var/log") }
 
 const password = "correct horse"
 
-// machine is a copy of this one's /etc with a user bob, and the rule first in
-// every service where the module is given. Cockpit has exported certificates,
-// so that the module goes all its way.
+// machine copies this machine's /etc, adds a user bob and, if a module is given, makes
+// the rule the first one of every service. Cockpit has exported certificates, so that
+// the module asks its worker.
 func machine(t *testing.T, module string) {
 	t.Helper()
 	namespace.Need(t)
@@ -50,12 +50,12 @@ func machine(t *testing.T, module string) {
 	}
 }
 
-// whoami ends every login that succeeds: it says who, what the program that
-// authenticated looks like by then, and leaves.
+// whoami is the command of every login that succeeds: it prints the user and the state
+// of the program that authenticated, and exits.
 const whoami = `echo "I am $(id -un)"; for p in $PPID $(cut -d' ' -f4 /proc/$PPID/stat); do ` +
 	`echo "program $(cat /proc/$p/comm) $(grep -E '^(Threads|SigCgt):' /proc/$p/status | tr -s '\n\t' '  ')"; done`
 
-// services log bob in with a password, and return what he sees.
+// services log bob in with a password, and return the output on his terminal.
 var services = map[string]func(t *testing.T, password string) string{
 	"su": func(t *testing.T, password string) string {
 		command := exec.Command("setpriv", "--reuid=nobody", "--clear-groups", "su", "bob", "-c", whoami)
@@ -123,8 +123,8 @@ func TestOtherServicesAreAsWithoutTheModule(t *testing.T) {
 	}
 }
 
-// checkNoGo looks at the program that authenticated: a Go runtime has several
-// threads, and catches SIGURG, which it uses for preemption.
+// checkNoGo checks that the program that authenticated has no Go runtime, which would
+// have several threads, and would catch SIGURG, which it uses for preemption.
 func checkNoGo(t *testing.T, seen string) {
 	t.Helper()
 	const sigurg = 1 << (23 - 1)
@@ -136,9 +136,9 @@ func checkNoGo(t *testing.T, seen string) {
 		if n, _ := fmt.Sscanf(strings.TrimSpace(line), "program %s Threads: %d SigCgt: %x", &comm, &threads, &caught); n < 3 {
 			continue
 		}
-		// OpenSSH 9.8 moved what authenticates out of sshd.
+		// Since OpenSSH 9.8 another program than sshd authenticates.
 		if !slices.Contains([]string{"su", "sudo", "login", "sshd", "sshd-session", "sshd-auth"}, comm) {
-			continue // not the one that authenticated: its parent
+			continue // the parent of the program that authenticated
 		}
 		programs++
 		if threads != 1 || caught&sigurg != 0 {

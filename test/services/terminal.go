@@ -2,7 +2,7 @@
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
 // Package services tests that the module does no harm in services other than
-// Cockpit's: sshd, su, sudo and login behave as without it.
+// Cockpit's: sshd, su, sudo and login behave as without the module.
 package services
 
 import (
@@ -16,14 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal is a program on a pseudo-terminal, as a person at it sees it.
+// terminal is a program on a pseudo-terminal, as its user sees it.
 type terminal struct {
 	control *os.File
 	command *exec.Cmd
 	seen    chan string
 	ended   chan struct{}
-	screen  string // all that was on it
-	read    int    // how much of it wait is done with
+	screen  string // all of its output
+	read    int    // how much of the output wait has passed
 }
 
 func startOnTerminal(name string, arguments ...string) (*terminal, error) {
@@ -58,8 +58,8 @@ func startOnTerminal(name string, arguments ...string) (*terminal, error) {
 	return t, nil
 }
 
-// watch reads the screen until the program has ended. Before, EIO only says
-// that nobody has the terminal open: login(1) hangs it up, and opens it again.
+// watch reads the screen until the program has ended. Before that, EIO only means that
+// no process has the terminal open: login(1) hangs it up, and opens it again.
 func (t *terminal) watch() {
 	defer close(t.seen)
 	buffer := make([]byte, 4096)
@@ -77,7 +77,7 @@ func (t *terminal) watch() {
 	}
 }
 
-// wait returns the first of the texts that comes, or "" when none does.
+// wait returns the first of the texts that appears, or "" if none does.
 func (t *terminal) wait(texts ...string) string {
 	timeout := time.After(20 * time.Second)
 	for {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package session_test has cockpit-cert-session execute Cockpit's own setuid
-// cockpit-session, as cockpit-ws 248 to 329 would have it: unprivileged, and
-// with PAM stacks that need neither a certificate nor SSSD.
+// Package session_test runs cockpit-cert-session with Cockpit's own set-user-ID
+// cockpit-session, as cockpit-ws 248 to 329 does: without privileges, and with PAM
+// stacks that need neither a certificate nor SSSD.
 package session_test
 
 import (
@@ -26,26 +26,27 @@ import (
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-// The setuid program of Debian's cockpit-ws up to 329, and its group.
+// The set-user-ID program of Debian's cockpit-ws up to 329, and its group.
 const (
 	cockpitSession = "/usr/lib/cockpit/cockpit-session"
 	group          = "cockpit-wsinstance"
 )
 
-// Where cockpit-session looks for cockpit-bridge first; empty here.
+// bin is the directory in which cockpit-session first looks for cockpit-bridge;
+// empty here.
 const bin = "/usr/local/bin"
 
-// patience bounds what must happen soon.
+// patience is how long a test waits for what must happen soon.
 const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
-	// cockpit-session records logins, good and bad, in /var/log.
+	// cockpit-session records logins, also failed ones, in /var/log.
 	namespace.Main(m, "/var/log", bin)
 }
 
-// What PAM decides, the login page shows in PAM's own words.
-// (Were the user name missing and not empty, cockpit-session would crash where
-// the first of these says why.)
+// The login page shows PAM's own text about a refused login. (With a missing user
+// name instead of an empty one, cockpit-session would crash before it tells the
+// text of the first of these.)
 func TestPAMRefuses(t *testing.T) {
 	said := filepath.Join(t.TempDir(), "said")
 	if err := os.WriteFile(said, []byte("System is \"down\".\n\tUntil 8:00"), 0o644); err != nil {
@@ -54,12 +55,12 @@ func TestPAMRefuses(t *testing.T) {
 	for _, test := range []struct{ name, auth, text string }{
 		{"it denies", "required pam_deny.so", "Authentication failure"},
 		{"it knows no such user", "required pam_unix.so nodelay", "User not known to the underlying authentication module"},
-		// To pam_permit a user without a name is nobody, who has no shell.
+		// pam_permit sets the user "nobody" if there is none, who has no shell.
 		{"it lets in who may not", "required pam_permit.so", "Permission denied"},
 		{"it fails", "required pam_no_such_module.so", "Module is unknown"},
 		{"it says why, in words that cockpit-session may not escape",
 			"required pam_nologin.so file=" + said, `System is "down". Until 8:00`},
-		// The first module takes the empty password, as ours does.
+		// The first module uses the empty password up, as pam_cockpit_cert does.
 		{"it asks for a new password",
 			"optional pam_unix.so nodelay\nauth required pam_permit.so\naccount required pam_debug.so acct=new_authtok_reqd\npassword required pam_unix.so",
 			"acct=new_authtok_reqd Changing password for nobody. This login needs an answer, which Cockpit does not take along with a certificate."},
@@ -72,8 +73,8 @@ func TestPAMRefuses(t *testing.T) {
 	}
 }
 
-// To the end of a session, what the bridge and cockpit-ws say to each other
-// passes; and the program ends when and as cockpit-session does.
+// Until the end of a session the data of the bridge and cockpit-ws is passed on, and
+// the program ends when cockpit-session does, with the same status.
 func TestASession(t *testing.T) {
 	shellForNobody(t)
 	bridge(t, `id -un; exec cat`)
@@ -105,8 +106,8 @@ func TestTheBridgeFails(t *testing.T) {
 	})
 }
 
-// cockpit-session is root's, and no signal of ours reaches it; that we hang up
-// does, and it still ends its session in order.
+// The relay may not signal cockpit-session, which runs as root. When a signal ends
+// the relay, its connection ends, and cockpit-session closes the session in order.
 func TestASignal(t *testing.T) {
 	shellForNobody(t)
 	bridge(t, `echo here; cat; echo over >`+bin+`/over`)
@@ -132,7 +133,7 @@ func TestASignal(t *testing.T) {
 	}
 }
 
-// shellForNobody lets PAM's user log in.
+// shellForNobody gives the user nobody a shell, so that it can log in.
 func shellForNobody(t *testing.T) {
 	t.Helper()
 	namespace.Need(t)
@@ -161,7 +162,7 @@ func shellForNobody(t *testing.T) {
 	})
 }
 
-// bridge puts a script in the place of cockpit-bridge.
+// bridge replaces cockpit-bridge by a script.
 func bridge(t *testing.T, script string) {
 	t.Helper()
 	path := filepath.Join(bin, "cockpit-bridge")
@@ -212,7 +213,7 @@ func login(t *testing.T, auth string) *cockpitWS {
 	ws.SetDeadline(time.Now().Add(patience))
 	ws.program = exec.Command(pamhost.Anyones(t, "cockpit-cert-session"), "--session", cockpitSession, "localhost")
 	ws.program.Stdin, ws.program.Stdout, ws.program.Stderr = theirs, theirs, os.Stderr
-	// Some user whom no file of root's knows, as cockpit-ws's is.
+	// A uid that belongs to no account, in place of cockpit-ws's.
 	ws.program.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 64123, Gid: uint32(gid)}}
 	if err := ws.program.Start(); err != nil {
 		t.Fatal(err)
@@ -259,7 +260,7 @@ func (ws *cockpitWS) hearEnd() {
 	}
 }
 
-// refused expects the login to end with a sentence, and no question before.
+// refused expects the login to end with this text, without a prompt before.
 func (ws *cockpitWS) refused(text string) {
 	ws.t.Helper()
 	ws.problem("access-denied", relay.Sentence(text))
@@ -284,9 +285,9 @@ func (ws *cockpitWS) exits(code int) {
 	}
 }
 
-// Where our module cannot say whose certificate it is, the login ends with its
-// sentence, and no module behind it is asked about a user without a name.
-func TestModulesBehindOursAreNotAskedInVain(t *testing.T) {
+// If the module cannot find out which user has the certificate, the login ends with
+// its message, and PAM does not run the modules after it, which have no user name.
+func TestLaterModulesAreNotRunInVain(t *testing.T) {
 	namespace.Need(t)
 	if err := os.MkdirAll("/run/cockpit/tls", 0o755); err != nil {
 		t.Fatal(err)

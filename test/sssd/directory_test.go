@@ -15,9 +15,9 @@ import (
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-// exactly is the rule of container/README.md that finds a certificate by its
-// serial number and issuer: the one search for userCertificate;binary that
-// OpenLDAP answers.
+// exactly returns the rule of container/README.md that finds a certificate by its
+// serial number and issuer: the only search for userCertificate;binary that
+// OpenLDAP can answer.
 func exactly(t *testing.T) string {
 	t.Helper()
 	readme, err := os.ReadFile("../../container/README.md")
@@ -31,7 +31,7 @@ func exactly(t *testing.T) string {
 	return "\n[certmap/lab.test/exactly]\nmatchrule = <ISSUER>^CN=Lab CA,O=Lab$\n" + string(rule[1]) + "\n"
 }
 
-// TestLoginWithDirectory: users whose certificates are in their entries of an
+// TestLoginWithDirectory logs in users whose certificates are in their entries of an
 // LDAP directory.
 func TestLoginWithDirectory(t *testing.T) {
 	namespace.Need(t)

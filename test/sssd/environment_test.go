@@ -15,8 +15,9 @@ import (
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-// TestEnvironmentChangesNothing: who can set the host's environment has a bus
-// where the certificate is root's, and whatever else libraries listen to.
+// TestEnvironmentChangesNothing checks that an attacker who controls the host's
+// environment cannot log in as root, with variables that name a bus on which an
+// impostor maps the certificate to root, and others that libraries read.
 func TestEnvironmentChangesNothing(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")

@@ -12,13 +12,13 @@ import (
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-// byData is a rule as FreeIPA's own: the whole certificate, or its names in
-// ipaCertMapData.
+// byData is FreeIPA's own rule: it finds the whole certificate, or its subject and
+// issuer in ipaCertMapData.
 const byData = "\n[certmap/lab.test/freeipa]\n" +
 	"maprule = LDAP:(|(userCertificate;binary={cert!bin})(ipacertmapdata=X509:<I>{issuer_dn!nss_x500}<S>{subject_dn!nss_x500}))\n"
 
-// TestLoginWithFreeIPAsDirectory: in FreeIPA's directory server SSSD finds a
-// certificate without any rule, and by FreeIPA's mapping data.
+// TestLoginWithFreeIPAsDirectory checks that SSSD finds a certificate in FreeIPA's
+// directory server without a rule, and by FreeIPA's mapping data.
 func TestLoginWithFreeIPAsDirectory(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")

@@ -20,8 +20,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-// TestAnswersThatSSSDNeverGives: in SSSD's place is something that answers
-// what no SSSD does that can be installed here.
+// TestAnswersThatSSSDNeverGives logs in with an impostor in place of SSSD, whose
+// answers no SSSD gives that can be installed here.
 func TestAnswersThatSSSDNeverGives(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
@@ -137,9 +137,9 @@ func TestAnswersThatSSSDNeverGives(t *testing.T) {
 	}
 }
 
-// TestUnconfigured: systemd does not start an SSSD that has no sssd.conf, and
-// dbus-daemon waits 25 seconds for it; here it waits for a program that never
-// answers.
+// TestUnconfigured checks a login without sssd.conf. systemd then does not start
+// SSSD, and dbus-daemon waits 25 seconds for it; here dbus-daemon waits for a
+// program that never takes its name.
 func TestUnconfigured(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
@@ -158,7 +158,7 @@ func TestUnconfigured(t *testing.T) {
 	}.check(t, report, syslog)
 }
 
-// TestBusHangs: a bus that accepts connections, and is silent.
+// TestBusHangs checks a login with a bus that accepts connections but never answers.
 func TestBusHangs(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
@@ -169,7 +169,7 @@ func TestBusHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	if err := os.Chmod(socket, 0o666); err != nil { // as dbus-daemon's, which everybody may write to
+	if err := os.Chmod(socket, 0o666); err != nil { // like dbus-daemon's, to which every user may connect
 		t.Fatal(err)
 	}
 	report, syslog := login{certificate: ca.Issue("alice"), options: "timeout=2"}.run(t)
@@ -179,7 +179,8 @@ func TestBusHangs(t *testing.T) {
 	}.check(t, report, syslog)
 }
 
-// TestGarbage: what is exported is no certificate, whatever its fingerprint.
+// TestGarbage checks that an exported file that is not a certificate is rejected,
+// even if it has the fingerprint.
 func TestGarbage(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")

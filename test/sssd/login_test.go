@@ -2,7 +2,7 @@
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
 // Package sssd_test logs in with the module, a real D-Bus and a real SSSD: with
-// local rules and with a directory, and where one of them fails.
+// local rules, with an LDAP directory, and with failures of each of them.
 package sssd_test
 
 import (
@@ -37,10 +37,10 @@ type login struct {
 	options     string // of the rule
 	arguments   []string
 	environment []string
-	setuid      bool // the host is root by its file's mode only, as cockpit-session up to 329
+	setuid      bool // the host is a set-user-ID program, like cockpit-session up to 329
 }
 
-// run logs in through the module alone, and returns what PAM said, and syslog.
+// run logs in with the module as the only rule, and returns PAM's answer and syslog.
 func (l login) run(t *testing.T) (pamhost.Report, *namespace.Syslog) {
 	t.Helper()
 	module := pamhost.Built(t, "pam_cockpit_cert.so")
@@ -60,7 +60,7 @@ func (l login) run(t *testing.T) (pamhost.Report, *namespace.Syslog) {
 	return host.Run(t), syslog
 }
 
-// expect is what a login comes to.
+// expect is the expected outcome of a login.
 type expect struct {
 	result string
 	user   string
@@ -114,8 +114,8 @@ func TestLogin(t *testing.T) {
 		start func(t *testing.T, s *sssd.SSSD) // default: SSSD with the local domain
 		login login
 		expect
-		// SSSD 2.8 at times misses the end of a p11_child that fails at once, and
-		// only answers 10 s later that it could not check in time.
+		// missable: SSSD 2.8 sometimes misses the end of a p11_child that fails at
+		// once, and answers 10 s later that it could not check in time.
 		missable bool
 	}{
 		"a mapped certificate": {
@@ -311,7 +311,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// TestIgnore: with everything ready for a login, no certificate is used.
+// TestIgnore checks logins that use no certificate although everything is set up.
 func TestIgnore(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
@@ -321,7 +321,7 @@ func TestIgnore(t *testing.T) {
 	s.Start(local(t))
 	module := pamhost.Built(t, "pam_cockpit_cert.so")
 	dir := t.TempDir()
-	// What follows tells ignore from all else.
+	// A following module tells ignore from the other results.
 	rule := "auth [ignore=ignore default=die] " + module + " debug\nauth sufficient pam_debug.so\n"
 	pamhost.Service(t, dir, "cockpit", rule)
 	cockpittls.Export(t, cockpittls.From257, alice)

@@ -12,8 +12,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-// TestTooOldToValidate runs where SSSD is, such as on Debian 11; elsewhere,
-// TestAnswersThatSSSDNeverGives has its answers.
+// TestTooOldToValidate runs if this machine's SSSD is too old, as on Debian 11;
+// elsewhere, TestAnswersThatSSSDNeverGives has such an SSSD's answers.
 func TestTooOldToValidate(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")

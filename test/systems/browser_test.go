@@ -24,17 +24,17 @@ func installBrowser(t *testing.T, o *machine.Overlay) {
 	o.Build(t, "./tools/browser", "/usr/local/bin/browser")
 }
 
-// answer is what Cockpit's login says.
+// answer is Cockpit's answer to a login.
 type answer struct {
 	status string // of HTTP; 000: no TLS connection
 	body   string
 }
 
-// login logs in with the certificate, or without any, and curl's options.
+// login logs in with the certificate, or without one, and with curl's options.
 func (l *lab) login(t testing.TB, certificate string, options ...string) answer {
 	t.Helper()
 	args := []string{"curl", "--silent", "--insecure", "--max-time", "120", "--write-out", "\n%{http_code}",
-		// An idle cockpit-ws may end just as we come.
+		// A cockpit-ws that was idle may end at this moment.
 		"--retry", "2", "--retry-delay", "1", "--retry-all-errors"}
 	if certificate != "" {
 		args = append(args, "--cert", clients+certificate+".pem", "--key", clients+certificate+".key")
@@ -56,9 +56,9 @@ func (a answer) expect(t testing.TB, status string) {
 	}
 }
 
-// refuses fails the test unless this certificate's login is refused: from Cockpit
-// 248 on with a sentence for people, which is the response's reason and body.
-// Whatever the login had started must be gone soon.
+// refuses fails the test unless this certificate's login is refused. Cockpit 248 and
+// later gives the user a reason, as the response's reason phrase and body. All
+// processes of the login must end soon.
 func (l *lab) refuses(t testing.TB, certificate, text string, options ...string) {
 	t.Helper()
 	got := l.login(t, certificate, options...)
@@ -77,7 +77,7 @@ func (l *lab) refuses(t testing.TB, certificate, text string, options ...string)
 	})
 }
 
-// session is one that a browser holds.
+// session is a session that tools/browser keeps open.
 type session struct {
 	command *exec.Cmd
 	in      io.WriteCloser
@@ -109,7 +109,7 @@ func (l *lab) open(t testing.TB, options ...string) (*session, error) {
 	return s, nil
 }
 
-// enter is open with a certificate that must do.
+// enter is open with a certificate that must be accepted.
 func (l *lab) enter(t testing.TB, certificate string) *session {
 	t.Helper()
 	s, err := l.open(t, "-cert", clients+certificate+".pem")
@@ -163,10 +163,10 @@ func (s *session) logout(t testing.TB) {
 	}
 }
 
-// patience bounds what must happen soon, on a machine with other things to do.
+// patience is how long a test waits, on a busy machine, for what must happen soon.
 const patience = time.Minute
 
-// eventually waits until there is nothing wrong any more.
+// eventually waits until wrong returns "".
 func eventually(t testing.TB, wrong func() string) {
 	t.Helper()
 	var problem string

@@ -11,10 +11,9 @@ import (
 	"testing"
 )
 
-// A crowd logs in, some with the same certificate, until all have their sessions
-// at the same time; and each session has to be of the certificate's user.
-// Cockpit's own time limits may end a login on a busy machine, which is then
-// tried again.
+// Many users log in, some with the same certificate, until all have sessions at the
+// same time. Each session has to be that of the certificate's user. On a busy
+// machine Cockpit's time limits may end a login, which is then tried again.
 func (l *lab) crowded(t *testing.T) {
 	names := users()[:min(l.logins, others+2)]
 	journal := l.Journal(t)
@@ -23,7 +22,7 @@ func (l *lab) crowded(t *testing.T) {
 	count, retries := 0, map[string]int{}
 	for line := range strings.Lines(out) {
 		if said, ok := strings.CutPrefix(line, "! "); ok {
-			// A login may be too slow for Cockpit, or for us. It may not be denied.
+			// A login may be too slow for Cockpit, or for this test, but not denied.
 			if strings.Contains(said, "does not belong") {
 				t.Errorf("a good certificate was refused: %s", said)
 			}
@@ -88,8 +87,8 @@ const crowd = `
 	sed 's/^/! /' errors
 	rm -r "$dir"`
 
-// One certificate is asked about from many sides at once. SSSD 2.10 and later
-// forgets every tenth answer then.
+// Many logins ask about one certificate at once. SSSD 2.10 and later then loses
+// every tenth answer.
 func (l *lab) oneUser(t *testing.T) {
 	const questions = 200
 	answers := l.Sh(t, `seq `+fmt.Sprint(questions)+` | xargs -P 50 -I {} sh -c '

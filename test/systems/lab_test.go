@@ -14,7 +14,7 @@ import (
 	"pam_cockpit_cert/internal/testutil/pki"
 )
 
-// Where things are on the machines.
+// Paths on the machines.
 const (
 	cockpitConf = "/etc/cockpit/cockpit.conf"
 	pamService  = "/etc/pam.d/cockpit"
@@ -39,7 +39,7 @@ type lab struct {
 	timeout      string // lines of cockpit.conf after [tls-cert], for a machine that is slower than Cockpit expects
 }
 
-// users returns the names of all who have certificates.
+// users returns the names of all users who have certificates.
 func users() []string {
 	names := []string{"alice", "bob"}
 	for i := range others {
@@ -48,7 +48,7 @@ func users() []string {
 	return names
 }
 
-// prepare makes the overlay what an administrator has before the first boot.
+// prepare configures the overlay as an administrator does before the first boot.
 func prepare(t *testing.T, s suite, o *machine.Overlay) *lab {
 	t.Helper()
 	if !s.relay {
@@ -78,7 +78,7 @@ func prepare(t *testing.T, s suite, o *machine.Overlay) *lab {
 	fmt.Fprintf(&conf, "[sssd]\nservices = nss\ndomains = local\ncertificate_verification = crl_file=%s\n", crl)
 	fmt.Fprintf(&conf, "[domain/local]\n%s", s.domain)
 	for _, name := range users() {
-		// A rule of such a domain maps to the account of its name.
+		// In such a domain, a rule maps to the account with the rule's name.
 		fmt.Fprintf(&conf, "[certmap/local/%s]\nmatchrule = <SUBJECT>^CN=%[1]s,O=Lab$\n", name)
 	}
 	o.Write(t, "/etc/sssd/sssd.conf", 0o600, []byte(conf.String()))
@@ -93,7 +93,7 @@ func prepare(t *testing.T, s suite, o *machine.Overlay) *lab {
 	return l
 }
 
-// What cockpit.conf needs for certificates.
+// onSection is the section of cockpit.conf that turns certificates on.
 const onSection = "[WebService]\nClientCertAuthentication = true\n"
 
 func (l *lab) relaySection() string {
@@ -110,7 +110,7 @@ func (l *lab) on(t testing.TB) {
 	l.configure(t, onSection+l.relaySection())
 }
 
-// rule puts our rule into Cockpit's service, where Debian 11 has its own.
+// rule adds the module's rule to Cockpit's service, in place of Debian 11's own.
 func (l *lab) rule(t testing.TB) {
 	t.Helper()
 	l.Sh(t, `
@@ -119,7 +119,7 @@ func (l *lab) rule(t testing.TB) {
 		sed -i 's/\(pam_cockpit_cert.so\).*/\1 debug `+l.options+`/' `+pamService)
 }
 
-// configure makes this cockpit.conf, and Cockpit read it.
+// configure writes cockpit.conf, and makes Cockpit read it.
 func (l *lab) configure(t testing.TB, conf string) {
 	t.Helper()
 	l.Write(t, cockpitConf, 0o644, []byte(conf))

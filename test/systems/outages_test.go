@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Parts that a login needs fail: nobody gets in who should not, passwords go
-// on working, and so do certificates, once the part is back.
+// A part that a login needs fails: certificates are refused, passwords still work,
+// and certificates work again once the part is back.
 func (l *lab) outages(t *testing.T) {
 	refuses := func(t *testing.T, says string) {
 		t.Helper()
@@ -19,7 +19,7 @@ func (l *lab) outages(t *testing.T) {
 		l.refuses(t, "alice", "To log in with a password")
 		l.logged(t, journal, `pam_cockpit_cert\(cockpit:auth\): certificate .*`+says)
 		if l.relay {
-			// No module behind ours was asked about a user without a name.
+			// PAM ran no later module, which would have no user name.
 			if asked := containing(journal.Since(t), "pam_unix(cockpit:auth)"); asked != "" || l.failures(t) != failures {
 				t.Errorf("modules behind ours were asked in vain:\n%s", asked)
 			}
@@ -76,7 +76,7 @@ func (l *lab) outages(t *testing.T) {
 		if got := session.do(t, "id -un"); got != "alice\n" {
 			t.Errorf("the session is %q's", got)
 		}
-		// From systemd 257 on it does not find the new bus by itself.
+		// systemd 257 and later does not find the new bus by itself.
 		l.Run(t, "systemctl", "restart", "systemd-logind.service")
 		works(t)
 		session.logout(t)

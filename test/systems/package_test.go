@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// What an administrator does with the package, from its installation to its
-// purge, who never edits a file. It is the last test: the package is gone then.
+// An administrator uses the package from its installation to its purge, without
+// editing a file. It is the last test, because it removes the package.
 func (l *lab) packaged(t *testing.T) {
 	l.Sh(t, `
 		pam-cockpit-cert pam remove
@@ -28,7 +28,7 @@ func (l *lab) packaged(t *testing.T) {
 		t.Errorf("a login works, but status says:\n%s", out)
 	}
 
-	// Nothing but the version is another one.
+	// Only the version differs.
 	l.Sh(t, `
 		dpkg-deb -R /root/package.deb /root/next
 		sed -i 's/^Version: .*/&+next/' /root/next/DEBIAN/control
@@ -48,8 +48,8 @@ func (l *lab) packaged(t *testing.T) {
 	l.mayHave(t, 200)
 }
 
-// mayHave expects a limit of what Cockpit's web service and cockpit-cert-session
-// may have together.
+// mayHave expects this limit of the tasks of Cockpit's web service and
+// cockpit-cert-session together.
 func (l *lab) mayHave(t *testing.T, tasks int) {
 	t.Helper()
 	if got := l.Run(t, "systemctl", "show", "--value", "--property=TasksMax", "system-cockpithttps.slice"); got != fmt.Sprintln(tasks) {

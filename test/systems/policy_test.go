@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// What an administrator's PAM policy denies, a certificate does not get:
-// Cockpit's own way of mapping certificates leaves the auth stack out.
+// A login by certificate obeys the administrator's PAM policy, also the auth stack,
+// which Cockpit's own mapping of certificates does not run.
 func (l *lab) policy(t *testing.T) {
 	service := l.Run(t, "cat", pamService)
 	t.Cleanup(func() { l.Write(t, pamService, 0o644, []byte(service)) })
@@ -22,9 +22,9 @@ func (l *lab) policy(t *testing.T) {
 	}
 	const access = "pam_access.so accessfile=/etc/security/lab.conf\n"
 
-	// For rules between ours and the passwords'.
+	// For rules between the module's and those for passwords.
 	after := func(rules ...string) string {
-		// On success go on with them; where no certificate is, skip them.
+		// On success PAM goes on with these rules; without a certificate it skips them.
 		all := append(rules, "auth sufficient pam_permit.so\n")
 		skip := string(rune('0' + len(all)))
 		rule := strings.NewReplacer("success=done", "success=ok", "new_authtok_reqd=done", "new_authtok_reqd=ok",
@@ -60,9 +60,9 @@ func (l *lab) policy(t *testing.T) {
 		l.enter(t, "bob").logout(t)
 	})
 
-	// Before the rule nobody has been named, and pam_access lets nobody in.
-	// (pam_faillock finds no failures of nobody; 1.4 lets nobody in, later
-	// versions anybody. The manual page says that the rule comes first.)
+	// Before the module's rule no user name is set, and pam_access refuses everyone.
+	// (Without a user name, pam_faillock of Linux-PAM 1.4 refuses everyone, and later
+	// versions accept everyone. The manual page says that the rule has to be first.)
 	t.Run("pam_access before the rule", func(t *testing.T) {
 		l.Write(t, pamService, 0o644, []byte("auth requisite "+access+service))
 		for _, name := range []string{"alice", "bob"} {
@@ -72,8 +72,8 @@ func (l *lab) policy(t *testing.T) {
 	})
 }
 
-// turnsAway wants a certificate's login to be refused. From Cockpit 248 on that is
-// 403, with a reason; before, 401, and the form.
+// turnsAway expects a certificate's login to be refused. Cockpit 248 and later
+// answers 403 with a reason; earlier releases answer 401 and show the form.
 func (l *lab) turnsAway(t *testing.T, name string) {
 	t.Helper()
 	if got := l.login(t, name); got.status != "401" && got.status != "403" {
@@ -81,7 +81,7 @@ func (l *lab) turnsAway(t *testing.T, name string) {
 	}
 }
 
-// cutRule returns our rule's line, and the service without it.
+// cutRule returns the line of the module's rule, and the service without it.
 func cutRule(service string) (rule, rest string, ok bool) {
 	for line := range strings.Lines(service) {
 		if strings.Contains(line, "pam_cockpit_cert.so") && !strings.HasPrefix(line, "#") {

@@ -11,9 +11,8 @@ import (
 	"testing"
 )
 
-// While a session lasts, its cockpit-session is as if our module had not been
-// there: no threads. On Debian 11 its memory is printed beside that with
-// Cockpit's own module.
+// While a session lasts, its cockpit-session has no threads of the module. On Debian
+// 11 its memory is printed, and also that with Cockpit's own module.
 func (l *lab) process(t *testing.T) {
 	memory, threads := l.measure(t)
 	t.Logf("cockpit-session has %d kB and %d thread(s)", memory, threads)

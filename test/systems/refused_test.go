@@ -7,12 +7,12 @@ package systems
 
 import "testing"
 
-// Certificates that log nobody in, and what the journal tells the
-// administrator about each.
+// Certificates that are refused, and what the journal tells the administrator about
+// each.
 func (l *lab) refused(t *testing.T) {
 	for _, test := range []struct {
 		name, certificate string
-		validated         bool // only an SSSD that validates refuses it
+		validated         bool // only an SSSD that can validate refuses it
 		says              string
 	}{
 		{"another authority's", "stranger", true, `SSSD refuses the certificate .*Invalid certificate provided`},
@@ -27,14 +27,14 @@ func (l *lab) refused(t *testing.T) {
 			l.refuses(t, test.certificate, "The certificate does not belong to a user of this system.")
 			l.logged(t, journal, `pam_cockpit_cert\(cockpit:auth\): certificate `+
 				l.certificates[test.certificate].Fingerprint()+`: `+test.says)
-			// A password does not make up for it.
+			// A password does not help either.
 			l.refuses(t, test.certificate, "The certificate does not belong to a user of this system.", "--user", "alice:"+password)
 		})
 	}
 	if l.relay {
 		l.accountRefused(t)
 	}
-	// Cockpit refuses this one in the TLS handshake.
+	// Cockpit itself refuses this one in the TLS handshake.
 	t.Run("expired", func(t *testing.T) {
 		journal := l.Journal(t)
 		if got := l.login(t, "expired"); got.status == "200" {
@@ -44,13 +44,13 @@ func (l *lab) refused(t *testing.T) {
 	})
 }
 
-// accountRefused: the certificate is alice's, and her account may not log in, or
-// not without an answer that a login by certificate cannot give.
+// accountRefused checks alice's certificate while her account may not log in, or only
+// after an answer that a login by certificate cannot give.
 func (l *lab) accountRefused(t *testing.T) {
 	for _, test := range []struct{ name, refuse, allow, text, says string }{
 		{"nologin, in words that Cockpit up to 361 does not escape",
 			`printf 'Down for "repair"\n\tuntil noon.\n' >/etc/nologin`, "rm /etc/nologin",
-			`until noon.`, `cockpit-cert-session: .*Down for ["']repair["'] until noon`}, // the quotes, as far as they can be told
+			`until noon.`, `cockpit-cert-session: .*Down for ["']repair["'] until noon`}, // the quotes, if they are known
 		{"the account has expired", "chage -E 1 alice", "chage -E -1 alice",
 			"Your account has expired", `cockpit-cert-session: .*Your account has expired`},
 		{"the password has expired, which asks for a new one", "chage -d 0 alice", "chage -d $(date +%F) alice",
@@ -71,8 +71,8 @@ func (l *lab) accountRefused(t *testing.T) {
 	l.enter(t, "alice").logout(t)
 }
 
-// SSSD before 2.6.1 cannot tell a good certificate from a bad one: unless the
-// administrator says otherwise, nobody gets in.
+// SSSD before 2.6.1 cannot tell a valid certificate from an invalid one: unless the
+// administrator allows that, every certificate is refused.
 func (l *lab) cannotValidate(t *testing.T) {
 	l.options = ""
 	l.on(t)

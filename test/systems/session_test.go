@@ -13,7 +13,7 @@ import (
 	"pam_cockpit_cert/internal/testutil/machine"
 )
 
-// Out of the box nothing changes, even with everything installed.
+// Before certificates are turned on, nothing changes, although everything is installed.
 func (l *lab) off(t *testing.T) {
 	l.rule(t)
 	l.configure(t, l.relaySection())
@@ -23,7 +23,7 @@ func (l *lab) off(t *testing.T) {
 	l.Sh(t, "! test -e /run/cockpit/tls/clients || ! ls -A /run/cockpit/tls/clients | grep .")
 }
 
-// A certificate is all that alice needs.
+// Alice logs in with nothing but a certificate.
 func (l *lab) session(t *testing.T) {
 	l.ended(t, "alice")
 	l.Sh(t, "rm -rf /home/alice")
@@ -54,8 +54,8 @@ func (l *lab) session(t *testing.T) {
 	})
 }
 
-// sessions returns what kinds of session the user has, leaving out those of
-// the user's own systemd.
+// sessions returns the kinds of the user's sessions, without those of the user's
+// systemd.
 func (l *lab) sessions(t testing.TB, user string) string {
 	t.Helper()
 	return l.Sh(t, `
@@ -70,7 +70,8 @@ func (l *lab) ended(t testing.TB, user string) {
 	eventually(t, func() string { return l.sessions(t, user) })
 }
 
-// logged fails the test unless the journal gets to hold this regular expression.
+// logged fails the test unless a line soon appears in the journal that the regular
+// expression matches.
 func (l *lab) logged(t testing.TB, journal machine.Journal, expression string) {
 	t.Helper()
 	pattern := regexp.MustCompile(expression)
@@ -91,7 +92,7 @@ func containing(journal, text string) string {
 	return lines.String()
 }
 
-// relevant leaves what a reader of a failed test wants to see.
+// relevant returns the lines of a journal that help to understand a failed test.
 func relevant(journal string) string {
 	var lines []string
 	for line := range strings.Lines(journal) {
@@ -102,7 +103,7 @@ func relevant(journal string) string {
 	return strings.Join(lines, "")
 }
 
-// Who has no certificate uses a password, unless that is turned off.
+// A user without a certificate uses a password, unless that is turned off.
 func (l *lab) password(t *testing.T) {
 	l.login(t, "", "--user", "alice:"+password).expect(t, "200")
 	l.login(t, "", "--user", "alice:wrong").expect(t, "401")

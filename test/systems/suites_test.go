@@ -3,8 +3,8 @@
 
 //go:build systems
 
-// Package systems logs in to Cockpit with certificates on booted Debian
-// machines, from Cockpit 239 to the newest, over HTTPS as a browser would.
+// Package systems logs in to Cockpit with certificates on booted Debian machines,
+// from Cockpit 239 to the newest, over HTTPS like a browser.
 package systems
 
 import (
@@ -19,15 +19,16 @@ func TestMain(m *testing.M) { machine.Main(m) }
 // suite is a Debian release, and how it differs from others.
 type suite struct {
 	name string
-	// domain is what SSSD's domain of local users needs.
+	// domain has the settings of SSSD's domain of local users.
 	domain string
 	// relay: this Cockpit never asks PAM about a certificate by itself.
 	relay bool
 	// options of the module's rule.
 	options string
-	// virtual: it is to boot in a virtual machine, too.
+	// virtual: boot it in a virtual machine, too.
 	virtual bool
-	// newest: its systemd wants control groups of version 2 alone, so that only a virtual machine surely boots it.
+	// newest: its systemd supports control groups of version 2 only, so that only a
+	// virtual machine is sure to boot it.
 	newest bool
 	// validates: this SSSD can check a certificate before it maps it.
 	validates bool
@@ -46,7 +47,7 @@ var (
 	sid = suite{name: "sid", domain: proxy, relay: true, virtual: true, newest: true, validates: true}
 )
 
-// What every machine has: Cockpit and SSSD as Debian has them.
+// packages are those of every machine: Debian's Cockpit and SSSD.
 var packages = []string{
 	"systemd", "systemd-sysv", "dbus", "libpam-systemd", "udev",
 	"cockpit-ws", "cockpit-bridge", "cockpit-system",

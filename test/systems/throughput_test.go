@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// What a page loads through cockpit-cert-session comes unchanged. How fast, as
-// a part of the speed of a session by password, which is without, is only
-// printed: other things go on here.
+// Data that a page loads through cockpit-cert-session is unchanged. The speed, as a
+// part of that of a session by password, which does not use it, is only printed:
+// other programs use this machine, too.
 func (l *lab) transfer(t *testing.T) {
 	if !l.relay {
 		t.Skip("this Cockpit needs no cockpit-cert-session")
@@ -39,7 +39,7 @@ func (l *lab) transfer(t *testing.T) {
 	}
 }
 
-// span is how long the data took, in seconds: connecting is not counted.
+// span returns how long the data took, in seconds, without connecting.
 func span(t testing.TB, times []string) float64 {
 	t.Helper()
 	var began, ended float64
@@ -49,10 +49,9 @@ func span(t testing.TB, times []string) float64 {
 	return ended - began
 }
 
-// load prints when, in seconds, the data of a transfer without the program
-// began and ended, and then those of one through it, in turn. Each turn logs in
-// anew: without a page, Cockpit ends a session after a quarter of a minute,
-// whatever is being transferred.
+// load prints, in turn, when the data of a transfer without the program began and
+// ended, in seconds, and the same of one through it. Each turn logs in again, because
+// without a page Cockpit ends a session after 15 s, even during a transfer.
 const load = `
 	site=https://localhost:9090/cockpit
 	with="--cert $1.pem --key $1.key"

@@ -12,15 +12,15 @@ import (
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-// BenchmarkTicket: what a ticket adds to a login, with a KDC on the same
-// machine. The goal is 30 ms.
+// BenchmarkTicket measures what a ticket adds to a login, with a KDC on the same
+// machine. The goal is at most 30 ms.
 func BenchmarkTicket(b *testing.B) {
 	startKDC(b)
 	person(b, "alice", 61001, true)
 	g := buildGate(b, pamhost.Built(b, "cockpit-cert-ticket"), "-O2")
 	const rounds = 40
 	times := map[string][]float64{}
-	// By turns, so that what else the machine does hits all alike.
+	// In turns, so that other load of the machine affects all alike.
 	kinds := []string{"no_ticket", "", "ticket_for=host@other.lab.test"}
 	for range rounds {
 		for _, options := range kinds {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package ticket tests cockpit-cert-ticket with MIT's KDC, in namespaces of
-// their own.
+// Package ticket tests cockpit-cert-ticket with MIT's KDC, in namespaces.
 package ticket
 
 import (
@@ -18,13 +17,13 @@ import (
 	"pam_cockpit_cert/internal/testutil/namespace"
 )
 
-// realm is the KDC's; host is the name that its keytab is for.
+// realm is the KDC's realm; host is the host that has a keytab.
 const (
 	realm = "LAB.TEST"
 	host  = "host1.lab.test"
 )
 
-// kdc is a real one, on the loopback network.
+// kdc is a real KDC, on the loopback network.
 type kdc struct {
 	dir     string
 	port    int
@@ -127,14 +126,14 @@ func (k *kdc) start(t testing.TB) {
 	}
 }
 
-// stop ends the KDC: connections to it are refused from then on.
+// stop ends the KDC, so that connections to it are refused.
 func (k *kdc) stop() {
 	_ = k.daemon.Process.Kill()
 	_ = k.daemon.Wait()
 }
 
-// person makes an account of this system. A domain's user is known by NAME@REALM
-// as well, which SSSD does for libc; here the account has both names.
+// person makes an account. SSSD also finds a domain's user by NAME@REALM; here, with
+// domain, the account has both names.
 func person(t testing.TB, name string, uid int, domain bool) {
 	t.Helper()
 	line := fmt.Sprintf("%s:x:%d:%d::/nonexistent:/bin/sh\n", name, uid, uid)
@@ -152,7 +151,7 @@ func person(t testing.TB, name string, uid int, domain bool) {
 	runtimeDirectory(t, uid)
 }
 
-// runtimeDirectory makes the directory that pam_systemd makes at login.
+// runtimeDirectory makes the directory that pam_systemd would make at login.
 func runtimeDirectory(t testing.TB, uid int) string {
 	t.Helper()
 	dir := fmt.Sprintf("/run/user/%d", uid)
@@ -179,9 +178,8 @@ func write(t testing.TB, path, text string) {
 	}
 }
 
-// listed returns the tickets of a cache, each as "CLIENT for SERVER", with
-// configuration entries, for which klist needs an option, and no cache
-// as "none".
+// listed returns the tickets of a cache, each as "CLIENT for SERVER", including
+// configuration entries, for which klist needs an option; or "none" without a cache.
 func listed(t testing.TB, file string) string {
 	t.Helper()
 	if st, err := os.Lstat(file); err != nil || !st.Mode().IsRegular() {
@@ -200,7 +198,7 @@ func listed(t testing.TB, file string) string {
 		case isClient:
 			client = name
 		case strings.HasPrefix(line, "for client "):
-			// What klist says when a ticket's client is not the cache's.
+			// klist prints this if a ticket's client is not that of the cache.
 			tickets[len(tickets)-1] = strings.TrimPrefix(line, "for client ") + " " + tickets[len(tickets)-1]
 		case strings.HasPrefix(line, "config:"):
 			tickets = append(tickets, line)

@@ -17,8 +17,8 @@ import (
 	"pam_cockpit_cert/test/answer"
 )
 
-// gate is the module's C side, which takes every certificate
-// for alice's, and has a program for tickets.
+// gate is the module's C part, with a worker that maps every certificate to alice,
+// and with a program for tickets.
 type gate struct {
 	dir, module, host string
 }
@@ -52,7 +52,7 @@ func (g gate) login(t testing.TB, options, calls string, arguments ...string) pa
 	t.Helper()
 	pamhost.Service(t, g.dir, "cockpit", "auth required "+g.module+" "+options+"\n")
 	arguments = append([]string{"-d", g.dir, "-o", calls, "-e", "XDG_RUNTIME_DIR=/run/user/61001"}, arguments...)
-	// A file that the host has open, for its children as well.
+	// A file that the host has open without close-on-exec.
 	open, err := os.Open("/etc/passwd")
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func (g gate) login(t testing.TB, options, calls string, arguments ...string) pa
 	return pamhost.Host{Program: g.host, Args: arguments, Prepare: inherit}.Run(t)
 }
 
-// variable returns a variable of PAM's environment, as the session has it.
+// variable returns a variable of PAM's environment.
 func variable(report pamhost.Report, name string) string {
 	for _, line := range report["env"] {
 		if value, ok := strings.CutPrefix(line, name+"="); ok {
@@ -82,8 +82,8 @@ func left(t testing.TB) string {
 	return strings.Join(files, " ")
 }
 
-// TestLoginHasTicket: the session's environment names the user's tickets, and
-// they go with the session, or with PAM's handle.
+// TestLoginHasTicket checks that the session's environment names the user's tickets,
+// and that they are removed with the session, or with PAM's handle.
 func TestLoginHasTicket(t *testing.T) {
 	startKDC(t)
 	person(t, "alice", 61001, true)
@@ -113,13 +113,13 @@ func TestLoginHasTicket(t *testing.T) {
 	}
 }
 
-// TestTicketIsThereDuringTheSession, also when a child of the host ends its copy
-// of PAM's handle.
+// TestTicketIsThereDuringTheSession checks that the tickets stay during the session,
+// also when a child of the host ends its copy of PAM's handle.
 func TestTicketIsThereDuringTheSession(t *testing.T) {
 	startKDC(t)
 	person(t, "alice", 61001, true)
 	dir := t.TempDir()
-	// Between the login and its end: what the program made, when it is asked to remove it.
+	// The file exists until the program is called to remove it.
 	write(t, dir+"/look", "#!/bin/sh\nif [ \"$1\" = -r ]; then cp \"/run/user/$2/$3\" "+dir+"/seen; fi\nexec "+
 		pamhost.Built(t, "cockpit-cert-ticket")+" \"$@\"\n")
 	if err := os.Chmod(dir+"/look", 0o755); err != nil {
@@ -132,8 +132,8 @@ func TestTicketIsThereDuringTheSession(t *testing.T) {
 	}
 }
 
-// TestNoRuntimeDirectory: without the directory that pam_systemd makes there is
-// no ticket, nor anywhere that the environment names in its place.
+// TestNoRuntimeDirectory checks that without the directory that pam_systemd makes
+// there is no ticket, not even in another directory that the environment names.
 func TestNoRuntimeDirectory(t *testing.T) {
 	namespace.Need(t)
 	dir := t.TempDir()
@@ -155,8 +155,8 @@ func TestNoRuntimeDirectory(t *testing.T) {
 	}
 }
 
-// TestProgramInTrouble: whatever becomes of the program, the login goes on, is
-// not held longer than 3 seconds, and one line tells why there is no ticket.
+// TestProgramInTrouble checks that, however the program fails, the login goes on
+// within 3 seconds, and one line tells why there is no ticket.
 func TestProgramInTrouble(t *testing.T) {
 	namespace.Need(t)
 	namespace.Copy(t, "/etc")
@@ -192,7 +192,7 @@ func TestProgramInTrouble(t *testing.T) {
 			syslog := namespace.ListenSyslog(t)
 			start := time.Now()
 			report := g.login(t, "", "sre", "-C", "ignore")
-			// Sanitizers and a busy machine take their time; without a limit it would be 100 seconds.
+			// Sanitizers and a busy machine are slow; without a limit it would take 100 seconds.
 			if took := time.Since(start); took > 20*time.Second {
 				t.Errorf("it took %s", took)
 			}
@@ -214,7 +214,8 @@ func TestProgramInTrouble(t *testing.T) {
 	}
 }
 
-// TestPasswordLoginIsOthers: with the user's name set, setcred is other modules' business.
+// TestPasswordLoginIsOthers checks that after a login by name, setcred is left to the
+// other modules.
 func TestPasswordLoginIsOthers(t *testing.T) {
 	namespace.Need(t)
 	namespace.Copy(t, "/etc")

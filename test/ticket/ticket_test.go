@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { namespace.Main(m) }
 
-// file is what the PAM module calls it.
+// file is a file name of the PAM module.
 const file = "cockpit-session-77.ccache"
 
 // program runs cockpit-cert-ticket as the PAM module does, and returns what it reports.
@@ -35,7 +35,7 @@ func run(t testing.TB, path string, arguments ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	command := exec.CommandContext(ctx, path, arguments...)
-	// Leaks are sought with ptrace(2), which the program forbids.
+	// The sanitizer looks for leaks with ptrace(2), which the program forbids.
 	command.Env = []string{"ASAN_OPTIONS=detect_leaks=0"}
 	out, err := command.CombinedOutput()
 	if err != nil {
@@ -44,8 +44,7 @@ func run(t testing.TB, path string, arguments ...string) string {
 	return string(out)
 }
 
-// TestTickets: what is in the user's cache, and what the log says, with a
-// healthy KDC.
+// TestTickets checks the user's cache and the log, with a working KDC.
 func TestTickets(t *testing.T) {
 	startKDC(t)
 	sanitized := sanitized(t)
@@ -91,7 +90,7 @@ func TestTickets(t *testing.T) {
 			[]string{"disabled", "61005", file}, "none",
 			"^4 no Kerberos ticket: the KDC gives none for disabled@LAB.TEST: .*: is the account disabled, expired or locked\\?\n$",
 		},
-		// MIT's own database lets nobody delegate.
+		// MIT's own database does not support delegation.
 		"a service that the domain does not allow": {
 			[]string{"-t", "host@other.lab.test", "alice", "61001", file},
 			"alice@LAB.TEST for host/host1.lab.test@LAB.TEST",
@@ -113,8 +112,8 @@ func TestTickets(t *testing.T) {
 	}
 }
 
-// sanitized returns the program with the compiler's sanitizers, which end it
-// with an error at the first mistake with memory.
+// sanitized returns the program with the compiler's sanitizers, which end it at the
+// first memory error.
 func sanitized(t testing.TB) string {
 	t.Helper()
 	path := t.TempDir() + "/sanitized"
@@ -133,7 +132,7 @@ func uidOf(arguments []string) int {
 	return uid
 }
 
-// withoutDebug leaves the lines that a log has without the option debug.
+// withoutDebug returns the lines that the log has without the option debug.
 func withoutDebug(log string) string {
 	var b strings.Builder
 	for line := range strings.Lines(log) {
@@ -144,8 +143,8 @@ func withoutDebug(log string) string {
 	return b.String()
 }
 
-// TestHostsInTrouble: a host without a key that the KDC knows gives nobody
-// tickets, and root's own are not lent out.
+// TestHostsInTrouble checks that a host without a valid key gets no tickets for
+// users, and that users do not get root's own tickets.
 func TestHostsInTrouble(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(t *testing.T, k *kdc)
@@ -224,8 +223,8 @@ func remove(t testing.TB, path string) {
 	}
 }
 
-// TestWhatAUserPutsThere: neither the ticket nor the removal touches what is
-// not the user's.
+// TestWhatAUserPutsThere checks that a user cannot make the program write to, or
+// remove, a file of another user, by what is in the user's directory.
 func TestWhatAUserPutsThere(t *testing.T) {
 	startKDC(t)
 	person(t, "alice", 61001, true)
@@ -257,7 +256,7 @@ func TestWhatAUserPutsThere(t *testing.T) {
 			_ = os.RemoveAll(dir)
 			runtimeDirectory(t, 61001)
 			if name == "a hard link" {
-				// The user's runtime directory is a file system of its own; this one is not.
+				// The real runtime directory is a file system of its own; this one is not.
 				if err := os.MkdirAll(dir+"/of-bob", 0o755); err != nil {
 					t.Fatal(err)
 				}
@@ -306,7 +305,7 @@ func TestWhatAUserPutsThere(t *testing.T) {
 	}
 }
 
-// TestRemovalIsTheUsersOwn: in another's directory nothing is removed.
+// TestRemovalIsTheUsersOwn checks that nothing is removed in another user's directory.
 func TestRemovalIsTheUsersOwn(t *testing.T) {
 	namespace.Need(t)
 	dir := runtimeDirectory(t, 61001)
@@ -320,7 +319,7 @@ func TestRemovalIsTheUsersOwn(t *testing.T) {
 	}
 }
 
-// TestRemovalAfterTheDirectory: logind may have removed all of it before.
+// TestRemovalAfterTheDirectory checks a removal after logind has removed the directory.
 func TestRemovalAfterTheDirectory(t *testing.T) {
 	namespace.Need(t)
 	if log := program(t, "-r", "61001", file); log != "" {
@@ -328,7 +327,8 @@ func TestRemovalAfterTheDirectory(t *testing.T) {
 	}
 }
 
-// TestUsage: what the module never says is refused, and touches nothing.
+// TestUsage checks that arguments that the module never passes are rejected, and
+// change nothing.
 func TestUsage(t *testing.T) {
 	namespace.Need(t)
 	path := pamhost.Built(t, "cockpit-cert-ticket")

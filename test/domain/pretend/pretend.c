@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
 /*
- * pretend FROM TO: what a user may try with the tickets of a session. It copies
- * a credential cache, and has each ticket there once more as if it were a
- * ticket-granting ticket: whether one is, is for the KDC to tell.
+ * pretend FROM TO: an attempt of a user to get more tickets from those of a
+ * session. It copies a credential cache, and adds each ticket once more under the
+ * name of a ticket-granting ticket. The KDC has to reject that.
  */
 
 #include <krb5/krb5.h>
