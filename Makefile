@@ -6,16 +6,17 @@
 #   PREFIX      /usr
 #   LIBDIR      where this system keeps libraries; PAMDIR is its security directory
 #   PAMDIR      PAM's module directory
-#   PAMMODULE   how a rule names the module: its path, where libpam does not look
+#   PAMMODULE   how a rule names the module: by its path, if libpam does not look
 #               for modules in PAMDIR
 #   LIBEXECDIR  cockpit-cert-session and cockpit-cert-ticket go into its directory
 #               pam_cockpit_cert
-#   UNITDIR     where packages have systemd's units
-#   PAMMODE     the module's mode: 644 as Debian has it, 755 as Fedora does
+#   UNITDIR     the directory of systemd's units of packages
+#   PAMMODE     the module's mode: 644 as in Debian, 755 as in Fedora
 #   SBINDIR, MANDIR, DATADIR, DOCDIR
-#   GO, CC      the compilers; GOFLAGS, CGO_CFLAGS, CGO_LDFLAGS are honoured. With
-#               a cross compiler all but the completions is for its architecture
-#   GOARCH, GOARM, PKG_CONFIG   by default what fits CC
+#   GO, CC      the compilers; GOFLAGS, CGO_CFLAGS, CGO_LDFLAGS work, too. With a
+#               cross compiler everything but the completions is built for its
+#               architecture
+#   GOARCH, GOARM, PKG_CONFIG   by default those that fit CC
 #   GO_LDFLAGS  more options of Go's linker for the module and pam-cockpit-cert
 #   SOURCE_DATE_EPOCH, VERSION
 # `make help` lists the targets. Packaging and tests add their own in */*.mk.
@@ -23,7 +24,7 @@
 PREFIX     ?= /usr
 MULTIARCH  := $(shell $(CC) -print-multiarch 2>/dev/null)
 LIBPAM     := $(realpath $(shell $(CC) -print-file-name=libpam.so 2>/dev/null))
-# lib/x86_64-linux-gnu, or lib64, or lib: where libpam is.
+# The directory of libpam: lib/x86_64-linux-gnu, lib64 or lib.
 LIBDIR     ?= $(PREFIX)/$(if $(MULTIARCH),lib/$(MULTIARCH),$(or $(notdir $(patsubst %/,%,$(dir $(LIBPAM)))),lib))
 PAMDIR     ?= $(LIBDIR)/security
 PAMMODULE  ?= $(shell tools/module-name '$(LIBPAM)' '$(PAMDIR)')
@@ -39,7 +40,7 @@ ifeq ($(origin VERSION),undefined)
 VERSION     = $(eval VERSION := $$(shell tools/version))$(VERSION)
 endif
 
-# What the compiler makes programs for is what Go makes them for.
+# Go builds for the same architecture as the C compiler.
 TARGET     := $(shell $(CC) -dumpmachine 2>/dev/null)
 GOARCH     ?= $(GOARCH.$(firstword $(subst -, ,$(TARGET))))
 GOARCH.x86_64 := amd64
@@ -55,12 +56,12 @@ GOARCH.i386 := 386
 GOARCH.i586 := 386
 GOARCH.i686 := 386
 GOARM      ?= $(if $(filter %eabihf,$(TARGET)),7,$(if $(filter arm%eabi,$(TARGET)),5))
-# Without a pkg-config of that architecture's, the usual one is told where to look.
+# Without a pkg-config for that architecture, the usual one gets its directories.
 PKG_CONFIG ?= $(if $(shell command -v $(TARGET)-pkg-config),$(TARGET)-pkg-config,$(if \
 	$(filter-out $(shell cc -print-multiarch 2>/dev/null),$(MULTIARCH)),PKG_CONFIG_LIBDIR=/usr/lib/$(MULTIARCH)/pkgconfig:$(PREFIX)/share/pkgconfig )pkg-config)
 
-# The oldest Go that go.mod allows may be newer than the distribution's:
-# tools/find-go finds or fetches one. Packagers say GO=go.
+# The distribution's Go may be older than go.mod allows: tools/find-go finds or
+# fetches one. Packagers set GO=go.
 ifeq ($(origin GO),undefined)
 GO          = $(eval GO := $$(shell tools/find-go))$(GO)
 endif
@@ -86,7 +87,7 @@ include $(sort $(wildcard */*.mk))
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST) | sort | awk -F': ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-# What is installed: mode, file, place.
+# The installed files: mode, file, place.
 define FILES
 $(PAMMODE) $(MODULE) $(PAMDIR)/pam_cockpit_cert.so
 755 $(SESSION) $(LIBEXECDIR)/pam_cockpit_cert/cockpit-cert-session
@@ -110,18 +111,18 @@ $(foreach file,$(wildcard cockpit/certlogin/*),644 $(file) $(DATADIR)/$(file)
 endef
 install uninstall: export INSTALLED = $(FILES)
 
-# The service files for people to copy name the module as this installation has to.
+# The example service files name the module in the way of this installation.
 PAMD_FILES := $(addprefix $(BUILD)/,$(wildcard pam.d/*))
 PROGRAMS   += $(PAMD_FILES)
 $(PAMD_FILES): $(BUILD)/%: % $(BUILD)/command.flags
 	@mkdir -p $(@D)
 	sed 's,pam_cockpit_cert\.so,$(PAMMODULE),' $< >$@
 
-## all: what `make install` installs
+## all: build what `make install` installs
 .PHONY: all
 all: $(PROGRAMS)
 
-## install: into DESTDIR; as root, or as anyone into a DESTDIR of theirs
+## install: into DESTDIR; as root, or as another user who owns DESTDIR
 .PHONY: install
 install: all
 	@printf '%s\n' "$$INSTALLED" | tools/install-files install '$(DESTDIR)'
@@ -137,7 +138,7 @@ uninstall:
 check: deps-check all lint $(CHECKS) $(GOTESTSUM) $(TEST_PROGRAMS)
 	$(GOTESTED) --post-run-command "$(GO) run ./tools/testreport" -- -count=1 ./...
 
-# What takes longest starts first, for two of them run side by side.
+# The longest suites start first, because two suites run at the same time.
 LONGEST = ./test/systems/ ./test/deb/
 SYSTEMS = $(LONGEST) $(filter-out $(LONGEST),$(addprefix ./,$(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build systems' test internal)))))
 

@@ -11,9 +11,8 @@ OCI_TOOL       ?= $(if $(shell command -v podman),podman,buildah)
 CONTAINER_BASE ?= docker.io/library/debian:trixie
 CONTAINER_TAG  ?= localhost/pam-cockpit-cert:latest
 
-# The dependencies go into the build from here, where Go can fetch them, so that
-# the build itself needs Debian's packages only. `podman build` without them, as
-# the Containerfile has it, fetches them itself.
+# Go fetches the dependencies here, so that the build itself only needs Debian's
+# packages. A plain `podman build`, as in the Containerfile, fetches them itself.
 #
 # A health check is part of the image only in Docker's format.
 ## container: build the image of Cockpit with certificate login (OCI_TOOL, CONTAINER_BASE, CONTAINER_TAG)

@@ -13,5 +13,5 @@ deb:
 	tools/install-packages build-essential debhelper fakeroot libkrb5-dev libpam0g-dev pkg-config
 	deb/build "$(GO)" $(PACKAGES) $(DEBFLAGS)
 
-# What test/deb checks the packages with.
+# The packages with which test/deb checks the package.
 APT_SYSTEMS += build-essential debhelper fakeroot

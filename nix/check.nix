@@ -35,7 +35,7 @@ let
 
   on.services.pam-cockpit-cert.enable = true;
 
-  # What an administrator has to write, and its variations.
+  # The configuration that an administrator has to write, and variations of it.
   base = {
     imports = [ on ];
     services.sssd.settings."domain/example.org".id_provider = "ipa";
@@ -94,7 +94,7 @@ let
     }
   ];
 
-  # What a wrong configuration says: how its only failure begins.
+  # Wrong configurations, each with the beginning of its only error.
   wrong = [
     {
       config.services.cockpit.enable = lib.mkForce false;
@@ -156,7 +156,7 @@ let
     }";
   };
 
-  # What `nixos-option` and the manual show of each option of ours.
+  # What `nixos-option` and the manual show of each option of the module.
   options = lib.filter (
     o:
     lib.take 2 o.loc == [
@@ -165,7 +165,7 @@ let
     ]
   ) (lib.optionAttrSetToDocList (evaluate [ ]).options);
 
-  # Cockpit's PAM service with every switch on that NixOS has for one.
+  # Cockpit's PAM service with every option of NixOS turned on that a service has.
   switches = lib.filterAttrs (_: o: o.type.name or "" == "bool") (
     (evaluate [ ]).options.security.pam.services.type.nestedTypes.elemType.getSubOptions [ ]
   );

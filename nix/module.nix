@@ -19,17 +19,17 @@ let
 
   module = "${cfg.package}/lib/security/pam_cockpit_cert.so";
 
-  # Cockpit takes "yes", "true" and "1" for yes, in any case, and whatever else
-  # for no.
+  # In Cockpit "yes", "true" and "1", in any case, are true, and everything else is
+  # false.
   isOn =
     value: value == true || lib.elem (lib.toLower (toString value)) [ "yes" "true" "1" ];
   command = "${cfg.package}/libexec/pam_cockpit_cert/cockpit-cert-session";
 
-  # NixOS counts the order of its own rules up from 10000. A number that depends
-  # on no other rule's lets an administrator place rules relative to this one.
+  # The orders of NixOS's own rules start at 10000. With a fixed number, an
+  # administrator can place rules relative to this one.
   firstOrder = 100;
 
-  # What sssd.conf's `services`, one comma-separated string, names.
+  # The names in sssd.conf's `services`, a comma-separated string.
   names = value: map lib.trim (lib.splitString "," (toString value));
   sssdServices =
     if sssd.config == "" then
@@ -43,8 +43,8 @@ let
         lib.optionals (value != null) (names (lib.head value))
       ) (lib.splitString "\n" sssd.config);
 
-  # Who may ask the InfoPipe: root, unless this is set. Text would have to be
-  # parsed for it, for [pac] has such a key as well.
+  # The users who may ask the InfoPipe: root, unless this is set. services.sssd.config
+  # is not parsed, because [pac] has such a key as well.
   mayAsk = if sssd.config == "" then names (sssd.settings.ifp.allowed_uids or "root") else [ "root" ];
 in
 {
@@ -80,7 +80,7 @@ in
     };
 
     timeout = lib.mkOption {
-      # The module takes no more.
+      # The module's own limits.
       type = lib.types.nullOr (lib.types.ints.between 1 600);
       default = null;
       example = 30;
@@ -232,21 +232,21 @@ in
       };
     };
 
-    # Whoever turns one of them off hears why that cannot be.
+    # An administrator who turns one of them off gets the reason why it is needed.
     services.cockpit.enable = lib.mkDefault true;
     services.sssd.enable = lib.mkDefault true;
 
     services.cockpit.settings = {
-      # As defaults, so that another value reaches the assertions above, and the
-      # administrator a reason, instead of a conflict of definitions.
+      # As defaults, so that for another value the administrator gets the reason of
+      # the assertions above, instead of a conflict of definitions.
       WebService.ClientCertAuthentication = lib.mkDefault true;
-      # Cockpit would map the certificate itself, past PAM's auth rules.
+      # Otherwise Cockpit would map the certificate itself, without PAM's auth rules.
       "tls-cert".Command = lib.mkDefault command;
     };
 
-    # A domain is for the administrator to name; which of SSSD's services a
-    # certificate login needs is known here. Text in services.sssd.config
-    # excludes settings, and then has to name them itself.
+    # The administrator configures a domain; the services of SSSD that a certificate
+    # login needs are set here. NixOS does not allow settings together with text in
+    # services.sssd.config, which then has to name the services itself.
     services.sssd.settings = lib.mkIf (sssd.enable && sssd.config == "") {
       sssd.services = lib.mkDefault "nss, pam, ifp";
     };
@@ -261,7 +261,7 @@ in
     # `pam-cockpit-cert status`, and the manual pages.
     environment.systemPackages = [ cfg.package ];
 
-    # Cockpit looks for its pages, of which "Certificate login" is one, in the system's path.
+    # Cockpit looks for its pages, such as "Certificate login", in the system's path.
     environment.pathsToLink = [ "/share/cockpit" ];
   };
 }

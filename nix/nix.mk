@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-# test/nix parses and evaluates with it.
+# test/nix parses and evaluates with nix-bin.
 APT_CHECK += nix-bin
 CHECKS += check-vendor-hash
 
-# test/nix parses them. No Debian package has these three: what is here looks.
+# test/nix parses the files. Debian has no packages of the three other tools, which
+# run if they are installed.
 NIX_FILES := flake.nix $(wildcard nix/*.nix test/nix/*.nix)
 .PHONY: lint-nix
 lint: lint-nix

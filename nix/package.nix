@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: The pam_cockpit_cert authors
 #
-# The PAM module, cockpit-cert-session, cockpit-cert-ticket, pam-cockpit-cert, their manual pages
-# and completions. Go's dependencies come in the way of buildGoModule; what is
-# built, with which flags, and where it goes is the Makefile's business, so
-# that this package is the same as every other.
+# The PAM module, cockpit-cert-session, cockpit-cert-ticket, pam-cockpit-cert, their
+# manual pages and completions. buildGoModule provides Go's dependencies. The
+# Makefile builds and installs, so that this package has the same files as the others.
 {
   lib,
   buildGoModule,
@@ -20,8 +19,8 @@ buildGoModule {
   pname = "pam_cockpit_cert";
   version = lib.fileContents ../VERSION;
 
-  # Less what other packages and Nix itself are made with. test/ stays: the
-  # packages it imports are part of the vendorHash.
+  # Without the files of other packages and of Nix. test/ stays, because the packages
+  # that it imports are part of the vendorHash.
   src = lib.fileset.toSource {
     root = ../.;
     fileset = lib.fileset.difference ../. (
@@ -58,7 +57,7 @@ buildGoModule {
 
   checkPhase = ''
     runHook preCheck
-    # Not in the build directory: tests make sockets, whose paths are short.
+    # Not in the build directory, whose path is too long for the tests' sockets.
     TMPDIR=/tmp go test -short ./cmd/... ./internal/... ./module/...
     runHook postCheck
   '';

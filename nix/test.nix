@@ -9,8 +9,8 @@
 }:
 
 let
-  # A certificate authority, alice's certificate, one that is nobody's, and
-  # one with alice's name by an authority that SSSD does not know.
+  # A certificate authority, alice's certificate, a certificate of no user, and one
+  # with alice's name from an authority that SSSD does not know.
   pki = pkgs.runCommand "pki" { nativeBuildInputs = [ pkgs.openssl ]; } ''
     mkdir $out
     cd $out
@@ -49,14 +49,14 @@ pkgs.testers.runNixOSTest {
       enable = true;
       settings = {
         sssd.domains = "local";
-        # The accounts of /etc/passwd: a directory is not what is tested here.
+        # The accounts of /etc/passwd, because this does not test an LDAP directory.
         "domain/local" = {
           id_provider = "proxy";
           proxy_lib_name = "files";
           auth_provider = "none";
         };
-        # A rule of such a domain maps to the account of its name. No `$` at
-        # the end: NixOS puts sssd.conf through envsubst.
+        # In such a domain, a rule maps to the account with the rule's name. No `$` at
+        # the end, because NixOS runs envsubst on sssd.conf.
         "certmap/local/alice".matchrule = "<SUBJECT>^CN=alice,O=Lab";
       };
     };

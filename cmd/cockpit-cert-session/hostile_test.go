@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// Whatever else cockpit-ws replies, nothing of it reaches cockpit-session, and
-// cockpit-ws gets a reason.
-func TestAReplyThatIsNone(t *testing.T) {
+// Any other reply of cockpit-ws does not reach cockpit-session, and cockpit-ws gets
+// a reason.
+func TestAMalformedReply(t *testing.T) {
 	authorize := func(members string) string {
 		return framed("\n" + `{"command":"authorize","cookie":"session1234",` + members + `}`)
 	}
@@ -38,10 +38,10 @@ func TestAReplyThatIsNone(t *testing.T) {
 			hear(t, ws, challenge)
 			say(t, ws, test.reply)
 			hearEnd(t, session)
-			// cockpit-ws finds the reason even where it looks late.
+			// cockpit-ws finds the reason even if it reads late.
 			ws.exits(5)
 			if test.problem == "authentication-failed" {
-				// A browser without a certificate: the page has a form for it.
+				// A browser without a certificate: the login page shows its form.
 				hearProblem(t, ws, test.problem, test.about)
 			} else {
 				hearRefusal(t, ws, "")
@@ -70,8 +70,8 @@ func TestAReplyThatIsNone(t *testing.T) {
 	})
 }
 
-// A cockpit-session that fails, in ways that only a broken host knows.
-func TestASessionThatIsNone(t *testing.T) {
+// A cockpit-session fails, in ways that only occur on a broken host.
+func TestACockpitSessionThatFails(t *testing.T) {
 	for _, test := range []struct{ name, says, problem, about string }{
 		{"it ends at once", "", "internal-error", "ended before it had an answer"},
 		{"it ends inside a frame", challenge[:20], "internal-error", "unexpected EOF"},
@@ -122,8 +122,8 @@ func TestASessionThatIsNone(t *testing.T) {
 	})
 }
 
-// From the reply to init, whatever ends a login is a sentence for people, and
-// the log has the reason and the browser's address.
+// If a login ends between the reply and init, the user gets a text, and the log has
+// the reason and the browser's address.
 func TestARefusedLogin(t *testing.T) {
 	const init = `{"command":"init","version":1,"problem":`
 	for _, test := range []struct{ name, says, text, logs string }{

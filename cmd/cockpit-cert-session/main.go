@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Command cockpit-cert-session is for cockpit.conf: as the Command of its
-// [tls-cert] section it has PAM decide who a client certificate logs in.
-// See cockpit-cert-session(8).
+// Command cockpit-cert-session is the Command of the section [tls-cert] in
+// cockpit.conf, which lets PAM decide on logins by client certificate. See
+// cockpit-cert-session(8).
 package main
 
 import (
@@ -31,14 +31,14 @@ Options:
 `
 
 func main() {
-	// The program waits more than it computes, and every thread counts: all of
-	// Cockpit's sessions by certificate share one limit of tasks.
+	// The program mostly waits, and needs few threads: all of Cockpit's sessions
+	// by certificate share one limit of tasks.
 	runtime.GOMAXPROCS(1)
 
-	// No signal is caught, as that takes a thread: what ends this process hangs up
-	// on both parties, and a setuid cockpit-session takes none from it. A write to
-	// a party that is gone fails without SIGPIPE, as long as it is not to
-	// descriptors 1 and 2 (os/signal): cockpit-ws is 0.
+	// No signal is caught, because that needs a thread. A signal that ends this
+	// process closes the connections to both parties; a set-user-ID cockpit-session
+	// accepts no signal from it. A write to a party that is gone fails without
+	// SIGPIPE on descriptors other than 1 and 2 (os/signal): cockpit-ws is 0.
 	options := relay.Relay{Timeout: relay.Timeout, Peer: os.Getenv("COCKPIT_REMOTE_PEER"), Log: os.Stderr}
 	flags := flag.NewFlagSet("cockpit-cert-session", flag.ContinueOnError)
 	flags.StringVar(&options.Socket, "socket", "", "connect to cockpit-session at `PATH` (Cockpit 330 and later)")
@@ -66,7 +66,7 @@ func main() {
 	exit(options.Run(ws))
 }
 
-// standardStream is the one socket that standard input and output both are.
+// standardStream returns the socket that is both standard input and output.
 func standardStream() (relay.End, error) {
 	var in, out syscall.Stat_t
 	if err := errors.Join(syscall.Fstat(0, &in), syscall.Fstat(1, &out)); err != nil {
@@ -78,8 +78,8 @@ func standardStream() (relay.End, error) {
 	return relay.OpenEnd(0, "cockpit-ws")
 }
 
-// exit ends the process. cockpit-ws tells an end by signal from one by code,
-// and so the signal is sent again, to do what it does by default.
+// exit ends the process. cockpit-ws distinguishes an end by a signal from one by an
+// exit code, so that the process sends itself the signal.
 func exit(status relay.Status) {
 	switch status.Signal {
 	case 0:
@@ -87,9 +87,9 @@ func exit(status relay.Status) {
 	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGKILL:
 		signal.Reset(status.Signal)
 		_ = syscall.Kill(os.Getpid(), status.Signal)
-		// It may reach another thread, a moment later, or be ignored.
+		// The signal may reach another thread a moment later, or be ignored.
 		time.Sleep(time.Second)
 	}
-	// Go makes of the others something of its own.
+	// Go's runtime handles the other signals itself; report 128+n, as shells do.
 	os.Exit(128 + int(status.Signal))
 }

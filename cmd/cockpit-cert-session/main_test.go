@@ -18,10 +18,10 @@ import (
 	"pam_cockpit_cert/internal/relay"
 )
 
-// The tests run this very binary as separate processes: under the name
-// cockpit-cert-session it is the program, under the name cockpit-session it
-// stands for Cockpit's, where that shall do what the real one never does. (The
-// real ones, of three releases, are in the tests of booted machines.)
+// TestMain lets the tests run this binary as other programs: under the name
+// cockpit-cert-session it is the program, and under the name cockpit-session it
+// stands in for Cockpit's, where the test needs what the real one never does. (The
+// tests of booted machines use the real ones, of three releases.)
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "cockpit-cert-session":
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// patience bounds what must happen soon.
+// patience is how long a test waits for what must happen soon.
 const patience = 20 * time.Second
 
 // The frames of a login. cockpit-session ends its own with a line feed.
@@ -66,7 +66,7 @@ func session() {
 		case "echo":
 			io.Copy(os.Stdout, os.Stdin)
 		case "heir":
-			// leaves a process behind that holds standard output
+			// leaves a process behind that has standard output open
 			heir := exec.Command("/bin/sh", "-c", "read line; echo last words")
 			heir.Stdin, heir.Stdout = os.Stdin, os.Stdout
 			if err := heir.Start(); err != nil {
@@ -204,7 +204,7 @@ func hearEnd(t testing.TB, from io.Reader) {
 	}
 }
 
-// hearProblem expects one message of Cockpit's that ends a login.
+// hearProblem expects one of Cockpit's messages that end a login.
 func hearProblem(t testing.TB, from io.Reader, code, text string) {
 	t.Helper()
 	payload, err := relay.NewFrameReader(from, 1<<20).Next()
@@ -213,7 +213,7 @@ func hearProblem(t testing.TB, from io.Reader, code, text string) {
 	}
 }
 
-// hearRefusal expects the sentence for people that ends a login, all of it.
+// hearRefusal expects exactly the text for the user that ends a login.
 func hearRefusal(t testing.TB, from io.Reader, text string) {
 	t.Helper()
 	payload, err := relay.NewFrameReader(from, 1<<20).Next()
@@ -222,7 +222,7 @@ func hearRefusal(t testing.TB, from io.Reader, text string) {
 	}
 }
 
-// A listener stands for systemd, which listens for cockpit-session.
+// A listener stands in for systemd, which listens for cockpit-session.
 type listener struct {
 	*net.UnixListener
 	path string
@@ -230,7 +230,7 @@ type listener struct {
 
 func listen(t testing.TB) listener {
 	t.Helper()
-	// Not t.TempDir(), whose name holds the test's: a socket's has 107 bytes.
+	// Not t.TempDir(), whose path may be too long: a socket's path has at most 107 bytes.
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
 		t.Fatal(err)

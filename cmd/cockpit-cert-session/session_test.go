@@ -17,7 +17,7 @@ import (
 
 func TestSocketSession(t *testing.T) {
 	ws, session := login(t)
-	// Nothing is special any more, not even what looks like a login.
+	// After the login nothing is changed any more, not even data that looks like a login.
 	for _, text := range []string{"\x00\xff\n", challenge, reply, "0\n", strings.Repeat("x", 100000)} {
 		go io.WriteString(session, text)
 		hear(t, ws, text)
@@ -29,8 +29,8 @@ func TestSocketSession(t *testing.T) {
 	ws.exits(0)
 }
 
-// cockpit-session identifies its peer by the process that connected, whose
-// control group has the certificate.
+// cockpit-session's peer is the process that connected, whose control group names
+// the certificate.
 func TestThePeerOfTheSocketIsTheProgram(t *testing.T) {
 	ws, session := login(t)
 	raw, err := session.SyscallConn()
@@ -57,7 +57,7 @@ func TestWhatFollowsTheReplyAtOnceArrives(t *testing.T) {
 	hear(t, ws, challenge)
 }
 
-// What cockpit-session says before cockpit-ws replies arrives, if later.
+// Data that cockpit-session sends before cockpit-ws replies is passed on later.
 func TestWhatTheSessionSaysBeforeTheReplyArrives(t *testing.T) {
 	l := listen(t)
 	ws := launch(t, nil, "--socket", l.path)
@@ -128,7 +128,7 @@ func TestASignalEndsASocketSession(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		t.Run(sig.String(), func(t *testing.T) {
 			if signal.Ignored(sig) {
-				t.Skip("whoever started the tests has it ignored")
+				t.Skip("this signal is ignored here")
 			}
 			ws, session := login(t)
 			ws.command.Process.Signal(sig)
@@ -182,8 +182,8 @@ func TestTheProgramEndsLikeTheSession(t *testing.T) {
 	})
 }
 
-// cockpit-ws reads these from the exit code of cockpit-session, but not from
-// that of a program with another name.
+// cockpit-ws tells these problems by the exit code, but only of a program called
+// cockpit-session.
 func TestASessionThatEndsWithoutAWordIsExplained(t *testing.T) {
 	for code, problem := range map[int]string{127: "no-cockpit", 1: "access-denied"} {
 		t.Run(problem, func(t *testing.T) {
@@ -212,7 +212,8 @@ func TestASessionThatEndsWithoutAWordIsExplained(t *testing.T) {
 	})
 }
 
-// A setuid cockpit-session takes no signal from us. It hears of our end.
+// The program may not signal a set-user-ID cockpit-session, which ends because the
+// connection ends.
 func TestASignalEndsAnExecutedSession(t *testing.T) {
 	ws := executed(t, "challenge reply say=xxxx echo end=0")
 	hear(t, ws, challenge)
@@ -246,8 +247,8 @@ func TestTheSessionIgnoresNoSignal(t *testing.T) {
 	}
 }
 
-// A process that the session leaves behind may speak its last words, as it may
-// to cockpit-ws directly; but nobody answers it.
+// A process that the session leaves behind may still write, as without the program,
+// but gets no answer.
 func TestAProcessThatTheSessionLeavesBehind(t *testing.T) {
 	ws := executed(t, "challenge reply heir say=x end=0")
 	hear(t, ws, challenge)

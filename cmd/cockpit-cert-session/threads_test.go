@@ -31,8 +31,8 @@ func TestThreads(t *testing.T) {
 		}
 		return len(tasks)
 	}
-	// On a machine that is very busy Go's scheduler may start one more: the
-	// fewest of some runs count.
+	// On a very busy machine Go's scheduler may start one more thread: the smallest
+	// number of some runs counts.
 	atMost := func(t *testing.T, count func() int) {
 		t.Helper()
 		fewest := count()
@@ -43,7 +43,7 @@ func TestThreads(t *testing.T) {
 			t.Errorf("the program has %d threads, not %d at most", fewest, most)
 		}
 	}
-	// This very binary has more packages, and so more threads when it starts.
+	// The test's binary has more packages, and so more threads when it starts.
 	built := filepath.Join(t.TempDir(), "cockpit-cert-session")
 	if out, err := exec.Command("go", "build", "-o", built, ".").CombinedOutput(); err != nil {
 		t.Fatalf("building the program: %v\n%s", err, out)

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// BenchmarkThroughput moves data from cockpit-session to cockpit-ws through
-// the program, and over one socket directly, turn by turn. Its parties do
-// nothing but write and read, so this is what the program can do at most, and
-// what it costs. Cockpit's own parties move a small part of that; how little
-// of it the program takes from them, the tests of booted machines measure.
+// BenchmarkThroughput moves data from cockpit-session to cockpit-ws, in turns
+// through the program and over one socket directly. Its parties only write and
+// read, so that it measures the program's highest speed and its cost. Cockpit's own
+// parties are much slower; the tests of booted machines measure the program's
+// effect on them.
 func BenchmarkThroughput(b *testing.B) {
 	for _, size := range []int{4 << 10, 64 << 10} {
 		b.Run(strconv.Itoa(size>>10)+"KiB", func(b *testing.B) {
@@ -74,8 +74,8 @@ func transfer(b *testing.B, from, to net.Conn, size, amount int) time.Duration {
 	return time.Since(began)
 }
 
-// processorTime is what a process has used up to now, as proc(5) counts it: in
-// hundredths of a second.
+// processorTime returns the processor time that a process has used, which proc(5)
+// counts in hundredths of a second.
 func processorTime(t testing.TB, pid int) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// Large transfers in both directions at once arrive whole, and cost no memory.
-// COCKPIT_CERT_SESSION_MIB asks for more than the usual.
+// Large transfers in both directions at once arrive complete, and need little
+// memory. COCKPIT_CERT_SESSION_MIB sets another size.
 func TestLargeTransfers(t *testing.T) {
 	mib := 128
 	if testing.Short() {
@@ -73,7 +73,7 @@ func TestLargeTransfers(t *testing.T) {
 	ws.exits(0)
 }
 
-// memory returns what the kernel says of a process's memory, in KiB.
+// memory returns the kernel's figures of a process's memory, in KiB.
 func memory(t *testing.T, pid int) map[string]int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

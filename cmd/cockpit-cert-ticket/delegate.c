@@ -11,7 +11,7 @@
 
 static gss_OID_set_desc kerberos = {1, NULL};
 
-/* The text of GSSAPI's second, Kerberos' own, error code. */
+/* Returns the text of GSSAPI's minor error code, which is Kerberos'. */
 static const char *text_of(OM_uint32 minor)
 {
     static char text[200];
@@ -36,7 +36,7 @@ static krb5_ccache host_credentials(krb5_context context, krb5_keytab keytab, kr
 
     memset(&creds, 0, sizeof creds);
     if (code == 0) {
-        /* Whatever krb5.conf has: only forwardable tickets can be delegated. */
+        /* Independent of krb5.conf, because only forwardable tickets can be delegated. */
         krb5_get_init_creds_opt_set_forwardable(options, 1);
         krb5_get_init_creds_opt_set_proxiable(options, 0);
         code = krb5_get_init_creds_keytab(context, &creds, client, keytab, 0, NULL, options);
@@ -64,7 +64,7 @@ static krb5_ccache host_credentials(krb5_context context, krb5_keytab keytab, kr
     return cache;
 }
 
-/* Gets, as the host, what lets it act for the user (S4U2Self). */
+/* Gets the credential with which the host can act for the user (S4U2Self). */
 static gss_cred_id_t impersonate(krb5_context context, krb5_ccache host, krb5_principal user)
 {
     char *cache = NULL, *name = NULL;
@@ -79,7 +79,7 @@ static gss_cred_id_t impersonate(krb5_context context, krb5_ccache host, krb5_pr
         element.value = cache;
         text.value = name;
         text.length = strlen(name);
-        /* This cache and no other: root's own tickets must never get here. */
+        /* Only this cache: root's own tickets must never be used. */
         major = gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &kerberos, GSS_C_INITIATE, &store, &own,
                                       NULL, NULL);
         if (major == GSS_S_COMPLETE)
@@ -126,10 +126,10 @@ static bool is_krbtgt(krb5_const_principal server)
 }
 
 /*
- * The credential's cache also has the host's ticket-granting ticket, with which
- * the user could act as the host, and libkrb5's entry that lets a process
- * delegate further. Only tickets whose client is the user, and which get no
- * others, leave it.
+ * Copies the user's own tickets. The credential's cache also has the host's
+ * ticket-granting ticket, with which the user could act as the host, and libkrb5's
+ * entry with which a process can delegate further. Only tickets whose client is
+ * the user, and which are not ticket-granting tickets, are copied.
  */
 static size_t copy_own(krb5_context context, krb5_keytab keytab, krb5_ccache from, krb5_const_principal client,
                        krb5_const_principal user, krb5_ccache out)
@@ -173,7 +173,7 @@ static size_t collect(krb5_context context, krb5_keytab keytab, gss_cred_id_t cr
         if (gss_store_cred_into(&ignored, credential, GSS_C_INITIATE, gss_mech_krb5, 1, 1, &store, NULL, NULL) ==
                 GSS_S_COMPLETE &&
             krb5_cc_get_principal(context, all, &user) == 0) {
-            /* The KDC may spell the name another way, which must be this person's as well. */
+            /* The KDC may spell the name in another way, which must be this user's as well. */
             if (krb5_cc_get_principal(context, out, &before) != 0
                     ? person_is(person, user) && krb5_cc_initialize(context, out, user) == 0
                     : krb5_principal_compare(context, before, user))

@@ -26,7 +26,7 @@ static int drop_capabilities(void)
 
 bool become(uid_t uid, gid_t gid)
 {
-    /* Not dumpable: the user must not read in our memory what the host's ticket left there. */
+    /* Not dumpable: otherwise the user could read the host's ticket in this process's memory. */
     if (setgroups(0, NULL) == 0 && setresgid(gid, gid, gid) == 0 && setresuid(uid, uid, uid) == 0 &&
         drop_capabilities() == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0)
         return true;
@@ -94,7 +94,7 @@ bool file_write(krb5_context context, krb5_ccache from, const char *name)
     krb5_ccache to = NULL;
     krb5_error_code code;
 
-    /* libkrb5 makes a new file, and follows no link. */
+    /* Once the old file is removed, libkrb5 makes a new one, and follows no link. */
     if (!file_remove(name))
         return false;
     snprintf(full, sizeof full, "FILE:%s", name);

@@ -14,7 +14,7 @@ static bool component_is(krb5_const_principal principal, int i, const char *text
     return data->length == strlen(text) && memcmp(data->data, text, data->length) == 0;
 }
 
-/* An account of Active Directory, such as HOST1$, which knows no client host/FQDN. */
+/* Whether the name is a computer account of Active Directory, such as HOST1$: there host/FQDN cannot be a client. */
 static bool is_computer(krb5_const_principal principal)
 {
     return principal->length == 1 && principal->data[0].length > 1 &&
@@ -26,13 +26,13 @@ static bool is_host(krb5_const_principal principal)
     return principal->length == 2 && component_is(principal, 0, "host");
 }
 
-/* A host's full name has a dot. */
+/* Whether the name is host/FQDN: a full name has a dot. */
 static bool is_full(krb5_const_principal principal)
 {
     return memchr(principal->data[1].data, '.', principal->data[1].length) != NULL;
 }
 
-/* How well a name suits as client: the higher the better. */
+/* Returns how suitable a name is as client: the higher the better. */
 static int rank(krb5_const_principal principal)
 {
     if (is_computer(principal))
@@ -82,7 +82,7 @@ krb5_principal keytab_client(krb5_context context, krb5_keytab keytab)
     return client;
 }
 
-/* The key that the ticket is encrypted with, by its number and kind. */
+/* Finds the key with which the ticket is encrypted, by its version and type. */
 static bool find_key(krb5_context context, krb5_keytab keytab, const krb5_creds *ticket, krb5_keytab_entry *found)
 {
     krb5_ticket *decoded = NULL;
@@ -102,9 +102,9 @@ static bool same_key(const krb5_keytab_entry *a, const krb5_keytab_entry *b)
 }
 
 /*
- * In Active Directory every name of a host is one account with one key, and the
- * ticket comes for HOST1$. pam_sss_gss and ssh ask for host/FQDN; who accepts
- * the ticket looks at the key alone.
+ * In Active Directory all names of a host belong to one account with one key, and
+ * the KDC's ticket is for HOST1$. pam_sss_gss and ssh look for a ticket for
+ * host/FQDN; the service that accepts the ticket only checks the key.
  */
 size_t keytab_store_as_host(krb5_context context, krb5_keytab keytab, krb5_creds *ticket, krb5_ccache out)
 {

@@ -2,11 +2,11 @@
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
 /*
- * cockpit-cert-ticket gets, with this host's keytab, Kerberos tickets for a
- * user who logged in with a certificate, and puts them into a file of the
- * user's; or it removes that file. The PAM module executes it as root, with an
- * empty environment and a limit of time, and reads what it reports. It works on
- * caches in memory, so that it never sees, nor hands on, root's own tickets.
+ * cockpit-cert-ticket gets, with this host's keytab, Kerberos tickets for a user
+ * who logged in with a certificate, and writes them to a file that belongs to the
+ * user; or it removes that file. The PAM module executes it as root, with an empty
+ * environment and a time limit, and reads its reports. It works with caches in
+ * memory, so that it never uses root's own tickets, nor gives them to the user.
  */
 
 #define _GNU_SOURCE
@@ -22,10 +22,10 @@
 #include <syslog.h>
 #include <unistd.h>
 
-/* Where Cockpit's own documentation puts the key of HTTP/FQDN. */
+/* The place of the key of HTTP/FQDN in Cockpit's documentation. */
 #define COCKPIT_KEYTAB "FILE:/etc/cockpit/krb5.keytab"
 
-/* Nothing is done with a group's rights. */
+/* A group without rights: the program needs no group. */
 #define NO_GROUP 65534
 
 static const char usage[] = "usage: cockpit-cert-ticket [-t service@host]... user uid file\n"
@@ -49,10 +49,10 @@ static bool parse_uid(const char *text, uid_t *uid)
     return errno == 0 && *text >= '0' && *text <= '9' && *end == '\0' && *uid == value && *uid != (uid_t)-1;
 }
 
-/* The file has no directory: it is in the user's runtime directory. */
+/* Whether the name is one of a file in the user's runtime directory, without a path. */
 static bool plain_name(const char *name) { return *name != '\0' && *name != '.' && strchr(name, '/') == NULL; }
 
-/* Collects into out with one keytab, if it is there. Returns how many tickets there are. */
+/* Collects tickets with one keytab, if it exists. Returns how many tickets there are. */
 static size_t collect(krb5_context context, const char *name, const struct person *person, struct target *targets,
                       size_t targets_count, krb5_ccache out)
 {
@@ -96,7 +96,7 @@ static void make(struct person *person, const char *file, struct target *targets
         return;
     }
     if (krb5_cc_new_unique(context, "MEMORY", NULL, &tickets) == 0) {
-        /* The host's key; and then Cockpit's, which FreeIPA's rules of delegation may name instead. */
+        /* With the host's key; then with Cockpit's, which FreeIPA's delegation rules may name instead. */
         count = collect(context, NULL, person, targets, targets_count, tickets);
         if (count == 0 || !all_served(targets, targets_count))
             count += collect(context, COCKPIT_KEYTAB, person, targets, targets_count, tickets);

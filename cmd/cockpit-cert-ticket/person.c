@@ -22,11 +22,11 @@ bool person_read(struct person *person)
 }
 
 /*
- * SSSD finds a user of its domain by NAME@REALM, whatever the user's full name
- * looks like here. A local user has no such name, and another domain's user of
- * the same short name has another uid: the ticket would be another person's.
- * krb5_aname_to_localname would compare texts only, and krb5_kuserok reads a
- * file in the user's home, which may be on a dead file system.
+ * Whether NAME@REALM is this user. SSSD finds a user of its domain by this name,
+ * whatever the form of full names on this host. A local user has no such name, and
+ * a user of another domain with the same short name has another uid: the ticket
+ * would be that of another user. krb5_aname_to_localname only compares texts, and
+ * krb5_kuserok reads a file in the user's home, which can hang.
  */
 static bool is_person(const struct person *person, const char *name, const char *realm)
 {
@@ -56,7 +56,7 @@ bool person_is(const struct person *person, krb5_const_principal principal)
     return strlen(name) == component->length && strlen(realm) == of->length && is_person(person, name, realm);
 }
 
-/* SSSD's name without the domain that it may have: user@domain or DOMAIN\user. */
+/* Returns SSSD's name without the domain that it may have: user@domain or DOMAIN\user. */
 static bool short_name(const char *full, char *name, size_t size)
 {
     const char *backslash = strchr(full, '\\'), *start = backslash != NULL ? backslash + 1 : full;

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Well below PIPE_BUF, so that a line arrives whole or not at all. */
+/* Below PIPE_BUF, so that a line is written whole or not at all. */
 #define LINE_MAX_LENGTH 600
 
-/* A line is the priority's digit, a blank, and text without control characters. */
+/* Writes a line: the priority's digit, a blank, and the text without control characters. */
 void report(int priority, const char *format, ...)
 {
     char line[LINE_MAX_LENGTH];
