@@ -57,6 +57,9 @@ let
       [ "auth" "${package}/lib/security/pam_cockpit_cert.so" ]
       (lib.fileContents ../pam.d/rule);
 
+  # In no particular order, as a rule's arguments are.
+  words = text: lib.sort lib.lessThan (lib.splitString " " text);
+
   plain = nixos [ base ];
   package = plain.services.pam-cockpit-cert.package;
 
@@ -68,6 +71,8 @@ let
         services.pam-cockpit-cert = {
           debug = true;
           timeout = 30;
+          tickets = false;
+          ticketFor = [ "host@other.example.com" ];
           allowUnvalidated = true;
           caFile = ../LICENSE;
         };
@@ -218,6 +223,8 @@ let
       "debug"
       "enable"
       "package"
+      "ticketFor"
+      "tickets"
       "timeout"
     ])
     (expect "it is first whatever else is on" (firstRule everything) (rule package))
@@ -246,9 +253,9 @@ let
       lib.filterAttrs (_: s: lib.hasInfix "pam_cockpit_cert" s.text) plain.security.pam.services
     )) [ "cockpit" ])
 
-    (expect "options become the rule's, and it is first among many" (firstRule busy)
-      "${rule package} allow_unvalidated debug timeout=30"
-    )
+    (expect "options become the rule's, and it is first among many" (words (firstRule busy)) (
+      words "${rule package} allow_unvalidated debug no_ticket timeout=30 ticket_for=host@other.example.com"
+    ))
     (expect "nothing is wrong with every option set" (failures busy) [ ])
     (expect "the CA file is where SSSD looks" (toString
       busy.environment.etc."sssd/pki/sssd_auth_ca_db.pem".source

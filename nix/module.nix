@@ -91,6 +91,27 @@ in
       '';
     };
 
+    tickets = lib.mkOption {
+      type = lib.types.bool;
+      default = true;
+      example = false;
+      description = ''
+        Whether the session of a domain's user has Kerberos tickets, where this
+        host has a keytab: for sudo, and for the services of
+        {option}`services.pam-cockpit-cert.ticketFor`.
+      '';
+    };
+
+    ticketFor = lib.mkOption {
+      type = lib.types.listOf (lib.types.strMatching "[^@[:space:]]+@[^@[:space:]]+");
+      default = [ ];
+      example = [ "host@other.example.com" ];
+      description = ''
+        Services that the session has a Kerberos ticket for as well, each as
+        `service@host`. The domain must let this host delegate to them.
+      '';
+    };
+
     debug = lib.mkOption {
       type = lib.types.bool;
       default = false;
@@ -229,7 +250,10 @@ in
       settings = {
         inherit (cfg) debug timeout;
         allow_unvalidated = cfg.allowUnvalidated;
+        no_ticket = !cfg.tickets;
       };
+      # An argument that occurs more than once cannot be one of the settings.
+      args = map (service: "ticket_for=${service}") cfg.ticketFor;
     };
 
     # An administrator who turns one of them off gets the reason why it is needed.

@@ -83,11 +83,14 @@ func TestEveryOptionDoesWhatItSays(t *testing.T) {
 		services.pam-cockpit-cert.caFile = "/ca.pem";
 		services.pam-cockpit-cert.timeout = 30;
 		services.pam-cockpit-cert.debug = true;
+		services.pam-cockpit-cert.tickets = false;
+		services.pam-cockpit-cert.ticketFor = [ "host@a.example.com" "nfs@b.example.com" ];
 		services.pam-cockpit-cert.allowUnvalidated = true;`)
 	if len(e.Failures) > 0 {
 		t.Errorf("failed assertions: %q", e.Failures)
 	}
-	if got, want := e.firstRule(), ruleOf(t, "/other/lib/security/pam_cockpit_cert.so", " allow_unvalidated debug timeout=30"); got != want {
+	if got, want := e.firstRule(), ruleOf(t, "/other/lib/security/pam_cockpit_cert.so",
+		" allow_unvalidated debug no_ticket timeout=30 ticket_for=host@a.example.com ticket_for=nfs@b.example.com"); got != want {
 		t.Errorf("the first rule is\n%s, want\n%s", got, want)
 	}
 	if want := []string{"sssd/pki/sssd_auth_ca_db.pem /ca.pem"}; !slices.Equal(e.Etc, want) {
@@ -98,8 +101,8 @@ func TestEveryOptionDoesWhatItSays(t *testing.T) {
 			t.Errorf("%s lacks a type, a default, an example or a description", option)
 		}
 	}
-	if len(e.Documented) != 6 {
-		t.Errorf("%d options, of which this test knows 6", len(e.Documented))
+	if len(e.Documented) != 8 {
+		t.Errorf("%d options, of which this test knows 8", len(e.Documented))
 	}
 }
 

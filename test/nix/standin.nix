@@ -66,6 +66,8 @@ let
       ints.between =
         low: high:
         "between ${toString low} and ${toString high}";
+      listOf = type: "list of ${type}";
+      strMatching = pattern: "text like ${pattern}";
       nullOr = type: "null or ${type}";
       package = "package";
       path = "path";
@@ -187,6 +189,7 @@ let
               "${key}=${toString value}"
           ) (rule.settings or { })
         )
+        ++ rule.args or [ ]
       )
       + "\n"
     ) (sort (a: b: a.order < b.order) (filter (r: r ? order && r.enable) (attrValues rules)))
