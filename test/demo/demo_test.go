@@ -53,9 +53,9 @@ func demo(t *testing.T) (command *exec.Cmd, transcript io.Reader) {
 	t.Cleanup(func() {
 		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
 		_ = command.Wait()
-		// Tests of other packages may have control groups at the same time, for a while.
+		// Tests of other packages may have control groups at the same time, some for a minute.
 		suspects := slices.DeleteFunc(left(t), func(s string) bool { return slices.Contains(before, s) })
-		for deadline := time.Now().Add(20 * time.Second); len(suspects) > 0; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(2 * time.Minute); len(suspects) > 0; time.Sleep(10 * time.Millisecond) {
 			still := left(t)
 			suspects = slices.DeleteFunc(suspects, func(s string) bool { return !slices.Contains(still, s) })
 			if time.Now().After(deadline) {
