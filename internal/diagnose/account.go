@@ -15,29 +15,30 @@ import (
 	"pam_cockpit_cert/internal/pamconf"
 )
 
-// resultRefused is what a login gets that the account stack, or the shell, ends
+// resultRefused is the result of a login that the account stack, or the shell, ends
 // after the certificate was accepted.
 const resultRefused = "refused"
 
-// accountTime bounds the account stack; a module of it may ask a directory.
+// accountTime is how long the account stack may take; one of its modules may ask a
+// directory server.
 const accountTime = 20 * time.Second
 
-// verdictOfPAM is what the account stack of a service says.
+// verdictOfPAM is the result of a service's account stack.
 type verdictOfPAM struct {
 	Code string   // PAM's name of the result
-	Text string   // PAM's words for it
-	Said []string // by the modules, to the user
+	Text string   // PAM's text for it
+	Said []string // the modules' messages to the user
 }
 
-// codesOfAccount are those that account modules return, as in
-// security/_pam_types.h, by number.
+// codesOfAccount has the codes that account modules return, by their numbers in
+// security/_pam_types.h.
 var codesOfAccount = map[int]string{
 	0: "PAM_SUCCESS", 3: "PAM_SERVICE_ERR", 4: "PAM_SYSTEM_ERR", 6: "PAM_PERM_DENIED", 7: "PAM_AUTH_ERR", 9: "PAM_AUTHINFO_UNAVAIL",
 	10: "PAM_USER_UNKNOWN", 12: "PAM_NEW_AUTHTOK_REQD", 13: "PAM_ACCT_EXPIRED", 19: "PAM_CONV_ERR", 27: "PAM_AUTHTOK_EXPIRED", 28: "PAM_MODULE_UNKNOWN",
 }
 
-// account has PAM run the account stack of the service, as a login does once the
-// certificate is accepted, and opens no session.
+// account makes PAM run the account stack of the service, like a login whose
+// certificate is accepted, but opens no session.
 func (r *CertificateReport) account(ctx context.Context, service string) {
 	if _, _, err := (pamconf.Service{Root: "/", Name: service}).Parsed(); err != nil {
 		r.Warnings = append(r.Warnings, "whether the account may log in was not tried: "+err.Error())
@@ -66,7 +67,7 @@ func (r *CertificateReport) account(ctx context.Context, service string) {
 	}
 }
 
-// accounted reports what PAM says.
+// accounted reports PAM's result.
 func (r *CertificateReport) accounted(service string, verdict verdictOfPAM) {
 	if verdict.Code == codesOfAccount[0] {
 		return
@@ -85,7 +86,8 @@ func (r *CertificateReport) accounted(service string, verdict verdictOfPAM) {
 	}
 }
 
-// shell reports one that nobody can log in by: Cockpit has it run a command first.
+// shell reports a shell that does not allow logins: Cockpit starts its session with
+// the user's shell.
 func (r *CertificateReport) shell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, accountTime)
 	defer cancel()
@@ -96,7 +98,7 @@ func (r *CertificateReport) shell(ctx context.Context) {
 	}
 	shell := fields[6]
 	if shell == "" {
-		return // stands for /bin/sh
+		return // an empty shell means /bin/sh
 	}
 	info, err := os.Stat(shell)
 	switch {

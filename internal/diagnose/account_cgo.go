@@ -12,8 +12,8 @@ import (
 	"github.com/msteinert/pam/v2"
 )
 
-// runAccountStack runs the account stack of a service for a user, whom no module
-// gets to ask anything.
+// runAccountStack runs the account stack of a service for a user. Modules get no
+// answers to prompts.
 func runAccountStack(service, user string) (verdict verdictOfPAM, err error) {
 	transaction, err := pam.StartFunc(service, user, func(style pam.Style, text string) (string, error) {
 		if style == pam.ErrorMsg || style == pam.TextInfo {

@@ -17,17 +17,18 @@ import (
 	"pam_cockpit_cert/internal/sssdconf"
 )
 
-// soon is when an expiry is worth a word.
+// soon is how long before an expiry status mentions it.
 const soon = 30 * 24 * time.Hour
 
-// maxAsked bounds the authorities that SSSD is asked about, at some 10 ms each.
+// maxAsked is how many authorities SSSD is asked about; each takes some 10 ms.
 const maxAsked = 50
 
-// maxFile bounds files of certificates and revocation lists.
+// maxFile is the size of the largest file of certificates or revocation lists.
 const maxFile = 16 << 20
 
-// authorities looks at the file of those that SSSD trusts, and where SSSD answers
-// has it judge each: one that SSSD itself calls invalid vouches for nobody.
+// authorities checks the file of the authorities that SSSD trusts. If SSSD answers,
+// it is asked about each: SSSD accepts no certificate of an authority that it calls
+// invalid.
 func (s System) authorities(ctx context.Context, answers bool) Check {
 	const id = idAuthorities
 	config, err := s.sssdConfig()
@@ -96,7 +97,7 @@ func (s System) authorities(ctx context.Context, answers bool) Check {
 	return ok(id, what)
 }
 
-// sssdConfig is SSSD's configuration, or an empty one where there is none.
+// sssdConfig returns SSSD's configuration; it is empty if there is none.
 func (s System) sssdConfig() (*sssdconf.Config, error) {
 	config, err := sssdconf.Read(s.Root)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -105,7 +106,7 @@ func (s System) sssdConfig() (*sssdconf.Config, error) {
 	return config, err
 }
 
-// refusedAuthorities are those that SSSD calls invalid.
+// refusedAuthorities returns the authorities that SSSD calls invalid.
 func (s System) refusedAuthorities(ctx context.Context, all []sssdconf.Authority) []sssdconf.Authority {
 	var refused []sssdconf.Authority
 	for _, authority := range all[:min(len(all), maxAsked)] {
@@ -119,7 +120,7 @@ func (s System) refusedAuthorities(ctx context.Context, all []sssdconf.Authority
 	return refused
 }
 
-// explainRefused says which are refused, and why as far as OpenSSL knows.
+// explainRefused reports which authorities are refused, and OpenSSL's reason.
 func (s System) explainRefused(ctx context.Context, id, what, path string, all, refused []sssdconf.Authority) Check {
 	first := describe(refused[0].DER).Subject
 	summary := fmt.Sprintf("%s, %d of which SSSD calls invalid: %s", what, len(refused), first)
@@ -139,8 +140,8 @@ func (s System) explainRefused(ctx context.Context, id, what, path string, all, 
 	return broken(id, summary, advise("see /var/log/sssd/p11_child.log; with the program openssl, status says more"))
 }
 
-// unreadable is the check where we can read a file, and SSSD cannot, which
-// refuses every certificate then.
+// unreadable returns a check if SSSD cannot read a file that this process can read:
+// SSSD then rejects every certificate.
 func (s System) unreadable(id, name string) (Check, bool) {
 	if !s.here() {
 		return Check{}, false
@@ -153,13 +154,14 @@ func (s System) unreadable(id, name string) (Check, bool) {
 	if at == "" {
 		return Check{}, false
 	}
-	// Not to give it to the process's user, for anybody can name a process so.
+	// The fix does not give the file to the process's user: every user can start a
+	// process of that name.
 	return broken(id, fmt.Sprintf("%s cannot be read by SSSD, which runs as user ID %d", filepath.Join(s.Root, name), sssd.uid),
 		run("chmod", mode, at).after("there are no secrets in it")), true
 }
 
-// revocation looks at the files of revocation lists, if SSSD is told to use any:
-// with a list that is missing, expired or unreadable it refuses every certificate.
+// revocation checks the files of revocation lists, if SSSD is configured to use any:
+// if a list is missing, expired or unreadable, SSSD rejects every certificate.
 func (s System) revocation() []Check {
 	config, err := s.sssdConfig()
 	if err != nil {
@@ -213,7 +215,7 @@ func (s System) revocationList(name string, config *sssdconf.Config) Check {
 	return ok(id, fmt.Sprintf("%d in %s", len(lists), path))
 }
 
-// snippets tells of those in conf.d that SSSD ignores; nil if there are none.
+// snippets reports the files in conf.d that SSSD ignores; nil if there are none.
 func (s System) snippets() *Check {
 	config, err := s.sssdConfig()
 	if err != nil || len(config.Skipped) == 0 {

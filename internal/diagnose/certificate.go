@@ -18,7 +18,7 @@ import (
 	"pam_cockpit_cert/internal/pamconf"
 )
 
-// CertificateReport is what a login with the certificate would get, and why.
+// CertificateReport is the result of a login with the certificate, and the reasons.
 type CertificateReport struct {
 	Subject     string    `json:"subject,omitempty"`
 	Issuer      string    `json:"issuer,omitempty"`
@@ -34,10 +34,10 @@ type CertificateReport struct {
 	Next        string    `json:"next,omitempty"`
 }
 
-// ErrRootOnly says that SSSD lets nobody but root ask.
+// ErrRootOnly says that SSSD answers only root.
 var ErrRootOnly = errors.New("SSSD answers root only: try again as root")
 
-// Checker knows whom to ask.
+// Checker asks SSSD and PAM about certificates.
 type Checker struct {
 	Mapper  login.Mapper
 	Service string // the PAM service whose account stack is run; "" for none
@@ -45,7 +45,7 @@ type Checker struct {
 	Now     time.Time
 }
 
-// NewChecker returns a checker that asks as the rule of a PAM service says.
+// NewChecker returns a checker with the options of the rule of a PAM service.
 func NewChecker(service, bus string) Checker {
 	options := pamconf.ReadArguments(arguments(service))
 	return Checker{
@@ -64,7 +64,7 @@ func arguments(service string) []string {
 	return pamconf.InAuth(file)[0].Args
 }
 
-// Check asks, and explains.
+// Check asks SSSD and PAM about a certificate, and explains the result.
 func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) (CertificateReport, error) {
 	explaining := ctx // which is not done when SSSD's time is over
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
@@ -102,8 +102,8 @@ func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) 
 	return report, nil
 }
 
-// warnOfStrangers has SSSD judge a certificate that nobody vouches for: if it is
-// not refused, the one that was asked about proves nothing either.
+// warnOfStrangers asks SSSD about a new self-signed certificate. If SSSD accepts it,
+// there is a warning: anybody can make a certificate like the one that was checked.
 func (r *CertificateReport) warnOfStrangers(ctx context.Context, c Checker) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
@@ -120,7 +120,7 @@ func (r *CertificateReport) set(result login.Result) {
 	r.Result, r.PAM = result.String(), result.PAMName()
 }
 
-// remembering keeps the error, of which an answer has the words only.
+// remembering keeps the error, because an answer has only its text.
 type remembering struct {
 	login.Mapper
 	err error
@@ -132,8 +132,8 @@ func (r *remembering) FindByCertificate(ctx context.Context, pem string) (infopi
 	return found, r.err
 }
 
-// known makes sure, as the module does, that this system knows the user of
-// that name, as the same one.
+// known checks, like the module, that this system has a user of that name with the
+// same uid.
 func (r *CertificateReport) known(found infopipe.User) bool {
 	r.User, r.UID = found.Name, &found.UID
 	local, err := user.Lookup(found.Name)

@@ -18,8 +18,9 @@ import (
 	"pam_cockpit_cert/internal/clientcert"
 )
 
-// ReadCertificate finds a certificate in PEM or DER. Of several the first counts, which is
-// the user's in a file that has its issuers after it; more says how many follow.
+// ReadCertificate finds a certificate in PEM or DER. It returns the first of several,
+// which is the user's in a file with its issuers after it; more is the number of the
+// others.
 func ReadCertificate(text []byte) (certificate clientcert.Certificate, more int, err error) {
 	var all [][]byte
 	var others []string
@@ -49,7 +50,7 @@ func ReadCertificate(text []byte) (certificate clientcert.Certificate, more int,
 	return clientcert.Certificate{Instance: hex.EncodeToString(fingerprint[:]), DER: all[0]}, len(all) - 1, nil
 }
 
-// instead says what somebody who has such a block in PEM wants.
+// instead returns the advice for a file with such a block in PEM.
 func instead(block string) string {
 	switch {
 	case strings.HasSuffix(block, "PRIVATE KEY"):
@@ -66,14 +67,14 @@ func bundle(kind, how string) string {
 	return kind + " has certificates inside; take one out: openssl " + how + " -in FILE | pam-cockpit-cert check -"
 }
 
-// What files that are no certificates begin with, within a SEQUENCE.
+// The beginnings, within a SEQUENCE, of files that are not certificates.
 var (
 	signedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
 	pfxVersion = 3
 )
 
-// readDER takes whatever may be a certificate; whether it is a good one, SSSD
-// has to say, as it does at a login.
+// readDER accepts everything that may be a certificate: SSSD has to validate it, as
+// in a login.
 func readDER(text []byte) ([]byte, error) {
 	var sequence asn1.RawValue
 	rest, err := asn1.Unmarshal(text, &sequence)

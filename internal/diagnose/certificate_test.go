@@ -18,7 +18,7 @@ import (
 	"pam_cockpit_cert/internal/testutil/pki"
 )
 
-// answer is an SSSD that always says the same.
+// answer is an SSSD that always gives the same answer.
 type answer struct {
 	user infopipe.User
 	err  error
@@ -83,7 +83,7 @@ func TestTheIssuerIsLookedForByItsName(t *testing.T) {
 	}
 }
 
-// What OpenSSL 1.1.1 and 3.0 print.
+// The output of OpenSSL 1.1.1 and 3.0.
 func TestTheWordsOfOpenSSLAreUnderstood(t *testing.T) {
 	for said, want := range map[string]judgement{
 		"stdin: OK\n": {Known: true},

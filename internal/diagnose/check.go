@@ -11,8 +11,8 @@ import (
 // State is the result of a check.
 type State string
 
-// The states. A system with warnings works; one with something broken, or with
-// something that could not be looked at, is not called ok.
+// The states. A system with warnings works, and is ok. A system with a broken or an
+// unknown check is not ok.
 const (
 	OK      State = "ok"
 	Warning State = "warning"
@@ -20,8 +20,8 @@ const (
 	Unknown State = "unknown"
 )
 
-// Check is one link of the chain, judged. Its ID is stable, for programs and for
-// searching; the texts may change from release to release.
+// Check is the result of one check. Its ID is stable, for programs and for searching;
+// the texts may change in later releases.
 type Check struct {
 	ID      string `json:"id"`
 	State   State  `json:"state"`
@@ -30,14 +30,15 @@ type Check struct {
 	Fix     *Fix   `json:"fix,omitempty"`    // what to do about it
 }
 
-// Fix is what to do about a check: a command, or what a person has to decide.
+// Fix says how to fix what a check found: by a command, or by a text for the
+// administrator.
 type Fix struct {
 	Text    string   `json:"text,omitempty"`
 	Command string   `json:"command,omitempty"` // for a shell
 	Args    []string `json:"-"`                 // the same command, to execute
 }
 
-// The IDs, in the order in which a login needs what they name.
+// The IDs, in the order in which a login needs these parts.
 const (
 	idCockpit      = "cockpit"
 	idCertificates = "certificates"
@@ -73,7 +74,7 @@ func (c Check) because(detail string) Check {
 	return c
 }
 
-// advise is a fix that a person makes; none if there is nothing to say.
+// advise returns a fix that the administrator makes; nil if the text is empty.
 func advise(text string) *Fix {
 	if text == "" {
 		return nil
@@ -81,10 +82,10 @@ func advise(text string) *Fix {
 	return &Fix{Text: text}
 }
 
-// run is a fix that is one command.
+// run returns a fix that is one command.
 func run(args ...string) *Fix { return &Fix{Command: quoted(args), Args: args} }
 
-// after says when a command is to be run, or why.
+// after adds when to run the command, or why.
 func (f *Fix) after(text string) *Fix {
 	f.Text = text
 	return f
@@ -103,19 +104,19 @@ func quoted(args []string) string {
 	return strings.Join(words, " ")
 }
 
-// Report is a system, judged.
+// Report has the checks of a system.
 type Report struct {
 	OK      bool    `json:"ok"`
 	Version string  `json:"version"` // ours
 	Checks  []Check `json:"checks"`
 }
 
-// NewReport reports checks that this version of ours made.
+// NewReport returns a report with this program's version.
 func NewReport(version string, checks []Check) Report {
 	return Report{OK: len(Failed(checks)) == 0, Version: version, Checks: checks}
 }
 
-// Failed are the checks that keep a system from being ok.
+// Failed returns the checks because of which a system is not ok.
 func Failed(checks []Check) []Check {
 	failed := []Check{}
 	for _, check := range checks {

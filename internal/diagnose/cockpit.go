@@ -67,8 +67,8 @@ func (s System) certificates() Check {
 	return ok(id, fmt.Sprintf("on in Cockpit, by line %d of %s", line, path))
 }
 
-// proxy tells of a proxy in front of Cockpit that ends TLS itself: a browser shows
-// its certificate to whoever ends TLS, so that Cockpit never sees it.
+// proxy reports a proxy in front of Cockpit that ends TLS: the browser presents its
+// certificate to the proxy, so that Cockpit never gets it.
 func (s System) proxy() []Check {
 	const id = idProxy
 	config, err := cockpit.ReadConfig(s.Root)
@@ -135,8 +135,8 @@ func (s System) command(release cockpit.Version) Check {
 	return ok(id, path)
 }
 
-// withoutTLS returns the option by which Cockpit leaves TLS to a proxy of somebody
-// else. cockpit-tls has its own cockpit-ws do so, without a port.
+// withoutTLS returns the option by which Cockpit leaves TLS to a proxy. cockpit-tls
+// starts its own cockpit-ws with it, too, but with port 0.
 func withoutTLS(args []string) string {
 	for _, arg := range args[1:] {
 		if (arg == "--no-tls" || arg == "--for-tls-proxy") && !slices.Contains(args, "--port=0") {
@@ -146,9 +146,9 @@ func withoutTLS(args []string) string {
 	return ""
 }
 
-// stopsCockpit returns where Cockpit's unprivileged parts are stopped on their way
-// to a file, and the mode that it should have. Where they do not run they will, as
-// users who are nobody else's.
+// stopsCockpit returns the directory or file that Cockpit's unprivileged parts may
+// not access on the way to a file, and the mode that it should have. Parts that are
+// not running count as users without any rights of their own.
 func (s System) stopsCockpit(name string, wanted access) (at, mode string) {
 	var readers []reader
 	if s.here() {
@@ -165,8 +165,9 @@ func (s System) stopsCockpit(name string, wanted access) (at, mode string) {
 	return "", ""
 }
 
-// cgroups tell certificates and logins apart. Any layout does for us; Cockpit's
-// own mapping wants version 2 alone since release 329.
+// cgroups checks the control groups, by which the module finds the certificate. The
+// module works with every layout; Cockpit's own mapping needs version 2 alone since
+// release 329.
 func (s System) cgroups() Check {
 	const id = idCgroups
 	text, err := os.ReadFile("/proc/self/cgroup")

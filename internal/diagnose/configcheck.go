@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// checkTime bounds one run of sssctl config-check.
+// checkTime is how long one run of sssctl config-check may take.
 const checkTime = 10 * time.Second
 
-// maxIssues is how many of them are worth reading at a time.
+// maxIssues is how many issues are shown.
 const maxIssues = 3
 
-// configuration has SSSD's own tool look for misspelled settings, which SSSD
-// ignores without a word.
+// configuration runs SSSD's own tool to find misspelled settings, which SSSD silently
+// ignores.
 func (s System) configuration(ctx context.Context) []Check {
 	if !s.here() || os.Geteuid() != 0 {
 		return nil
@@ -36,8 +36,8 @@ func (s System) configuration(ctx context.Context) []Check {
 	return []Check{warning(idConfig, summary, run(ruleTool, "config-check").after("SSSD ignores what it does not know; all of it says:"))}
 }
 
-// issues are what sssctl config-check finds, but for a setting that SSSD's
-// InfoPipe reads though the tool does not know it.
+// issues returns the issues that sssctl config-check finds, without a setting that
+// SSSD's InfoPipe reads although the tool does not know it.
 func issues(said string) []string {
 	var found []string
 	for line := range strings.Lines(said) {

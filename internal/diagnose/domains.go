@@ -13,11 +13,11 @@ import (
 	"pam_cockpit_cert/internal/sssdconf"
 )
 
-// listTime bounds one run of sssctl domain-list.
+// listTime is how long one run of sssctl domain-list may take.
 const listTime = 5 * time.Second
 
-// served asks SSSD's own tool which domains the running SSSD serves; nil if it
-// cannot be asked.
+// served returns the domains that the running SSSD serves, by SSSD's own tool; nil if
+// that cannot be found out.
 func served(ctx context.Context) []string {
 	if os.Geteuid() != 0 {
 		return nil
@@ -31,8 +31,8 @@ func served(ctx context.Context) []string {
 	return strings.Fields(string(out))
 }
 
-// unserved are the domains of the configuration that a running SSSD does not
-// serve: it has not read the configuration since they are there.
+// unserved returns the configured domains that the running SSSD does not serve: it
+// has not read the configuration since they were added.
 func unserved(ctx context.Context, config *sssdconf.Config) []string {
 	configured := config.Domains()
 	if len(configured) == 0 {
@@ -47,8 +47,8 @@ func unserved(ctx context.Context, config *sssdconf.Config) []string {
 	})
 }
 
-// domains is the check of whether SSSD serves what sssd.conf has; it has nothing
-// to say of an SSSD that does.
+// domains reports the domains of sssd.conf that SSSD does not serve; nothing if it
+// serves all of them.
 func (s System) domains(ctx context.Context) []Check {
 	config, err := s.sssdConfig()
 	if err != nil {

@@ -18,9 +18,9 @@ import (
 	"pam_cockpit_cert/internal/sssdconf"
 )
 
-// explain looks for what SSSD does not say: it refuses whatever is wrong with a
-// certificate in the same words, and finds no user without a word on where it
-// looked. Where it looked for a user, it has accepted the certificate.
+// explain finds the reasons that SSSD does not tell: SSSD rejects every invalid
+// certificate with the same error, and does not tell where it looked for a user. If
+// it looked for a user, it has accepted the certificate.
 func (r *CertificateReport) explain(ctx context.Context, der []byte, err error, now time.Time) {
 	if suspicious(err) {
 		r.Reasons = append(r.Reasons, suspicion())
@@ -44,7 +44,7 @@ func (r *CertificateReport) explain(ctx context.Context, der []byte, err error, 
 	r.searched(config, unserved(ctx, config), evaluator(ctx, der))
 }
 
-// refused says why SSSD calls the certificate invalid, as far as can be known.
+// refused adds the reason why SSSD calls the certificate invalid, if it can be found.
 func (r *CertificateReport) refused(ctx context.Context, der []byte, config *sssdconf.Config, now time.Time) {
 	ca := config.CA()
 	options := config.Verification()
@@ -85,7 +85,7 @@ func (r *CertificateReport) because(reason, next string) {
 	r.Reasons, r.Next = append(r.Reasons, reason), next
 }
 
-// judged explains what openssl says, which has judged as SSSD does.
+// judged explains the result of openssl, which has verified the certificate like SSSD.
 func (r *CertificateReport) judged(said judgement, this description, trusted []byte, config *sssdconf.Config, now time.Time) {
 	ca, lists := config.CA(), strings.Join(config.Verification().CRLs, ", ")
 	switch said.Error {
@@ -114,7 +114,7 @@ func (r *CertificateReport) judged(said judgement, this description, trusted []b
 	r.because("OpenSSL says: "+said.Text, "see openssl-verify(1), and certificate_verification in sssd.conf(5)")
 }
 
-// unsaid is what may be behind a refusal that openssl does not explain.
+// unsaid returns what may be the cause if openssl finds nothing wrong.
 func unsaid(options sssdconf.Verification) string {
 	next := "see /var/log/sssd/p11_child.log"
 	if !options.NoOCSP {
@@ -123,8 +123,8 @@ func unsaid(options sssdconf.Verification) string {
 	return next
 }
 
-// searched says where SSSD looked, and what its rules did with the certificate
-// as far as it says: each rule that matches, and of others no more than a few.
+// searched adds where SSSD looked for a user, and what SSSD's tool tells about its
+// rules: each rule that matches, and a few of the others.
 func (r *CertificateReport) searched(config *sssdconf.Config, unserved []string, eval func(sssdconf.Rule) sssdconf.Verdict) {
 	unknown := false
 	for _, domain := range config.Domains() {
@@ -160,10 +160,11 @@ func (r *CertificateReport) searched(config *sssdconf.Config, unserved []string,
 	}
 }
 
-// maxShown is how many rules of a domain are shown though they do not match.
+// maxShown is how many rules of a domain are shown that do not match.
 const maxShown = 5
 
-// outOfDate reports, and says, that today is not within the certificate's dates.
+// outOfDate reports whether the certificate is expired or not valid yet, and adds the
+// reason.
 func (r *CertificateReport) outOfDate(this description, now time.Time) bool {
 	switch {
 	case this.Err != nil:
@@ -191,8 +192,8 @@ func days(d time.Duration) string {
 	}
 }
 
-// issuerIn says what is wrong with a certificate's issuer among those that are
-// trusted, supposing that something is, and whether one of them has its name.
+// issuerIn returns what is wrong with the certificate's issuer, given that the issuer
+// is not accepted, and whether a trusted authority has the issuer's name.
 func issuerIn(this description, trusted []byte) (problem string, named bool) {
 	if this.Err != nil {
 		return "", false

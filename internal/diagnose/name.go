@@ -14,16 +14,16 @@ import (
 	"unicode/utf16"
 )
 
-// description is what a certificate says about itself.
+// description has the fields of a certificate.
 type description struct {
 	Subject, Issuer       string
 	RawSubject, RawIssuer []byte
 	NotBefore, NotAfter   time.Time
-	Err                   error // why there is no more
+	Err                   error // why fields are missing
 }
 
-// describe reads a certificate more leniently than crypto/x509, which refuses
-// some that OpenSSL accepts, such as those with a negative serial number.
+// describe parses a certificate more leniently than crypto/x509, which rejects some
+// that OpenSSL accepts, for example those with a negative serial number.
 func describe(der []byte) description {
 	var certificate struct {
 		TBS struct {
@@ -52,8 +52,8 @@ func describe(der []byte) description {
 	}
 }
 
-// attributes are the names that SSSD has for types of attributes: OpenSSL's short
-// ones, but for some (openssl_2_nss_attr_name in src/lib/certmap/sss_cert_content_crypto.c).
+// attributes has SSSD's names for types of attributes: OpenSSL's short names, with
+// exceptions (openssl_2_nss_attr_name in src/lib/certmap/sss_cert_content_crypto.c).
 var attributes = map[string]string{
 	"2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
 	"2.5.4.9": "STREET", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.12": "title", "2.5.4.15": "businessCategory",
@@ -64,9 +64,9 @@ var attributes = map[string]string{
 	"1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
 }
 
-// nameOf spells a distinguished name as sssctl cert-show does, which is how the
-// rules of sss-certmap(5) see it: the last part first, and several attributes of
-// one part apart, in the manner of RFC 2253.
+// nameOf spells a distinguished name like sssctl cert-show, because the rules of
+// sss-certmap(5) are compared with that: in the form of RFC 2253, the last part first,
+// and several attributes of one part separately.
 func nameOf(der []byte) string {
 	var parts []asn1.RawValue
 	if _, err := asn1.Unmarshal(der, &parts); err != nil {
@@ -93,7 +93,7 @@ func nameOf(der []byte) string {
 	return strings.Join(words, ",")
 }
 
-// spelled is an attribute's value, escaped.
+// spelled returns an attribute's value, escaped.
 func spelled(value asn1.RawValue) string {
 	text := string(value.Bytes)
 	switch value.Tag {

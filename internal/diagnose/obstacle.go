@@ -15,9 +15,9 @@ import (
 	"pam_cockpit_cert/internal/safefile"
 )
 
-// Obstacle returns why certificates must not be turned on in Cockpit now: every
-// browser that presents one would be locked out. It is nil if a login can get as
-// far as SSSD, of which the administrator may take care later.
+// Obstacle returns why certificates must not be turned on in Cockpit now, because no
+// browser with a certificate could log in. It is nil if a login gets as far as SSSD,
+// which the administrator may set up later.
 func (s System) Obstacle(ctx context.Context) error {
 	release, err := cockpit.InstalledVersion(ctx, s.Root)
 	if err != nil {
@@ -52,8 +52,8 @@ func (s System) Obstacle(ctx context.Context) error {
 	return nil
 }
 
-// executable checks that everybody may execute a program: cockpit-ws's user is
-// nobody in particular.
+// executable checks that every user may execute a program, because cockpit-ws's user
+// has no special rights.
 func (s System) executable(name string) error {
 	path, err := safefile.Resolve(s.Root, name)
 	if err != nil {

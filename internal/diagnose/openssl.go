@@ -14,16 +14,16 @@ import (
 	"pam_cockpit_cert/internal/sssdconf"
 )
 
-// judgement is what openssl(1) says of a certificate that SSSD refuses. SSSD has
-// OpenSSL verify it, and tells nobody what that says.
+// judgement is openssl(1)'s result for a certificate that SSSD rejects. SSSD verifies
+// it with OpenSSL, but does not tell OpenSSL's error.
 type judgement struct {
-	Known bool // whether openssl could be asked
+	Known bool // whether openssl could be run
 	Error int  // X509_V_ERR_..., of openssl-verify(1); 0 for none
-	Depth int  // of the certificate that the error is about: 0 is the certificate itself
+	Depth int  // the depth of the error: 0 is the certificate itself
 	Text  string
 }
 
-// The errors that more can be said about.
+// The errors for which there is a special explanation.
 const (
 	errNoIssuerFound  = 2
 	errNoCRL          = 3
@@ -40,11 +40,11 @@ const (
 
 var verifyForm = regexp.MustCompile(`(?m)^(.*)\nerror (\d+) at (\d+) depth lookup: ?(.*)$`)
 
-// verifyTime bounds one run of openssl.
+// verifyTime is how long one run of openssl may take.
 const verifyTime = 5 * time.Second
 
-// verify asks openssl with the options that SSSD uses (do_verification in its
-// src/p11_child/p11_child_openssl.c), but for OCSP.
+// verify runs openssl with SSSD's options (do_verification in SSSD's
+// src/p11_child/p11_child_openssl.c), except for OCSP.
 func verify(ctx context.Context, der []byte, config *sssdconf.Config) judgement {
 	ctx, cancel := context.WithTimeout(ctx, verifyTime)
 	defer cancel()
@@ -60,7 +60,7 @@ func verify(ctx context.Context, der []byte, config *sssdconf.Config) judgement 
 		args = append(args, "-CRLfile", file)
 	}
 	command := tool(ctx, "openssl", args...)
-	// What this system trusts otherwise, SSSD does not.
+	// SSSD does not trust the system's other authorities.
 	command.Env = append(command.Env, "SSL_CERT_FILE=/nonexistent", "SSL_CERT_DIR=/nonexistent")
 	command.Stdin = strings.NewReader(inPEM(der))
 	var said bytes.Buffer

@@ -23,10 +23,10 @@ import (
 
 func isTrue(value string) bool { return cockpit.IsTrue(value) }
 
-// thePackage has another name where Debian names packages.
+// thePackage names the package, which has another name in Debian.
 const thePackage = "pam_cockpit_cert (Debian, Ubuntu: libpam-cockpit-cert)"
 
-// rule also returns the module that the rule names.
+// rule checks the rule, and returns the module that it names.
 func (s System) rule() (module string, check Check) {
 	const id = idRule
 	place, file, err := pamconf.Service{Root: s.Root, Name: s.Service}.Parsed()
@@ -62,7 +62,7 @@ func (s System) rule() (module string, check Check) {
 	case !sameControl(rule.Control, pamconf.Control):
 		return rule.Module, broken(id, fmt.Sprintf("%s, with the control [%s]", what, rule.Control),
 			advise(fmt.Sprintf("unless you know better, make that [%s]", pamconf.Control)))
-	// NixOS writes no '-', and names the module by a path that holds.
+	// NixOS's rules have no '-', and name the module by a path that always exists.
 	case !rule.Silent && !filepath.IsAbs(rule.Module):
 		return rule.Module, broken(id, what+", without a leading '-'", advise("write -auth, so that logins go on where the module is missing"))
 	}
@@ -82,14 +82,15 @@ func (s System) rule() (module string, check Check) {
 	return rule.Module, ok(id, what)
 }
 
-// edits reports whether the service's file is one that is edited in place: not the
-// vendor's, nor one in Nix's store, whose files share their content by hard links.
+// edits reports whether the service's file is edited in place: not the vendor's, nor
+// one in Nix's store, whose files share their contents by hard links.
 func (s System) edits() bool {
 	place, err := pamconf.Service{Root: s.Root, Name: s.Service}.Find()
 	return err == nil && place.Vendor == ""
 }
 
-// policy is the check of what a certificate passes by, if there is anything.
+// policy reports the modules that do not run at a login with a certificate, if there
+// are any.
 func (s System) policy() []Check {
 	_, file, err := pamconf.Service{Root: s.Root, Name: s.Service}.Parsed()
 	if err != nil {
@@ -106,7 +107,7 @@ func sameControl(a, b string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(strings.Fields(a))), slices.Sorted(slices.Values(strings.Fields(b))))
 }
 
-// directories are where libpam has its modules, by distribution.
+// directories returns libpam's directories of modules, in all distributions.
 func (s System) directories() []string {
 	directories := []string{"/usr/lib64/security", "/lib64/security", "/usr/lib/security", "/lib/security"}
 	for _, pattern := range []string{"usr/lib/*-linux-*/security", "lib/*-linux-*/security"} {
@@ -121,8 +122,8 @@ func (s System) directories() []string {
 	return directories
 }
 
-// modulePath finds the module that a rule names, and of several the one for
-// this system's architecture; "" if there is none.
+// modulePath finds the module that a rule names. If there are several, it returns the
+// one for this system's architecture; "" if there is none.
 func (s System) modulePath(module string) string {
 	names := []string{module}
 	if !filepath.IsAbs(module) {
@@ -162,7 +163,7 @@ func (s System) module(ctx context.Context, release cockpit.Version, module stri
 		return broken(id, fmt.Sprintf("%s is no shared object: %v", path, err), advise("install "+thePackage+" again"))
 	}
 	defer file.Close()
-	// libpam loads both; only Go's linker makes this section.
+	// Cockpit's former module has the same name; only Go's linker makes this section.
 	switch foreign := file.Section(".go.buildinfo") == nil; {
 	case foreign && !release.NeedsCommand():
 		return broken(id, fmt.Sprintf("%s is Cockpit %d's own, which accepts certificates from anybody", path, release), advise("install "+thePackage))
@@ -181,7 +182,7 @@ func (s System) module(ctx context.Context, release cockpit.Version, module stri
 	return ok(id, path)
 }
 
-// machine is the architecture of the programs that load the module.
+// machine returns the architecture of the programs that load the module.
 func (s System) machine() (elf.Machine, bool) {
 	for _, name := range []string{"/usr/libexec/cockpit-session", "/usr/lib/cockpit/cockpit-session", "/usr/bin/env", "/bin/sh"} {
 		path, err := safefile.Resolve(s.Root, name)
@@ -195,7 +196,7 @@ func (s System) machine() (elf.Machine, bool) {
 	return 0, false
 }
 
-// machineOf is the architecture of a program or shared object.
+// machineOf returns the architecture of a program or shared object.
 func machineOf(path string) (elf.Machine, bool) {
 	file, err := elf.Open(path)
 	if err != nil {
@@ -205,8 +206,8 @@ func machineOf(path string) (elf.Machine, bool) {
 	return file.Machine, true
 }
 
-// load has the real ld.so(8) load the module and bind every symbol, in a
-// process of its own, and returns what that complains about.
+// load makes the real ld.so(8) load the module and bind every symbol, in a separate
+// process, and returns its error.
 func load(ctx context.Context, path string) string {
 	command := exec.CommandContext(ctx, "/bin/true")
 	command.Env = []string{"LC_ALL=C", "LD_BIND_NOW=1", "LD_PRELOAD=" + path}

@@ -13,17 +13,17 @@ import (
 	"pam_cockpit_cert/internal/safefile"
 )
 
-// passwords are modules that a certificate takes the place of, or that only
-// steer others, so that nobody misses them.
+// passwords are modules that ask for a password, which the certificate replaces, or
+// that only control other modules. They are not reported.
 var passwords = []string{
 	"pam_unix.so", "pam_sss.so", "pam_krb5.so", "pam_ldap.so", "pam_winbind.so", "pam_systemd_home.so", "pam_fprintd.so",
 	"pam_deny.so", "pam_permit.so", "pam_localuser.so", "pam_usertype.so", "pam_faildelay.so", "pam_debug.so",
 	"pam_ssh_add.so", "pam_gnome_keyring.so", "pam_kwallet5.so",
 }
 
-// passedBy names the modules of the auth stack that a login with a certificate
-// does not run, because the rule ends the stack with its success. nil if there
-// are none worth a word.
+// passedBy reports the modules of the auth stack that do not run at a login with a
+// certificate, because the rule ends the stack on success; nil if there are none to
+// report.
 func (s System) passedBy(file *pamconf.File) *Check {
 	ours := pamconf.InAuth(file)
 	if len(ours) == 0 || !slices.Contains(strings.Fields(ours[0].Control), "success=done") {
@@ -43,8 +43,9 @@ func (s System) passedBy(file *pamconf.File) *Check {
 	return &check
 }
 
-// authModules are those of the auth stack after a line, with what it includes:
-// each file once, for libpam refuses files that include themselves.
+// authModules returns the modules of the auth stack after a line, also those of
+// included files. It reads each file once, because libpam rejects files that include
+// themselves.
 func (s System) authModules(file *pamconf.File, after int, seen map[string]bool) []string {
 	var modules []string
 	for _, rule := range file.Rules() {

@@ -11,10 +11,11 @@ import (
 	"pam_cockpit_cert/internal/cockpit"
 )
 
-// hiding reports a /proc that hides the other processes. Cockpit up to 329 starts
-// the login as cockpit-ws's child, and only its own process is looked at. From 330
-// on it is the process at the other end of a socket, and the module looks without
-// capabilities: as a member of root's group, unless the mount says another one.
+// hiding reports a /proc that hides other processes. Up to Cockpit 329 the module
+// only reads the control group of its own process. With Cockpit 330 and later it
+// reads that of the process at the other end of a socket, without capabilities: only
+// as a member of root's group, which may see all processes unless the mount's gid=
+// names another group.
 func (s System) hiding(release cockpit.Version) *Check {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil || !hides(string(text)) || release != 0 && release < firstSocket {
@@ -25,11 +26,12 @@ func (s System) hiding(release cockpit.Version) *Check {
 	return &check
 }
 
-// firstSocket is the first Cockpit whose login is a service with a socket.
+// firstSocket is the first release of Cockpit whose cockpit-session is a service with
+// a socket.
 const firstSocket = 330
 
-// hides reads proc(5)'s options of /proc from a text like /proc/self/mountinfo. The
-// last mount there counts.
+// hides reports whether /proc hides processes, by its mount options in a text like
+// /proc/self/mountinfo, see proc(5). The last mount counts.
 func hides(mounts string) bool {
 	hidden := false
 	for line := range strings.Lines(mounts) {

@@ -15,16 +15,16 @@ import (
 	"pam_cockpit_cert/internal/safefile"
 )
 
-// reader is a process that has to read a file.
+// reader has the rights of a process that has to read a file.
 type reader struct {
 	uid  uint32
 	gids []uint32
-	all  bool // it has a capability to read everything
+	all  bool // it has a capability to read every file
 }
 
-// sssdReader is the process of SSSD that has certificates checked, or else SSSD
-// itself. Since SSSD 2.10 that is not root everywhere, or it is root without the
-// capability to read everything.
+// sssdReader returns the process of SSSD that checks certificates, or else SSSD
+// itself. Since SSSD 2.10 it may not run as root, or run as root without the
+// capability to read every file.
 func sssdReader() (reader, bool) {
 	for _, program := range []string{"sssd_ifp", "sssd"} {
 		if found := processes(program); len(found) > 0 {
@@ -34,7 +34,7 @@ func sssdReader() (reader, bool) {
 	return reader{}, false
 }
 
-// processes are those of a program.
+// processes returns the processes of a program.
 func processes(program string) []reader {
 	var found []reader
 	for _, dir := range running(program) {
@@ -46,7 +46,7 @@ func processes(program string) []reader {
 	return found
 }
 
-// commandLines are how the processes of a program were called.
+// commandLines returns the command lines of a program's processes.
 func commandLines(program string) [][]string {
 	var lines [][]string
 	for _, dir := range running(program) {
@@ -57,8 +57,8 @@ func commandLines(program string) [][]string {
 	return lines
 }
 
-// running are the directories in /proc of a program's processes. One in a container
-// on this system is not meant.
+// running returns the directories in /proc of a program's processes, without those in
+// containers.
 func running(program string) []string {
 	ours, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
@@ -82,7 +82,7 @@ func running(program string) []string {
 	return found
 }
 
-// readerOf reads a process's status, see proc(5).
+// readerOf parses a process's status, see proc(5).
 func readerOf(status string) reader {
 	var r reader
 	for line := range strings.Lines(status) {
@@ -95,7 +95,7 @@ func readerOf(status string) reader {
 		}
 		switch {
 		case key == "Uid" && len(ids) == 4:
-			r.uid = ids[3] // the file system's
+			r.uid = ids[3] // the one for access to files
 		case key == "Gid" && len(ids) == 4:
 			r.gids = append(r.gids, ids[3])
 		case key == "Groups":
@@ -111,18 +111,18 @@ func readerOf(status string) reader {
 // anyone is a user who owns nothing, and is in no group.
 var anyone = reader{uid: 1<<32 - 2, gids: nil}
 
-// access is what a process needs of a file or directory.
+// access is the access that a process needs to a file or directory.
 type access uint32
 
 // The bits of a mode, for others.
 const (
 	toRead   access = 0o4
-	toSearch access = 0o1 // a directory, or to execute a program
+	toSearch access = 0o1 // to search a directory, or to execute a program
 )
 
-// stopped returns where the process is stopped on its way to reading or executing
-// a file of a root, and the mode that chmod(1) would have to give that: a directory, by the
-// file's name or by where links lead, or the file; "" if it is not.
+// stopped returns the path that the process may not access when it reads or executes
+// a file of a root, and the mode for chmod(1): the path is the file, or a directory of
+// its name or of a link's target; "" if the process may access all of them.
 func (r reader) stopped(root, name string, wanted access) (at, mode string) {
 	path, err := safefile.Resolve(root, name)
 	if err != nil {
@@ -141,7 +141,7 @@ func (r reader) stopped(root, name string, wanted access) (at, mode string) {
 	return "", ""
 }
 
-// parents are the directories of a path below a root, the outermost first.
+// parents returns the directories of a path below a root, the outermost first.
 func parents(root, path string) []string {
 	var dirs []string
 	for dir := filepath.Dir(path); len(dir) > len(root) || dir == root; dir = filepath.Dir(dir) {
@@ -154,8 +154,8 @@ func parents(root, path string) []string {
 	return dirs
 }
 
-// may reports whether the mode of a file or directory lets the process do
-// something. Where there is an access control list as well, it says yes.
+// may reports whether the mode of a file or directory allows the process this access.
+// With an access control list, it assumes so.
 func (r reader) may(path string, wanted access) bool {
 	var stat unix.Stat_t
 	if r.all || unix.Stat(path, &stat) != nil {

@@ -13,21 +13,22 @@ import (
 	"pam_cockpit_cert/internal/sssdconf"
 )
 
-// ruleTool is SSSD's own tool for rules, in the package sssd-tools. It takes a
-// rule, and says whether a certificate matches it and which filter it makes.
+// ruleTool is SSSD's own tool for rules, in the package sssd-tools. It tells whether a
+// certificate matches a rule, and the rule's search filter.
 const ruleTool = "sssctl"
 
-// evaluation bounds all of its runs for one certificate, of some 50 ms each: some
-// configurations have a rule for each user.
+// evaluation is how long all of its runs for one certificate may take. Each takes some
+// 50 ms, and some configurations have a rule for each user.
 const evaluation = 5 * time.Second
 
-// maxFilter is how much of a filter is worth printing; some have the whole
+// maxFilter is how many bytes of a filter are printed: some filters have the whole
 // certificate in them.
 const maxFilter = 200
 
 var filterForm = regexp.MustCompile(`(?s)Mapping filter:\s*(\(.*\))\s*$`)
 
-// evaluator asks SSSD's tool what rules do with a certificate, until time is up.
+// evaluator returns a function that evaluates a rule for the certificate with SSSD's
+// tool, until the time is up.
 func evaluator(ctx context.Context, der []byte) func(sssdconf.Rule) sssdconf.Verdict {
 	encoded, end := base64.StdEncoding.EncodeToString(der), time.Now().Add(evaluation)
 	return func(rule sssdconf.Rule) sssdconf.Verdict {

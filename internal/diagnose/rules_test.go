@@ -11,7 +11,7 @@ import (
 	"pam_cockpit_cert/internal/testutil/rootfs"
 )
 
-// What sssctl of SSSD 2.8.2 prints.
+// The output of sssctl of SSSD 2.8.2.
 func TestTheToolsWordsAreUnderstood(t *testing.T) {
 	for said, want := range map[string]sssdconf.Verdict{
 		"Certificate matches rule.\nMapping filter:\n\n    (mail=alice@lab.test)\n\n": {Known: true, Matches: true, Filter: "(mail=alice@lab.test)"},

@@ -10,11 +10,11 @@ import (
 	"pam_cockpit_cert/internal/infopipe"
 )
 
-// denials shows what SELinux denied: system calls (AVC), and what D-Bus asked it
-// about (USER_AVC).
+// denials is the command that shows what SELinux denied: system calls (AVC), and
+// messages of D-Bus (USER_AVC).
 const denials = "ausearch -m avc,user_avc,selinux_err -ts recent"
 
-// selinux has nothing to say where the kernel has no SELinux.
+// selinux reports the mode of SELinux; nothing if the kernel has no SELinux.
 func (s System) selinux() []Check {
 	const id = idSELinux
 	text, err := os.ReadFile("/sys/fs/selinux/enforce")
@@ -31,9 +31,8 @@ func (s System) selinux() []Check {
 
 func enforces(text []byte) bool { return len(text) > 0 && text[0] == '1' }
 
-// suspicious reports whether SELinux may be behind a failure to ask SSSD: under
-// it, D-Bus refuses messages, or drops SSSD's answer, so that nothing comes until
-// the deadline.
+// suspicious reports whether SELinux may be the cause of a failure to ask SSSD: it may
+// make D-Bus reject messages, or drop SSSD's answer, so that the deadline passes.
 func suspicious(err error) bool {
 	text, readErr := os.ReadFile("/sys/fs/selinux/enforce")
 	if readErr != nil || !enforces(text) {
@@ -45,10 +44,10 @@ func suspicious(err error) bool {
 		}
 	}
 	var failed *infopipe.Error
-	return errors.As(err, &failed) && failed.Outcome == infopipe.Unavailable && failed.Err == nil // our own deadline
+	return errors.As(err, &failed) && failed.Outcome == infopipe.Unavailable && failed.Err == nil // the deadline of this program
 }
 
-// suspicion is what to say of it.
+// suspicion returns the hint about that.
 func suspicion() string {
 	return "SELinux is enforcing here, and may be the cause: look for sssd_t, cockpit_session_t or dbus in: " + denials
 }

@@ -24,9 +24,9 @@ import (
 	"pam_cockpit_cert/internal/sssdconf"
 )
 
-// sssd probes the InfoPipe with an invalid certificate, in the way of a login:
-// an SSSD that can validate answers that it cannot read it, and every other
-// answer is what a login would get. It reports whether SSSD can be asked more.
+// sssd probes the InfoPipe with an invalid certificate, like a login: an SSSD that can
+// validate answers that it cannot read the certificate, and any other answer is the
+// one that a login would get. It returns whether SSSD can be asked more.
 func (s System) sssd(ctx context.Context) (check Check, answers bool) {
 	const id = idSSSD
 	_, err := s.client().FindByCertificate(ctx, "no certificate")
@@ -61,8 +61,8 @@ func isRefusal(err error) bool {
 	return errors.As(err, &failed) && failed.Outcome == infopipe.NotMapped && hasName(err, "sbus.Error.Errno")
 }
 
-// validation has SSSD judge a certificate that nobody vouches for, made just now.
-// One that SSSD does not call invalid shows that strangers can log in.
+// validation asks SSSD about a new self-signed certificate. If SSSD does not call it
+// invalid, an attacker can log in with a certificate that the attacker has made.
 func (s System) validation(ctx context.Context) Check {
 	const id = idValidation
 	stranger, err := selfSigned(s.Now)
@@ -119,7 +119,7 @@ func inPEM(der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-// unconfigured is what an SSSD that is not there needs first of all.
+// unconfigured returns advice if SSSD is not running because it has no configuration.
 func (s System) unconfigured(failed *infopipe.Error) string {
 	if _, err := sssdconf.Read(s.Root); failed.Outcome != infopipe.Unavailable || !errors.Is(err, fs.ErrNotExist) {
 		return ""

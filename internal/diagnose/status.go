@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package diagnose says why a login with a certificate works or does not: status
-// looks at every link of the chain between a certificate in the browser and a
-// login to Cockpit, and check asks about one certificate exactly as a login would.
-// Both say how to fix what is broken, work with half of the chain missing, and as
-// an ordinary user, who does not see all of it.
+// Package diagnose finds out why a login with a certificate works or does not. The
+// command status checks everything that a login by certificate needs, and check asks
+// about one certificate exactly like a login. Both say how to fix what is broken.
+// They also work if parts are missing, and for an ordinary user, who may not read
+// all of it.
 package diagnose
 
 import (
@@ -14,20 +14,20 @@ import (
 	"time"
 )
 
-// System is what is looked at.
+// System is the system that is checked.
 type System struct {
 	Root    string // usually "/"
 	Service string // the PAM service, usually "cockpit"
-	Command string // where cockpit-cert-session is installed
+	Command string // the installed cockpit-cert-session
 	Bus     string // D-Bus address of the system bus
 	Now     time.Time
 }
 
-// here reports whether the system is the one that we run on, so that its
-// kernel and its services can be asked.
+// here reports whether the system is the running one, so that its kernel and its
+// services can be asked.
 func (s System) here() bool { return s.Root == "/" }
 
-// call is a call of ours that does something about this system.
+// call returns a fix that runs this program for this system.
 func (s System) call(args ...string) *Fix {
 	if s.here() {
 		return run(append([]string{"pam-cockpit-cert"}, args...)...)
@@ -35,8 +35,8 @@ func (s System) call(args ...string) *Fix {
 	return run(append([]string{"pam-cockpit-cert", "--root", s.Root}, args...)...)
 }
 
-// Checks looks at everything, in the order in which a login needs it. What does
-// not apply to the system, or only a running one can tell, is left out.
+// Checks makes all checks, in the order in which a login needs these parts. Checks that
+// do not apply to the system, or need a running one, are left out.
 func (s System) Checks(ctx context.Context) []Check {
 	release, cockpit := s.cockpit(ctx)
 	checks := []Check{cockpit, s.certificates()}
@@ -76,7 +76,7 @@ func (s System) Checks(ctx context.Context) []Check {
 	return append(checks, s.tickets()...)
 }
 
-// asRoot is what an ordinary user can do about what it cannot see.
+// asRoot returns the advice for an ordinary user, who may not read a file.
 func asRoot() *Fix {
 	if os.Geteuid() == 0 {
 		return nil

@@ -14,9 +14,9 @@ import (
 	"pam_cockpit_cert/internal/sssdconf"
 )
 
-// tickets tells what sudo lacks for taking the Kerberos ticket that a session
-// has. It is never broken: nobody has to want it. Hosts that have not joined a
-// domain, and rules with no_ticket, have nothing to say about it.
+// tickets reports which settings are missing for sudo by a session's Kerberos ticket.
+// It is never broken, because sudo by ticket is optional. It reports nothing for a
+// host that has not joined a domain, or a rule with no_ticket.
 func (s System) tickets() []Check {
 	const id = idTickets
 	if !s.exists("etc/krb5.keytab") {
@@ -62,7 +62,7 @@ func isGSS(rule pamconf.Rule) bool {
 	return strings.TrimPrefix(rule.Type, "-") == "auth" && path.Base(rule.Module) == "pam_sss_gss.so"
 }
 
-// sudoAllowed reports whether SSSD lets sudo use tickets, for all domains or for one.
+// sudoAllowed reports whether SSSD lets sudo use tickets, in all domains or in one.
 func sudoAllowed(config *sssdconf.Config) bool {
 	sections := []string{"pam"}
 	for _, domain := range config.Domains() {

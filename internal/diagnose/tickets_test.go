@@ -20,7 +20,7 @@ func TestWhatSudoLacksForTickets(t *testing.T) {
 	)
 	for name, test := range map[string]struct {
 		files      map[string]string
-		what, lack string // no check at all if the first is empty
+		what, lack string // no check if the first is empty
 	}{
 		"not joined":     {map[string]string{"etc/sssd/sssd.conf": allowed, "etc/pam.d/sudo": sudo}, "", ""},
 		"turned off":     {map[string]string{"etc/krb5.keytab": "k", "etc/pam.d/cockpit": rule + " no_ticket\n"}, "", ""},

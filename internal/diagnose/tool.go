@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// drain is how long the output of a tool is waited for once the tool is ended: a
-// child that it left may hold it open.
+// drain is how long to wait for the output of a tool that has ended: a child that it
+// left behind may have the output open.
 const drain = 500 * time.Millisecond
 
-// tool is another package's program, to be run until the context is done. It says
-// what it says in the words that we look for.
+// tool prepares another package's program, which ends when the context is done. Its
+// output is untranslated, because it is searched for English texts.
 func tool(ctx context.Context, name string, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, name, args...)
 	command.Env = append(command.Environ(), "LC_ALL=C")

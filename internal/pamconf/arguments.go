@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What module/options.h has.
+// The values of module/options.h.
 const (
 	defaultTimeout = 15
 	maxTimeout     = 600
@@ -24,16 +24,16 @@ type Arguments struct {
 	Timeout          time.Duration
 	NoTicket         bool
 	TicketFor        []string
-	Ignored          []string // with an error in the log
+	Ignored          []string // the module logs an error about these
 }
 
-// serviceName is a name of ticket_for.
+// serviceName matches a service of ticket_for.
 var serviceName = regexp.MustCompile(`^[A-Za-z0-9._][A-Za-z0-9._-]*@[A-Za-z0-9._-]+$`)
 
-// maxService is how long it may be.
+// maxService is the length of the longest service.
 const maxService = 250
 
-// ReadArguments reads them as module/options.c does.
+// ReadArguments reads a rule's options like module/options.c.
 func ReadArguments(args []string) Arguments {
 	read := Arguments{Timeout: defaultTimeout * time.Second}
 	for _, arg := range args {

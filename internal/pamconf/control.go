@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// spaces are what isspace(3) knows, which libpam asks within brackets.
+// spaces are the characters of isspace(3), which libpam uses within brackets.
 const spaces = " \t\n\v\f\r"
 
-// returns are the codes that a control may name, see pam.d(5). None is the
-// beginning of another.
+// returns are the codes that a control may name, see pam.d(5). No code is a prefix of
+// another one.
 var returns = []string{
 	"success", "open_err", "symbol_err", "service_err", "system_err", "buf_err", "perm_denied", "auth_err",
 	"cred_insufficient", "authinfo_unavail", "user_unknown", "maxtries", "new_authtok_reqd", "acct_expired",
@@ -25,7 +25,7 @@ var returns = []string{
 
 var actions = []string{"ignore", "ok", "done", "bad", "die", "reset"}
 
-// parseControl reads `value=action ...` as libpam does, and returns the jumps.
+// parseControl parses `value=action ...` like libpam, and returns the jumps.
 func parseControl(text string) (jumps []int, err error) {
 	for {
 		text = strings.TrimLeft(text, spaces)
@@ -56,7 +56,7 @@ func parseControl(text string) (jumps []int, err error) {
 	}
 }
 
-// cutAny cuts the one of the prefixes that the text begins with.
+// cutAny cuts off the prefix with which the text begins.
 func cutAny(text string, prefixes []string) (prefix, rest string, ok bool) {
 	for _, prefix := range prefixes {
 		if rest, ok := strings.CutPrefix(text, prefix); ok {

@@ -10,18 +10,18 @@ import (
 	"strings"
 )
 
-// Control is what our rule does with each result, see pam_cockpit_cert(8).
+// Control is the control field of the module's rule, see pam_cockpit_cert(8).
 const Control = "success=done new_authtok_reqd=done user_unknown=die default=ignore"
 
-// Spelling is how we write our rule. Its exact form tells our rule from one
-// that somebody else wrote.
+// Spelling is the rule as Install writes it. By its exact form it is told from a rule
+// that an administrator or another package wrote.
 type Spelling struct {
 	Module string // Module, or a path that ends in it
 	Debug  bool
 }
 
-// String returns the rule, without a newline. The leading '-' lets everybody
-// log in, and silently, where the module is missing.
+// String returns the rule, without a newline. The leading '-' makes libpam skip the
+// rule silently if the module is missing.
 func (s Spelling) String() string {
 	line := "-" + typeAuth + " [" + Control + "] " + s.Module
 	if s.Debug {
@@ -30,20 +30,20 @@ func (s Spelling) String() string {
 	return line
 }
 
-// Spelled reports whether a rule is written as we write it; options may follow.
+// Spelled reports whether a rule is written as by Install; options may follow.
 func (f *File) Spelled(rule Rule) bool {
 	line := strings.TrimSuffix(f.lines[rule.Line-1], "\n")
 	own := Spelling{Module: rule.Module}.String()
 	return rule.Ours() && rule.lines == 1 && (line == own || strings.HasPrefix(line, own+" "))
 }
 
-// ErrNoAuth says that there is nothing before which our rule could go: libpam
-// takes the auth rules of such a service from another one, `other`, and would
-// no longer if ours were there.
+// ErrNoAuth says that the service has no auth rule. The rule must not be added: libpam
+// takes the auth rules of such a service from the service `other`, and would no longer
+// do that.
 var ErrNoAuth = errors.New("the file has no auth rule")
 
-// Insert returns the file with our rule before the first of the auth stack, and
-// before the block of a configuration tool that this one is in.
+// Insert returns the file with the module's rule before the first one of the auth
+// stack. If that is in a block of a configuration tool, the rule goes before the block.
 func (f *File) Insert(spelling Spelling) (*File, error) {
 	first := f.FirstAuth()
 	if first == nil {
@@ -53,7 +53,7 @@ func (f *File) Insert(spelling Spelling) (*File, error) {
 	return f.checked(edited, len(f.rules)+1)
 }
 
-// Remove returns the file without the rules of ours that the caller picks.
+// Remove returns the file without those of the module's rules that the caller picks.
 func (f *File) Remove(pick func(Rule) bool) (*File, error) {
 	edited := slices.Clone(f.lines)
 	left := len(f.rules)
@@ -70,9 +70,8 @@ func (f *File) Remove(pick func(Rule) bool) (*File, error) {
 	return f.checked(edited, left)
 }
 
-// jumpOver returns a rule that counts the given one among those that it jumps
-// over. How many rules an include stands for is not known here: any jump over
-// one is taken for such.
+// jumpOver returns a rule that jumps over the given one. The number of rules of an
+// included file is not known here, so that a jump over an include counts as well.
 func (f *File) jumpOver(target Rule) *Rule {
 	distance, unknown := 0, false
 	end := slices.IndexFunc(f.rules, func(r Rule) bool { return r.Line == target.Line })
@@ -92,8 +91,8 @@ func (f *File) jumpOver(target Rule) *Rule {
 	return nil
 }
 
-// Respell returns the file with another module path, or with or without debug
-// in a rule of ours; everything else about it stays.
+// Respell returns the file with another module path, or with or without debug, in one
+// of the module's rules; the rest of the rule stays.
 func (f *File) Respell(rule Rule, module string, debug bool) (*File, error) {
 	from, to := rule.Line-1, rule.Line-1+rule.lines
 	before, after, found := strings.Cut(strings.Join(f.lines[from:to], ""), rule.Module)
@@ -113,7 +112,7 @@ func (f *File) Respell(rule Rule, module string, debug bool) (*File, error) {
 	return f.checked(slices.DeleteFunc(edited, func(line string) bool { return line == "" }), len(f.rules))
 }
 
-// cutWord takes out every occurrence of a word, with the blanks before it.
+// cutWord removes every occurrence of a word, with the blanks before it.
 func cutWord(text, word string) string {
 	for from := 0; ; {
 		i := strings.Index(text[from:], word)
@@ -131,7 +130,7 @@ func cutWord(text, word string) string {
 	}
 }
 
-// checked reads the edited text as libpam would before anybody writes it.
+// checked parses the edited text like libpam, before it is written.
 func (f *File) checked(lines []string, rules int) (*File, error) {
 	edited, err := Parse([]byte(strings.Join(lines, "")))
 	if err != nil {

@@ -23,9 +23,9 @@ func parse(t testing.TB, text string) *File {
 	return file
 }
 
-// services are service files as distributions ship or shipped them, and some as
-// people leave them. Ubuntu 20.04 has Debian 11's, Ubuntu 24.04 and later have
-// Debian 13's, and RHEL 8's later releases, 9 and 10 have Fedora's.
+// services are service files of distributions, and some edited by administrators.
+// Ubuntu 20.04 has Debian 11's, Ubuntu 24.04 and later have Debian 13's, and RHEL 8's
+// later releases, 9 and 10 have Fedora's.
 func services(t testing.TB) map[string][]byte {
 	t.Helper()
 	names, err := filepath.Glob("testdata/services/*")
@@ -127,7 +127,7 @@ func TestARuleThatOthersJumpOverIsNotTakenOut(t *testing.T) {
 	rule := ours.String() + "\n"
 	for _, test := range []struct {
 		name, text string
-		line       int // of the rule that jumps; 0 if the rule may go
+		line       int // of the rule that jumps; 0 if the rule may be removed
 	}{
 		{"a jump that ends after it", "auth [default=1] a.so\n" + rule + "auth required b.so\n", 1},
 		{"a jump that ends before it", "auth [default=1] a.so\nauth required b.so\n" + rule, 0},

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package pamconf puts our rule into a service of a system's PAM configuration,
-// and takes it out. Of a service file, see pam.d(5), no byte changes but those
-// that have to.
+// Package pamconf adds the module's rule to a service of a system's PAM
+// configuration, and removes it. It changes only the bytes of a service file, see
+// pam.d(5), that it has to.
 //
-// What a file means is libpam's to say, and libpam's reading has surprises:
-// where releases of Linux-PAM differ, or where a file works by accident, the
-// file is refused rather than guessed at. A file that is refused can be fixed by
-// hand; a file that is misread locks people out.
+// libpam decides what a file means, sometimes in a surprising way. If releases of
+// Linux-PAM differ, or a file works only by accident, the package rejects the file
+// and does not guess. An administrator can fix a rejected file by hand; a file that
+// is misread could lock users out.
 package pamconf
 
 import (
@@ -18,33 +18,34 @@ import (
 	"strings"
 )
 
-// Module is our module's file name.
+// Module is the module's file name.
 const Module = "pam_cockpit_cert.so"
 
-// MaxSize bounds a service file, in bytes. Real ones have less than a tenth.
+// MaxSize is the size of the largest service file, in bytes. Real ones have less than
+// a tenth of that.
 const MaxSize = 64 << 10
 
-// File is a service file. Its text can be had back unchanged.
+// File is a service file. It keeps the whole text.
 type File struct {
-	lines []string // with their newlines
+	lines []string // with newlines
 	rules []Rule
 }
 
-// Rule is one that libpam would read.
+// Rule is a rule as libpam reads it.
 type Rule struct {
 	Line    int    // the first line that it is on, from 1
 	Silent  bool   // a leading '-': a missing module is not logged
 	Type    string // auth, account, password, session; or @include, which is Debian's
 	Control string // without brackets
-	Module  string // or what is included
+	Module  string // or the included file
 	Args    []string
 
-	lines int   // how many it spans
-	jumps []int // how many rules its control may jump over
+	lines int   // the number of its lines
+	jumps []int // the numbers of rules that its control may jump over
 }
 
-// SyntaxError says which line libpam would refuse, or read in a way that the
-// author cannot have meant.
+// SyntaxError says which line libpam would reject, or read in a way that its author
+// cannot have meant.
 type SyntaxError struct {
 	Line   int
 	Reason string
@@ -84,14 +85,14 @@ func Parse(text []byte) (*File, error) {
 	return f, nil
 }
 
-// Bytes returns the text that was parsed, or what an edit made of it.
+// Bytes returns the text, with the edits.
 func (f *File) Bytes() []byte { return []byte(strings.Join(f.lines, "")) }
 
 // Rules returns the rules in their order.
 func (f *File) Rules() []Rule { return f.rules }
 
-// Ours returns those rules that call our module, wherever it is installed and
-// in whichever stack.
+// Ours returns the rules that call this module, wherever it is installed and in
+// whichever stack they are.
 func (f *File) Ours() []Rule {
 	var ours []Rule
 	for _, rule := range f.rules {
@@ -102,7 +103,7 @@ func (f *File) Ours() []Rule {
 	return ours
 }
 
-// Ours reports whether the rule calls our module.
+// Ours reports whether the rule calls this module.
 func (r Rule) Ours() bool { return !r.Includes() && path.Base(r.Module) == Module }
 
 // Includes reports whether the rule stands for the rules of another file.
@@ -110,8 +111,8 @@ func (r Rule) Includes() bool {
 	return r.Type == typeInclude || r.Control == controlInclude || r.Control == controlSubstack
 }
 
-// FirstAuth returns the first rule of the auth stack, or one that may bring
-// its rules from another file; nil if there is none.
+// FirstAuth returns the first rule of the auth stack, or an earlier include that may
+// have auth rules; nil if there is none.
 func (f *File) FirstAuth() *Rule {
 	for i, rule := range f.rules {
 		if rule.Type == typeAuth || rule.Type == typeInclude {

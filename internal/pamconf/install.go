@@ -17,7 +17,7 @@ import (
 	"pam_cockpit_cert/internal/safefile"
 )
 
-// Report says what was done.
+// Report is the result of an installation or removal.
 type Report struct {
 	Service  string   `json:"service"`
 	File     string   `json:"file"`           // empty if there is none
@@ -29,18 +29,18 @@ type Report struct {
 
 // InstallOptions of Install.
 type InstallOptions struct {
-	// Module is the module's name or path in the rule; empty for what a rule
-	// that is there already says, or Default.
+	// Module is the module's name or path in the rule; empty to keep that of an
+	// existing rule, and for Default in a new one.
 	Module string
 	// Default is the name or path in a new rule; empty for Module, which libpam
 	// looks for in its own directory.
 	Default string
 	// Debug turns the option debug on or off; nil leaves it.
 	Debug *bool
-	// OnceFor names the version of the service's file that an install script
-	// sees. A rule that was put in for that version before is not put in
-	// again: somebody took it out since, who is not overruled. Empty for a
-	// person, who is always obeyed.
+	// OnceFor is the version of the service's file, for an install script. If the
+	// rule was added for that version before, it is not added again: an
+	// administrator has removed it since. It is empty for an administrator's
+	// command, which always adds the rule.
 	OnceFor string
 }
 
@@ -56,8 +56,8 @@ func (o InstallOptions) check() error {
 	return nil
 }
 
-// Install puts the rule before the first one of the auth stack. A rule that is
-// there already stays where it is.
+// Install adds the rule before the first one of the auth stack. An existing rule stays
+// where it is.
 func (s Service) Install(options InstallOptions) (Report, error) {
 	if err := errors.Join(s.Check(), options.check()); err != nil {
 		return Report{}, err
@@ -98,7 +98,7 @@ func (s Service) Install(options InstallOptions) (Report, error) {
 	return report, nil
 }
 
-// HardLinks is how many more names a file has.
+// HardLinks returns how many other names a file has.
 func HardLinks(path string) uint64 {
 	var stat unix.Stat_t
 	if err := unix.Stat(path, &stat); err != nil || stat.Nlink < 2 {
@@ -111,7 +111,7 @@ func leftOut(path string) string {
 	return fmt.Sprintf("somebody took the rule out of %s since it was put in: leaving it out", path)
 }
 
-// Preview returns what Install would change, for a person.
+// Preview returns the change that Install would make for an administrator's command.
 func (s Service) Preview(options InstallOptions) (safefile.Change, error) {
 	if err := errors.Join(s.Check(), options.check()); err != nil {
 		return safefile.Change{}, err
@@ -125,7 +125,7 @@ func (s Service) Preview(options InstallOptions) (safefile.Change, error) {
 	})
 }
 
-// install edits one file; old is nil where there is only the vendor's.
+// install edits one file; old is nil if there is only the vendor's.
 func (s Service) install(old []byte, place Place, options InstallOptions, done bool, report *Report) ([]byte, error) {
 	text := old
 	if old == nil {
@@ -184,12 +184,12 @@ func (s Service) install(old []byte, place Place, options InstallOptions, done b
 	return edited.Bytes(), nil
 }
 
-// InAuth returns the rules of ours where they belong.
+// InAuth returns the module's rules in the auth stack, where they belong.
 func InAuth(file *File) []Rule {
 	return slices.DeleteFunc(file.Ours(), func(rule Rule) bool { return rule.Type != "auth" })
 }
 
-// respell brings a rule that is there up to date: the module may have moved.
+// respell updates an existing rule: the module's path may have changed.
 func (s Service) respell(file *File, ours []Rule, options InstallOptions, place Place, report *Report) ([]byte, error) {
 	rule := ours[0]
 	module, debug := rule.Module, slices.Contains(rule.Args, "debug")
@@ -213,7 +213,7 @@ func (s Service) respell(file *File, ours []Rule, options InstallOptions, place 
 	return edited.Bytes(), nil
 }
 
-// Warnings says what is unusual about the rules of ours that a file has.
+// Warnings returns what is unusual about the module's rules in a file.
 func Warnings(file *File) []string {
 	var doubts []string
 	for _, rule := range file.Ours() {

@@ -17,16 +17,16 @@ import (
 	"testing"
 )
 
-// verdict is what the real libpam says about a service file.
+// verdict is the real libpam's result for a service file.
 type verdict struct {
-	complaints []string // what is wrong with the file
-	modules    []string // those that it could not load, each followed by "): " and the reason
+	complaints []string // the errors in the file
+	modules    []string // the modules that it could not load, each followed by "): " and the reason
 }
 
 var included = regexp.MustCompile(`((?:include|substack)[ \t]+)([a-z])`)
 
-// libpam has the real one read service files, in a process of its own: some
-// releases do not survive every file that they refuse.
+// libpam reads service files with the real libpam, in a separate process: some
+// releases crash at some files that they reject.
 type libpam struct {
 	program, confdir string
 
@@ -84,7 +84,7 @@ func (l *libpam) write(t testing.TB, name, text string) {
 	}
 }
 
-// read returns what libpam says about a service file.
+// read returns libpam's result for a service file.
 func (l *libpam) read(t testing.TB, name, text string) verdict {
 	t.Helper()
 	// libpam looks for included files in /etc/pam.d, whatever the directory.
@@ -120,7 +120,7 @@ func TestLibpamReadsEveryServiceFileBeforeAndAfter(t *testing.T) {
 	for name, text := range services(t) {
 		if name == "debian-includes" {
 			if _, err := os.Stat("/etc/debian_version"); err != nil {
-				continue // @include is a patch of Debian's
+				continue // only Debian's libpam knows @include
 			}
 		}
 		in, err := parse(t, string(text)).Insert(ours)
@@ -163,13 +163,13 @@ func FuzzWeRefuseWhatLibpamRefuses(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) { libpam.compare(t, text) })
 }
 
-// compare fails where we and libpam read a file differently, and returns why
-// we refuse it.
+// compare fails if this package and libpam read a file differently, and returns why
+// this package rejects it.
 func (l *libpam) compare(t testing.TB, text string) error {
 	t.Helper()
 	file, err := Parse([]byte(text))
 	if err == nil && slices.ContainsFunc(file.Rules(), Rule.Includes) {
-		return nil // whether the other file is there is not the parser's business
+		return nil // the parser does not check whether the other file exists
 	}
 	verdict := l.read(t, "compared", text)
 	switch {
@@ -185,8 +185,8 @@ func (l *libpam) compare(t testing.TB, text string) error {
 	return err
 }
 
-// missing are the modules that libpam complains about once for each, unless
-// the rule is a silent one.
+// missing returns the modules about which libpam logs an error, once for each rule
+// that is not silent.
 func missing(file *File) []string {
 	var names, seen []string
 	for _, rule := range file.Rules() {
@@ -224,8 +224,8 @@ func sameModules(said, names []string) bool {
 	})
 }
 
-// stricter are the refusals of what some releases of libpam, or none in truth,
-// can work with.
+// stricter reports whether the error is one for a file that some releases of libpam
+// accept.
 func stricter(err error) bool {
 	for _, reason := range []string{"releases of Linux-PAM differ", "carriage return", "@include takes", "no number of rules", "there is no ]", "a NUL byte"} {
 		if strings.Contains(err.Error(), reason) {

@@ -8,12 +8,11 @@ import (
 	"strings"
 )
 
-// maxLine is libpam's buffer less the final NUL, before Linux-PAM 1.5.3:
-// longer lines were cut, and their tails, even a comment's, read as rules.
+// maxLine is the size of libpam's buffer without the final NUL, before Linux-PAM
+// 1.5.3: longer lines were cut, and the rest, even of a comment, was read as a rule.
 const maxLine = 1023
 
-// entry is what libpam reads at once: one line, or several that backslashes
-// join.
+// entry is one line as libpam reads it, or several lines that backslashes join.
 type entry struct {
 	text  string // without comment and backslashes; empty for a line without a rule
 	lines int
@@ -43,7 +42,7 @@ func (f *File) assemble(start int) (entry, error) {
 			continue
 		}
 		text.WriteString(content)
-		// A carriage return is no blank for libpam, but part of a word.
+		// For libpam a carriage return is not a blank, but part of a word.
 		return entry{strings.TrimRight(strings.TrimLeft(text.String(), blanks), blanks), i - start + 1}, nil
 	}
 	return entry{}, &SyntaxError{len(f.lines), "the file ends in a line that a backslash continues"}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What service files are made of, and what breaks them.
+// The parts of service files, and parts that break them.
 var (
 	types    = []string{"auth", "-auth", "AUTH", "account", "password", "session", "-session", "[auth]"}
 	controls = []string{"required", "requisite", "sufficient", "optional", "Required", "[success=done default=ignore]",
@@ -21,7 +21,7 @@ var (
 		"[", "]", "\\", "#", "#\\", "\n", "\n\n", "\\\n", " \\\n", "\\ \n", "auth", "required", "none_g.so"}
 )
 
-// random makes a file that is often right, and often nearly so.
+// random makes a file that is often valid, and often nearly valid.
 func random(r *rand.Rand) string {
 	pick := func(from []string) string { return from[r.Intn(len(from))] }
 	var b strings.Builder
@@ -49,7 +49,7 @@ func random(r *rand.Rand) string {
 	return b.String()
 }
 
-// blank is rarely a continuation.
+// blank returns a separator, which is rarely a continuation.
 func blank(r *rand.Rand) int {
 	if r.Intn(40) == 0 {
 		return 3
@@ -57,7 +57,7 @@ func blank(r *rand.Rand) int {
 	return r.Intn(3)
 }
 
-// edits holds every file that is accepted to what edits promise.
+// edits checks the properties of edits for a file that is accepted.
 func edits(t *testing.T, text string) {
 	file, err := Parse([]byte(text))
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // recorded returns the version of the service's file for which an install script
-// put the rule in.
+// added the rule.
 func (s Service) recorded() (version string, ok bool, err error) {
 	text, err := state.Read(s.Root, s.Name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -25,8 +25,8 @@ func (s Service) recorded() (version string, ok bool, err error) {
 	return strings.TrimSuffix(string(text), "\n"), true, nil
 }
 
-// record is called after the rule is in its place: a crash between the two
-// makes the next run find the rule and record it then.
+// record remembers the version. It is called after the rule was added: after a crash
+// in between, the next run finds the rule and records the version then.
 func (s Service) record(version string) error {
 	if err := state.Write(s.Root, s.Name, []byte(version+"\n")); err != nil {
 		return fmt.Errorf("recording that the rule was put in: %w", err)

@@ -11,9 +11,9 @@ import (
 	"pam_cockpit_cert/internal/safefile"
 )
 
-// Remove takes the rule out, everywhere in the file. With forget, which is an
-// install script's, only one that is spelled as we spell it goes, for Debian 11's
-// cockpit-ws has one of its own; and a later Install obeys as for the first time.
+// Remove removes the rule everywhere in the file. With forget, for an install script,
+// it only removes a rule that is spelled as by Install, because Debian 11's cockpit-ws
+// has its own rule; and it forgets that an install script has added the rule.
 func (s Service) Remove(forget bool) (Report, error) {
 	report := Report{Service: s.Name}
 	if err := s.Check(); err != nil {

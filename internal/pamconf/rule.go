@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// blanks are what separates words; libpam knows no other.
+// blanks are the characters that separate words for libpam.
 const blanks = " \t\n"
 
 const (
@@ -26,10 +26,10 @@ var Types = []string{typeAuth, "account", "password", "session"}
 
 var keywords = []string{"required", "requisite", "sufficient", "optional", controlInclude, controlSubstack}
 
-// split cuts a rule into words as libpam does: `[` at the start of a word
-// takes everything up to `]`, where `\]` is a `]` that does not end it.
+// split splits a rule into words like libpam. A word that starts with `[` extends to
+// the next `]`, except `\]`.
 //
-// Without the `]`, libpam takes the rest of the line, newline and all.
+// Without a `]`, libpam takes the rest of the line, including the newline.
 func split(text string) (words []string, err error) {
 	for {
 		text = strings.TrimLeft(text, blanks)
@@ -62,7 +62,7 @@ func split(text string) (words []string, err error) {
 	}
 }
 
-// parseRule reads one rule, and finds what libpam would log an error about.
+// parseRule parses one rule. It rejects what libpam would log an error about.
 func parseRule(text string) (Rule, error) {
 	var rule Rule
 	words, err := split(text)
@@ -110,9 +110,9 @@ func parseRule(text string) (Rule, error) {
 	return rule, nil
 }
 
-// loadable reports whether libpam finds a module's name in a path: what is left
-// of its last element without an extension. libpam keeps "?" for modules whose
-// name it does not know (extract_modulename in libpam/pam_handlers.c).
+// loadable reports whether libpam finds a module's name in a path: its last element
+// without an extension. libpam uses "?" for modules whose name it does not find
+// (extract_modulename in libpam/pam_handlers.c).
 func loadable(module string) bool {
 	name := module[strings.LastIndexByte(module, '/')+1:]
 	if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
@@ -121,8 +121,8 @@ func loadable(module string) bool {
 	return name != "" && name != "?"
 }
 
-// carriageReturn refuses a line that ends as Windows ends lines where the
-// carriage return becomes part of a file's name.
+// carriageReturn rejects a line that ends in the way of Windows if the carriage return
+// would be part of a file's name.
 func carriageReturn(name string) error {
 	if strings.HasSuffix(name, "\r") {
 		return errors.New("it ends in a carriage return, which libpam takes for a part of the name before it: save the file with Unix line ends")

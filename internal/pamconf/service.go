@@ -14,11 +14,11 @@ import (
 	"pam_cockpit_cert/internal/safefile"
 )
 
-// ConfigDir is where the administrator's service files are.
+// ConfigDir is the directory of the administrator's service files.
 const ConfigDir = "/etc/pam.d"
 
-// VendorDirs are where libpam looks after ConfigDir, in this order; openSUSE
-// ships its service files there.
+// VendorDirs are the directories in which libpam looks after ConfigDir, in this order;
+// openSUSE ships its service files there.
 var VendorDirs = []string{"/usr/lib/pam.d", "/usr/etc/pam.d"}
 
 // Service is one service of one system's PAM configuration.
@@ -27,15 +27,15 @@ type Service struct {
 	Name string // usually "cockpit"
 }
 
-// Place is where a service's file is.
+// Place is the place of a service's file.
 type Place struct {
-	Path   string // the file itself, behind links; it need not exist
-	Vendor string // the vendor's file, as this system names it, if there is no other
+	Path   string // the file, with links followed; it need not exist
+	Vendor string // the vendor's file, as this system names it, if there is only that
 }
 
-// Check refuses names that are not a service's.
+// Check rejects a name that a service cannot have.
 func (s Service) Check() error {
-	// libpam itself makes lower case of what a program asks for.
+	// libpam converts the name that a program gives to lower case.
 	ok := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@", r)
 	}
@@ -45,7 +45,7 @@ func (s Service) Check() error {
 	return nil
 }
 
-// NoServiceError says that there is no such service.
+// NoServiceError says that the service does not exist.
 type NoServiceError struct{ Service }
 
 func (e *NoServiceError) Error() string {
@@ -53,8 +53,8 @@ func (e *NoServiceError) Error() string {
 		e.Name, filepath.Join(e.Root, ConfigDir))
 }
 
-// Find returns where the service's file is, to edit it; *NoServiceError if there
-// is none.
+// Find returns the place of the service's file, to edit it; *NoServiceError if it does
+// not exist.
 func (s Service) Find() (Place, error) {
 	place, err := s.locate()
 	if err == nil && place.Vendor == "" {
@@ -63,7 +63,7 @@ func (s Service) Find() (Place, error) {
 	return place, err
 }
 
-// locate returns where the service's file is, whoever writes it.
+// locate returns the place of the service's file, also if it must not be edited.
 func (s Service) locate() (Place, error) {
 	name := filepath.Join(ConfigDir, s.Name)
 	path, err := safefile.Resolve(s.Root, name)
@@ -90,7 +90,7 @@ func (s Service) locate() (Place, error) {
 	return Place{Path: path, Vendor: vendor}, nil
 }
 
-// owned refuses files that a package manager writes without asking.
+// owned rejects files that a package manager overwrites without asking.
 func (s Service) owned(path string) error {
 	for _, dir := range VendorDirs {
 		vendor, err := safefile.Resolve(s.Root, dir)
@@ -126,7 +126,7 @@ func (s Service) Parsed() (Place, *File, error) {
 	return place, file, nil
 }
 
-// isInclude reports whether a text is one of ours that includes a vendor's file.
+// isInclude reports whether a text is an unchanged Include of the vendor's file.
 func (s Service) isInclude(text []byte) bool {
 	return slices.ContainsFunc(VendorDirs, func(dir string) bool {
 		return string(text) == string(Include(filepath.Join(dir, s.Name)))

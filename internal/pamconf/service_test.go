@@ -103,7 +103,7 @@ func TestAVendorsServiceIsIncludedUntilSomebodyTakesTheRuleOut(t *testing.T) {
 			t.Errorf("for the vendor's next version: %+v", report)
 		}
 	}
-	// /etc's wins over both, and the first vendor's over the second.
+	// The file in /etc has precedence over both, and the first vendor's over the second.
 	s := system(t, map[string]string{service: plain, VendorDirs[0] + "/cockpit": plain, VendorDirs[1] + "/cockpit": plain})
 	s.installed(t, InstallOptions{})
 	if got := s.read(t, service); !strings.HasSuffix(got, plain) {
@@ -132,7 +132,7 @@ func TestAVendorsServiceThatIsBrokenIsNotIncluded(t *testing.T) {
 	}
 }
 
-// No link of an image leads to a file of the system that it is mounted in.
+// A link in an image does not lead to a file of the system in which it is mounted.
 func TestLinksOfARootDoNotLeaveIt(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "cockpit")
 	const plain = "auth required pam_unix.so\n"
@@ -157,7 +157,7 @@ func TestLinksOfARootDoNotLeaveIt(t *testing.T) {
 			t.Fatalf("%v: outside, there is %q: %v", link, text, err)
 		}
 	}
-	// The record of install scripts stays inside as well.
+	// The record of install scripts stays inside the root as well.
 	s := system(t, map[string]string{service: plain, "/var/lib/x": ""})
 	dir := t.TempDir()
 	if err := os.Symlink(dir, state.Path(s.Root, "")); err != nil {

@@ -5,8 +5,8 @@ package pamconf
 
 import "strings"
 
-// Include is a service file that does what another one says, so that updates
-// of that one keep flowing.
+// Include returns a service file that includes another one, whose updates so still
+// take effect.
 func Include(path string) []byte {
 	var text strings.Builder
 	for _, stack := range Types {
@@ -15,8 +15,8 @@ func Include(path string) []byte {
 	return []byte(text.String())
 }
 
-// CommentedOut returns the line, from 1, of a rule of ours that somebody made
-// a comment of; 0 if there is none.
+// CommentedOut returns the line, from 1, of a rule of the module that an administrator
+// has commented out; 0 if there is none.
 func (f *File) CommentedOut() int {
 	for i, line := range f.lines {
 		text, ok := strings.CutPrefix(strings.TrimLeft(line, blanks), "#")

@@ -10,8 +10,8 @@ import (
 	"encoding/pem"
 )
 
-// Authority is a certificate of a file of them. OpenSSL, which SSSD uses, reads
-// some that Go does not, such as those with a negative serial number.
+// Authority is a certificate in the file of authorities. OpenSSL, which SSSD uses,
+// accepts some that Go rejects, for example those with a negative serial number.
 type Authority struct {
 	DER    []byte
 	Parsed *x509.Certificate // nil if Go cannot read it
@@ -36,9 +36,8 @@ func Authorities(text []byte) []Authority {
 	}
 }
 
-// WrongForm says in which form a file without certificates in PEM is, and the
-// command of openssl(1) that makes PEM of it; both are empty if it is in none
-// that is known.
+// WrongForm returns the form of a file that has no certificates in PEM, and the command
+// of openssl(1) that converts it to PEM; both are empty if the form is not known.
 func WrongForm(text []byte) (form, command string) {
 	block, _ := pem.Decode(text)
 	var sequence, inner asn1.RawValue

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// shortNames are SSSD's for the attributes that names of people and authorities
-// have. It prints others as UNDEF.
+// shortNames has SSSD's names for the attributes in the names of people and
+// authorities. SSSD prints others as UNDEF.
 var shortNames = map[string]string{
 	"2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
 	"2.5.4.9": "STREET", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.12": "title", "2.5.4.13": "description",
@@ -22,9 +22,9 @@ var shortNames = map[string]string{
 	"0.9.2342.19200300.100.1.1": "UID", "0.9.2342.19200300.100.1.25": "DC", "1.2.840.113549.1.9.1": "E",
 }
 
-// Name returns an X.501 name, in DER, as SSSD has it in `sssctl cert-show` and
-// compares it with <SUBJECT> and <ISSUER> of sss-certmap(5): the last attribute
-// first, and escaped as RFC 2253 has it, with letters beyond ASCII as the bytes of
+// Name returns an X.501 name, given in DER, in the form of `sssctl cert-show`, which
+// SSSD also compares with <SUBJECT> and <ISSUER> of sss-certmap(5): the last attribute
+// first, and escaped according to RFC 2253, with letters beyond ASCII as the bytes of
 // their UTF-8.
 func Name(der []byte) (string, error) {
 	var name []asn1.RawValue
@@ -54,7 +54,7 @@ func Name(der []byte) (string, error) {
 	return strings.Join(parts, ","), nil
 }
 
-// escaped is a value of RFC 2253, in ASCII.
+// escaped returns a value in the form of RFC 2253, in ASCII.
 func escaped(value string) string {
 	var b strings.Builder
 	for i := range len(value) {
@@ -91,10 +91,9 @@ func text(value asn1.RawValue) string {
 	}
 }
 
-// Pattern returns a regular expression for a <SUBJECT> or <ISSUER> of
-// sss-certmap(5) that this name matches. Those are POSIX's extended ones; for '<'
-// and '>', which begin the next component, it has the dot that any character
-// matches.
+// Pattern returns a regular expression for <SUBJECT> or <ISSUER> of sss-certmap(5)
+// that matches this name. It is one of POSIX's extended ones. For '<' and '>', which
+// would begin the next component, it has a dot, which matches any character.
 func Pattern(text string) string {
 	var b strings.Builder
 	b.WriteByte('^')

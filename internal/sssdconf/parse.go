@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// SyntaxError says which line makes SSSD refuse the whole file.
+// SyntaxError says which line makes SSSD reject the whole file.
 type SyntaxError struct {
 	Line   int
 	Reason string
@@ -24,13 +24,13 @@ type entry struct {
 	line                int
 }
 
-// whitespace is isspace(3)'s, in the C locale.
+// whitespace are the characters of isspace(3), in the C locale.
 const whitespace = " \t\n\v\f\r"
 
-// parse reads a file as SSSD has its ini library do it (ini_parse.c in ding-libs,
-// without wrapped lines): a section and a comment begin in the first column, a
-// setting may be indented, comments may be C's, and a line that is none of these
-// makes the library refuse the file.
+// parse parses a file like SSSD's ini library (ini_parse.c in ding-libs, without
+// wrapped lines). A section and a comment begin in the first column, a setting may be
+// indented, and comments may be in C's form. Any other line makes the library reject
+// the file.
 func parse(text []byte) ([]entry, error) {
 	var entries []entry
 	section, comment := "", false

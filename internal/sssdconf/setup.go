@@ -29,12 +29,11 @@ const Snippet = "/etc/sssd/conf.d/50-pam_cockpit_cert.conf"
 // localDomain is the domain of this system's own users in it.
 const localDomain = "local"
 
-// subject names what is remembered of the files that were written.
+// subject names the record of the files that were written.
 const subject = "SETUP.json"
 
-// Setup is what a system needs of SSSD before the first login: authorities, and
-// perhaps a domain of its own users. It writes only files that nobody else has
-// written.
+// Setup configures SSSD for the first login: with authorities, and perhaps with a
+// domain of the system's own users. It does not change files that others have written.
 type Setup struct {
 	Root        string
 	Authorities []byte // certificates, PEM
@@ -42,13 +41,13 @@ type Setup struct {
 	Old         bool // SSSD before 2.9.3, whose provider "proxy" knows no certificates
 }
 
-// LocalUser is an account of this system, and whose certificate it has.
+// LocalUser is an account of this system, and its user's certificate.
 type LocalUser struct {
 	Name        string
 	Certificate *x509.Certificate
 }
 
-// file is one that Setup writes.
+// file is a file that Setup writes.
 type file struct {
 	safefile.Change
 	mode  fs.FileMode
@@ -91,7 +90,7 @@ func (s Setup) Apply() error {
 	if err != nil {
 		return err
 	}
-	// Before they are: what is remembered and not there is no harm.
+	// Remembered before the files are written: a record of a missing file does no harm.
 	if err := state.Write(s.Root, subject, append(text, '\n')); err != nil {
 		return err
 	}
@@ -117,8 +116,8 @@ func (f file) write() error {
 	return errors.Join(os.Chown(f.Path, -1, int(f.group)), os.Chmod(f.Path, f.mode))
 }
 
-// Undo removes the files that Apply wrote, and returns those that it left since
-// they were changed meanwhile.
+// Undo removes the files that Apply wrote. It keeps those that were changed meanwhile,
+// and returns them as left.
 func Undo(root string) (removed, left []string, err error) {
 	written, err := recall(root)
 	if err != nil {
@@ -152,8 +151,8 @@ func Written(root string) ([]string, error) {
 	return slices.Sorted(maps.Keys(written)), err
 }
 
-// recall returns the sums of the files that were written, by their names in the
-// root: an image is mounted here today, and there tomorrow.
+// recall returns the checksums of the files that were written, by their names in the
+// root, because an image may be mounted at another path later.
 func recall(root string) (map[string]string, error) {
 	written := map[string]string{}
 	text, err := state.Read(root, subject)
@@ -190,14 +189,14 @@ func (s Setup) files() ([]file, error) {
 	return []file{authorities, users}, err
 }
 
-// authorities are written where there are none; a file that is there has to have
-// them already.
+// authorities returns the file of the authorities, if it does not exist. An existing
+// file must have them already.
 func (s Setup) authorities(config *Config) (file, error) {
 	wanted := certificates(s.Authorities)
 	if len(wanted) == 0 {
 		return file{}, errors.New("the file for --ca has no certificate in PEM")
 	}
-	var text []byte // with nothing but certificates: a key beside them is nobody's business
+	var text []byte // only the certificates: a private key in the same file is not copied
 	for _, der := range wanted {
 		if read, err := x509.ParseCertificate(der); err == nil && !read.IsCA && !bytes.Equal(read.RawIssuer, read.RawSubject) {
 			return file{}, fmt.Errorf("the file for --ca has the certificate of %s, which is no authority's", nameOf(read.RawSubject))
@@ -223,7 +222,7 @@ func (s Setup) authorities(config *Config) (file, error) {
 	return file{change, 0o644, 0}, err
 }
 
-// certificates are those of a file in PEM, in DER.
+// certificates returns the certificates of a file in PEM, in DER.
 func certificates(text []byte) [][]byte {
 	var all [][]byte
 	for rest := text; ; {
@@ -237,7 +236,7 @@ func certificates(text []byte) [][]byte {
 	}
 }
 
-// nameOf is a name for a message.
+// nameOf returns a name for a message.
 func nameOf(der []byte) string {
 	name, err := Name(der)
 	if err != nil {
@@ -246,7 +245,7 @@ func nameOf(der []byte) string {
 	return name
 }
 
-// users is the snippet with a domain for this system's own users.
+// users returns the snippet with a domain of this system's own users.
 func (s Setup) users(config *Config) (file, error) {
 	path, err := safefile.Resolve(s.Root, Snippet)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -277,8 +276,8 @@ func (s Setup) users(config *Config) (file, error) {
 	return file{change, 0o600, 0}, err
 }
 
-// matchRule matches certificates of this subject, from this issuer: a renewed
-// one, too.
+// matchRule returns a rule that matches certificates with this subject and issuer,
+// also renewed ones.
 func matchRule(certificate *x509.Certificate) (string, error) {
 	issuer, err := Name(certificate.RawIssuer)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/rootfs"
 )
 
-// TestUndoOfAnImage: an image is set up where it is mounted, and undoes it
-// elsewhere, such as where it has booted.
+// TestUndoOfAnImage checks that the setup of a mounted image can be undone when it is
+// mounted elsewhere, or has booted.
 func TestUndoOfAnImage(t *testing.T) {
 	mounted := rootfs.New(t, map[string]string{"etc/os-release": ""})
 	if err := (Setup{Root: mounted, Authorities: pki.NewAuthority("Lab CA").PEM()}).Apply(); err != nil {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package sssdconf reads what SSSD is configured to do with certificates, to
-// tell people where it looks. It does not judge the configuration; sssctl
-// config-check does.
+// Package sssdconf reads SSSD's configuration for certificates, to tell the
+// administrator where SSSD looks for a user. It does not check the configuration;
+// sssctl config-check does that.
 package sssdconf
 
 import (
@@ -21,8 +21,8 @@ import (
 	"pam_cockpit_cert/internal/safefile"
 )
 
-// DefaultCA is where SSSD's InfoPipe has its certificate authorities, if ca_db
-// says nothing else.
+// DefaultCA is the file of the certificate authorities of SSSD's InfoPipe, unless
+// ca_db names another one.
 const DefaultCA = "/etc/sssd/pki/sssd_auth_ca_db.pem"
 
 const (
@@ -41,7 +41,7 @@ type Config struct {
 }
 
 type section struct {
-	name string // as it is first spelled
+	name string // as first spelled
 	keys map[string]setting
 }
 
@@ -51,9 +51,9 @@ type setting struct {
 	line  int
 }
 
-// Read reads the configuration; fs.ErrNotExist and fs.ErrPermission are what
-// they say, for the file is for root and SSSD only. Snippets alone will do. A
-// main file that SSSD refuses is an error of type *SyntaxError.
+// Read reads the configuration. The error is fs.ErrNotExist if there is neither a main
+// file nor a snippet, fs.ErrPermission for a user who may not read it (only root and
+// SSSD may), and of type *SyntaxError for a main file that SSSD rejects.
 func Read(root string) (*Config, error) {
 	c := &Config{sections: map[string]*section{}}
 	text, missing := safefile.ReadFile(root, mainFile, maxSize)
@@ -96,7 +96,7 @@ func Read(root string) (*Config, error) {
 	return c, nil
 }
 
-// snippets are in the order of their names, as SSSD reads them.
+// snippets returns the snippets in the order of their names, in which SSSD reads them.
 func snippets(root string) ([]string, error) {
 	dir, err := safefile.Resolve(root, snippetsDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -118,9 +118,9 @@ func snippets(root string) ([]string, error) {
 	return names, nil
 }
 
-// ignored says why SSSD ignores a snippet: it has to be root's or SSSD's, and
-// nobody else's to read (sss_ini_add_snippets in SSSD's src/util/sss_ini.c). Where
-// SSSD runs as a user of its own, that user's group may read it as well.
+// ignored returns why SSSD ignores a snippet. It must belong to root or SSSD's user,
+// and other users must not be able to read it (sss_ini_add_snippets in SSSD's
+// src/util/sss_ini.c). If SSSD does not run as root, its user's group may read it.
 func ignored(root, name string) (string, error) {
 	path, err := safefile.Resolve(root, name)
 	if err != nil {
@@ -144,9 +144,9 @@ func ignored(root, name string) (string, error) {
 	return "", nil
 }
 
-// account is the one that SSSD runs as, if that is not root: since 2.10, on some
-// distributions. Its group owns SSSD's directory then; Debian 12 has the account,
-// and an SSSD that runs as root and ignores what a group may read.
+// account returns the account of SSSD, if SSSD does not run as root: since 2.10, in
+// some distributions. Its group then owns SSSD's directory. (Debian 12 has such an
+// account, but an SSSD that runs as root and ignores files that a group may read.)
 func account(root string) (uid, gid uint32, has bool) {
 	var dir unix.Stat_t
 	if unix.Stat(filepath.Join(root, filepath.Dir(mainFile)), &dir) != nil || dir.Gid == 0 {
@@ -191,13 +191,13 @@ func (c *Config) get(section, key string) setting {
 // Get returns a value, or "".
 func (c *Config) Get(section, key string) string { return c.get(section, key).value }
 
-// Where is where a value is set: "line 3 of /etc/sssd/sssd.conf".
+// Where returns the place of a setting: "line 3 of /etc/sssd/sssd.conf".
 func (c *Config) Where(section, key string) string {
 	s := c.get(section, key)
 	return fmt.Sprintf("line %d of %s", s.line, s.file)
 }
 
-// CA is the file with the certificate authorities.
+// CA returns the file with the certificate authorities.
 func (c *Config) CA() string {
 	if ca := c.Get("ifp", "ca_db"); ca != "" {
 		return ca
@@ -205,9 +205,9 @@ func (c *Config) CA() string {
 	return DefaultCA
 }
 
-// Domains are those that SSSD serves, in the order in which it asks them: the
-// ones that are listed, and the ones that are enabled by themselves. SSSD skips
-// names that have no section, and sections that are disabled.
+// Domains returns the domains that SSSD serves, in the order in which it asks them:
+// those that are listed, and those that are enabled in their section. SSSD skips names
+// without a section, and disabled sections.
 func (c *Config) Domains() []string {
 	var domains []string
 	add := func(name string) {
@@ -230,11 +230,11 @@ func (c *Config) Domains() []string {
 	return domains
 }
 
-// Rule is one of sss-certmap(5).
+// Rule is a rule of sss-certmap(5).
 type Rule struct{ Name, Match, Map string }
 
-// Rules are those of one domain that are in the configuration itself; FreeIPA
-// has rules in the directory as well.
+// Rules returns the rules of one domain in the configuration. FreeIPA has rules in its
+// directory as well.
 func (c *Config) Rules(domain string) []Rule {
 	prefix := "certmap/" + strings.ToLower(domain) + "/"
 	var rules []Rule
@@ -246,24 +246,24 @@ func (c *Config) Rules(domain string) []Rule {
 	return rules
 }
 
-// Verdict is what SSSD makes of a rule for one certificate.
+// Verdict is the result of a rule for one certificate.
 type Verdict struct {
-	Known   bool // without it, the rest says nothing
+	Known   bool // the other fields are only valid if it is set
 	Matches bool
-	Filter  string // by which the directory is searched; empty if there is none
+	Filter  string // the filter of the search in the directory; empty if there is none
 }
 
 // defaultMatch is SSSD's for a rule without a matchrule.
 const defaultMatch = "<KU>digitalSignature<EKU>clientAuth"
 
-// Search is one way in which a domain looks for a certificate's user, in words.
+// Search describes one way in which a domain looks for a certificate's user.
 type Search struct {
 	Text string
 	Verdict
 }
 
-// Search says by what a domain looks for a certificate's user. eval says what a
-// rule does with the certificate.
+// Search describes how a domain looks for a certificate's user. eval evaluates a rule
+// for the certificate.
 func (c *Config) Search(domain string, eval func(Rule) Verdict) []Search {
 	section := "domain/" + domain
 	provider := c.Get(section, "id_provider")

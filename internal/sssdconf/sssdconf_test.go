@@ -19,7 +19,7 @@ import (
 	"pam_cockpit_cert/internal/testutil/rootfs"
 )
 
-// newRoot makes a root whose files have the mode that SSSD wants.
+// newRoot makes a root whose files have the mode that SSSD requires.
 func newRoot(t *testing.T, files map[string]string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -99,7 +99,7 @@ func TestWhatCannotBeReadIsNotGuessed(t *testing.T) {
 	}
 }
 
-// Links of the root lead nowhere else.
+// Links in a root do not lead out of it.
 func TestALinkOfTheRootStaysInIt(t *testing.T) {
 	root := rootfs.New(t, map[string]string{"/data/sssd.conf": "[ifp]\nca_db = /inside.pem\n", "/etc/sssd/x": ""})
 	if err := os.Symlink("../../../../../../../../data/sssd.conf", filepath.Join(root, mainFile)); err != nil {
@@ -110,7 +110,7 @@ func TestALinkOfTheRootStaysInIt(t *testing.T) {
 	}
 }
 
-// cases are files, and the line that makes SSSD refuse them, or what they set.
+// cases are files, with the line that makes SSSD reject them, or with what they set.
 var cases = []struct {
 	name, text string
 	line       int    // of the error; 0 for none
@@ -155,7 +155,7 @@ func TestFilesAreReadAsSSSDReadsThem(t *testing.T) {
 	}
 }
 
-// The same files, judged by SSSD's own tool.
+// SSSD's own tool rejects the same files.
 func TestSSSDRefusesTheSameFiles(t *testing.T) {
 	if _, err := exec.LookPath("sssctl"); err != nil || os.Geteuid() != 0 {
 		t.Skip("needs sssd-tools, and root")
@@ -200,7 +200,7 @@ func TestSnippetsThatSSSDIgnoresAreIgnored(t *testing.T) {
 			t.Errorf("skipped are %q", c.Skipped)
 		}
 	}
-	// Debian 12's SSSD has an account of its own, and runs as root.
+	// Debian 12's SSSD has its own account, but runs as root.
 	if err := errors.Join(os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("sssd:x:1000:1001::/:/bin/false\n"), 0o644),
 		os.Chown(filepath.Join(root, snippetsDir, "40.conf"), 0, 1001), os.Chmod(filepath.Join(root, snippetsDir, "40.conf"), 0o640)); err != nil {
 		t.Fatal(err)

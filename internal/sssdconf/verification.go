@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// Verification is how SSSD verifies certificates: certificate_verification in
-// sssd.conf(5), the options that change what a login gets.
+// Verification has the options of certificate_verification in sssd.conf(5) that change
+// the result of a login.
 type Verification struct {
-	Off          bool     // every certificate is accepted, whoever made it
+	Off          bool     // every certificate is accepted, whoever issued it
 	CRLs         []string // files of revocation lists
-	SoftCRL      bool     // an expired list does not count
+	SoftCRL      bool     // an expired list is ignored
 	NoOCSP       bool
-	SoftOCSP     bool // a responder that cannot be reached does not count
+	SoftOCSP     bool // a responder that cannot be reached is ignored
 	PartialChain bool // the chain may end at any certificate in the file
 }
 
@@ -48,12 +48,11 @@ func (c *Config) Verification() Verification {
 	return v
 }
 
-// VerificationAt is where the options are: a line of a file.
+// VerificationAt returns the place of the options: a line of a file.
 func (c *Config) VerificationAt() string { return c.Where(verificationSection, verificationKey) }
 
-// RevocationLists reads a file of revocation lists in PEM, nil for those that Go
-// cannot read, and reports whether it is one in DER instead, which SSSD does not
-// read.
+// RevocationLists parses a file of revocation lists in PEM, with nil for lists that Go
+// cannot parse. inDER reports whether the file is in DER, which SSSD does not read.
 func RevocationLists(text []byte) (lists []*x509.RevocationList, inDER bool) {
 	for rest := text; ; {
 		var block *pem.Block
