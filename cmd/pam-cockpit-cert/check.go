@@ -19,7 +19,7 @@ import (
 	"pam_cockpit_cert/internal/login"
 )
 
-// maxInput bounds what is read as a certificate, in bytes.
+// maxInput is the size of the largest file that is read as a certificate, in bytes.
 const maxInput = 1 << 20
 
 func checkCommand(s *settings) *cobra.Command {
@@ -68,7 +68,7 @@ if a login would succeed.`,
 func (s *settings) certificate(c *cobra.Command, instance string, args []string) (clientcert.Certificate, error) {
 	if instance != "" {
 		source := clientcert.Source{}
-		// As openssl x509 -fingerprint -sha256 prints it, too.
+		// Also in the form of openssl x509 -fingerprint -sha256.
 		instance = strings.ToLower(strings.ReplaceAll(instance, ":", ""))
 		certificate, err := source.ByInstance(c.Context(), instance)
 		if errors.Is(err, clientcert.ErrNone) {

@@ -22,10 +22,10 @@ import (
 
 const restart = "systemctl try-restart cockpit"
 
-// applying is how a command that changes a system goes about it.
+// applying has the options of the commands that change a system.
 type applying struct {
-	dryRun bool // print the changes as diff -u does, and make none
-	now    bool // restart what has to read its configuration again
+	dryRun bool // print the changes like diff -u, and make none
+	now    bool // restart the services that have to read their configuration again
 }
 
 func (a *applying) flags(c *cobra.Command) {
@@ -146,7 +146,7 @@ func (s *settings) previewEnable(ctx context.Context, service pamconf.Service) (
 	return wanted, []safefile.Change{rule, config}, nil
 }
 
-// enabled is what a program reads.
+// enabled is the result of enable for programs.
 type enabled struct {
 	cockpit.Report
 	Rule    pamconf.Report   `json:"rule"`
@@ -233,7 +233,7 @@ func disableCommand(s *settings) *cobra.Command {
 	return c
 }
 
-// disabled is what a program reads.
+// disabled is the result of disable for programs.
 type disabled struct {
 	cockpit.Report
 	Removed []string `json:"removed,omitempty"` // files that setup wrote

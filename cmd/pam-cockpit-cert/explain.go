@@ -52,7 +52,7 @@ presents the certificate to Cockpit, SSSD is asked about it again, as check does
 	}
 }
 
-// maximumArgs is cobra's, as a wrong call.
+// maximumArgs is cobra's MaximumNArgs, with a usage error.
 func maximumArgs(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if err := cobra.MaximumNArgs(n)(c, args); err != nil {
@@ -62,15 +62,15 @@ func maximumArgs(n int) cobra.PositionalArgs {
 	}
 }
 
-// beginning is of a fingerprint, as much as a list of logins shows or more.
+// beginning matches the beginning of a fingerprint. A list of logins shows 16 digits.
 var beginning = regexp.MustCompile(`^[0-9a-f]{8,64}$`)
 
-// fingerprint is what the wanted login's has to begin with.
+// fingerprint returns the beginning of the fingerprint that the login must have.
 func fingerprint(args []string) (string, error) {
 	if len(args) == 0 || args[0] == "last" {
 		return "", nil
 	}
-	// As openssl x509 -fingerprint -sha256 prints it, too.
+	// Also in the form of openssl x509 -fingerprint -sha256.
 	wanted := strings.ToLower(strings.ReplaceAll(args[0], ":", ""))
 	if !beginning.MatchString(wanted) {
 		return "", fmt.Errorf("%q is not a fingerprint: give 8 to 64 hexadecimal digits, or last", args[0])
@@ -97,13 +97,13 @@ func (s *settings) explain(ctx context.Context, wanted string) (explanation, err
 	return explained, err
 }
 
-// presented is what SSSD says about the login's certificate, if a browser has
-// Cockpit open with it at this moment.
+// presented returns SSSD's answer about the login's certificate, if a browser has
+// Cockpit open with it now.
 func presented(ctx context.Context, login journal.Login) (*diagnose.CertificateReport, error) {
 	source := clientcert.Source{}
 	certificate, err := source.ByInstance(ctx, login.Fingerprint)
 	if err != nil {
-		return nil, nil // it has gone, or may not be read: the journal has to do
+		return nil, nil // the certificate is not exported any more, or may not be read: only the journal is shown
 	}
 	report, err := diagnose.NewChecker(login.Service, infopipe.SystemBus).Check(ctx, certificate)
 	if err != nil {

@@ -22,8 +22,8 @@ import (
 	"pam_cockpit_cert/internal/cockpit"
 )
 
-// faultMarker makes this test binary the command, all in its first thread, the
-// only one that strace is to trace.
+// faultMarker makes this test binary run as the command, with its work in the first
+// thread, the only one that strace traces.
 const faultMarker = "PAM_COCKPIT_CERT_FAULTS"
 
 func init() {
@@ -32,13 +32,12 @@ func init() {
 	}
 }
 
-// faulty are the system calls that deal with files.
+// faulty are the system calls on files.
 var faulty = []string{"openat", "read", "write", "pwrite64", "fsync", "renameat", "renameat2", "fchown", "fchmod", "fchmodat",
 	"fsetxattr", "fgetxattr", "lgetxattr", "llistxattr", "flistxattr", "fremovexattr", "flock", "mkdirat", "unlinkat", "close", "newfstatat", "fstat",
 	"readlinkat", "getdents64", "lseek", "ioctl", "fcntl"}
 
-// changing are those of them that a full, read-only or other disk, or a quota,
-// makes fail.
+// changing are those that fail with a full, read-only or broken disk, or a quota.
 var changing = []string{"openat", "write", "pwrite64", "fsync", "renameat", "renameat2", "fchown", "fchmod", "fchmodat", "fsetxattr",
 	"fremovexattr", "mkdirat", "unlinkat", "close"}
 
@@ -51,12 +50,12 @@ func faultsOf(call string) []string {
 	return faults
 }
 
-// scenario is one edit: a system before and after.
+// scenario is one edit, with the system before and after it.
 type scenario struct {
 	name          string
 	args          []string
 	before, after map[string]string // by path below the root; "" for no file
-	order         string            // in which it gets on disk
+	order         string            // the order of the calls that put it on disk
 	edits         string            // the first directory that matters; "" for any
 }
 
@@ -105,8 +104,8 @@ func scenarios(t *testing.T) []scenario {
 	}
 }
 
-// remembered is what enable writes in order to be undone; config is empty for
-// no file.
+// remembered returns the record that enable writes for disable; config is empty for no
+// file.
 func remembered(t *testing.T, config string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -167,7 +166,7 @@ func (s scenario) prepare(t *testing.T, root string) {
 	}
 }
 
-// check says what is wrong with a system after a run with a fault.
+// check returns what is wrong with a system after a run with a fault.
 func (s scenario) check(root string, succeeded bool) error {
 	for name, after := range s.after {
 		path := filepath.Join(root, name)
@@ -215,7 +214,7 @@ func attributes(path string) error {
 	return nil
 }
 
-// run runs the command under strace, and returns what that traced.
+// run runs the command under strace, and returns the trace.
 func (s scenario) run(t *testing.T, root string, strace ...string) (trace string, err error) {
 	t.Helper()
 	out := filepath.Join(filepath.Dir(root), filepath.Base(root)+".strace")
@@ -231,9 +230,9 @@ func (s scenario) run(t *testing.T, root string, strace ...string) (trace string
 	return string(text), err
 }
 
-// counts returns, for each system call, which of them matter: from the first one
-// on that mentions a directory, to the last one that puts something on disk. What
-// is looked at before and after is no edit.
+// counts returns, for each system call, the numbers of those that belong to the edit:
+// from the first one that mentions a directory, to the last one that puts something on
+// disk. Calls before and after only read.
 func counts(trace, dir string) (first, last map[string]int) {
 	first, last = map[string]int{}, map[string]int{}
 	called := regexp.MustCompile(`^(\w+)\(`)
@@ -260,8 +259,8 @@ func counts(trace, dir string) (first, last map[string]int) {
 	return first, last
 }
 
-// Whatever fails, and whenever the command is killed, the service's file is
-// the old one or the new one, with its attributes, and it is alone in its
+// Whichever call fails, and whenever the command is killed, the service's file is the
+// old one or the new one, with its attributes, and it is the only file in its
 // directory. The next run repairs the rest.
 func TestAFaultAtEverySystemCall(t *testing.T) {
 	if out, err := exec.Command("strace", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
@@ -283,7 +282,7 @@ func TestAFaultAtEverySystemCall(t *testing.T) {
 			}
 			first, last := counts(trace, filepath.Join(probe, s.edits))
 			s.durable(t, trace)
-			// Two at a time, for the tracer mostly waits.
+			// Two for each processor, because the tracer mostly waits.
 			slots, runs := make(chan struct{}, 2*runtime.NumCPU()), sync.WaitGroup{}
 			n := 0
 			for call, from := range first {
@@ -307,8 +306,8 @@ func TestAFaultAtEverySystemCall(t *testing.T) {
 	}
 }
 
-// durable makes sure that what a crash leaves is complete: a new file is on
-// disk before it gets its name, and the name before the command ends.
+// durable checks that a file is complete after a crash: a new file is on disk before it
+// gets its name, and the name is on disk before the command ends.
 func (s scenario) durable(t *testing.T, trace string) {
 	t.Helper()
 	var order []string

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// journalMaker writes a real journal of what journalctl -o export prints.
+// journalMaker writes a real journal from the format of journalctl -o export.
 const journalMaker = "/lib/systemd/systemd-journal-remote"
 
 // makeJournal: journal ROOT FILE makes the journal of the system below ROOT. A
@@ -40,7 +40,7 @@ func makeJournal(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		fmt.Fprintf(&export, "__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%[1]d\n_BOOT_ID=%s\n", at.UnixMicro(), boot)
 		fmt.Fprintf(&export, "_PID=%s\n_UID=%s\nPRIORITY=%s\nSYSLOG_IDENTIFIER=%s\n", fields[1], fields[2], fields[3], fields[4])
-		// A unit's lines, as what Cockpit's instance for a certificate writes, name it.
+		// The lines of a unit, such as Cockpit's instance for a certificate, have its name.
 		if fields[4] == "cockpit-ws" {
 			unit, message, _ := strings.Cut(fields[5], " ")
 			fmt.Fprintf(&export, "_SYSTEMD_UNIT=%s\n", unit)
@@ -57,8 +57,8 @@ func makeJournal(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// A list that is followed ends by an interrupt, as a person ends it, and that
-// is no failure.
+// The administrator ends a list that is followed by an interrupt, which is not a
+// failure.
 func TestFollowingEndsByAnInterrupt(t *testing.T) {
 	if _, err := exec.LookPath("journalctl"); err != nil {
 		t.Skip("needs journalctl")
@@ -70,7 +70,7 @@ func TestFollowingEndsByAnInterrupt(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
-	// Early, it ends by the signal: go on until it has come to handle it.
+	// Early on, the signal ends the command: try again until the command handles it.
 	for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(200 * time.Millisecond) {
 		select {
 		case err := <-ended:

@@ -60,7 +60,7 @@ They are read from systemd's journal, as far back as it goes.`,
 	return c
 }
 
-// follow lists logins as they come; in JSON, each is an object on a line of its own.
+// follow lists logins as they come; in JSON, each is an object on its own line.
 func (s *settings) follow(ctx context.Context, logs journal.Journal) error {
 	lines := json.NewEncoder(s.ui.out)
 	lines.SetEscapeHTML(false)
@@ -72,7 +72,7 @@ func (s *settings) follow(ctx context.Context, logs journal.Journal) error {
 		return s.ui.out.err
 	})
 	if ctx.Err() != nil {
-		return nil // that is how it ends
+		return nil // interrupted
 	}
 	return err
 }
@@ -86,14 +86,14 @@ func (u *ui) logins(logins []journal.Login) {
 	}
 }
 
-// loginMarks are how a state looks in the list.
+// loginMarks has the word and the colour of each state in the list.
 var loginMarks = map[journal.State]struct{ word, colour string }{
 	journal.Accepted:   {"accepted", "32"},
 	journal.Refused:    {"REFUSED", "31;1"},
 	journal.Unfinished: {"unfinished", "33"},
 }
 
-// short is how much of a fingerprint tells certificates apart in a list.
+// short is how many digits of a fingerprint a list shows.
 const short = 16
 
 func (u *ui) login(login journal.Login) {
@@ -108,7 +108,7 @@ func (u *ui) login(login journal.Login) {
 	}
 }
 
-// shown is what stands for nothing in a column.
+// shown returns the text of a column, with a mark for an empty one.
 func shown(text string) string {
 	if text == "" {
 		return "-"

@@ -14,10 +14,9 @@ import (
 	"testing"
 )
 
-// Editors put the rule in and take it out, while the real libpam reads the
-// service as it does for each login. The last rule of the file names a module
-// that does not exist: a login that does not complain about it, or complains
-// of anything else, did not see a whole file.
+// Some processes add and remove the rule, while the real libpam reads the service as
+// for each login. The last rule of the file names a module that does not exist: if
+// libpam does not log that, or logs another error, it has not read a complete file.
 func TestEveryLoginSeesAWholeFile(t *testing.T) {
 	verdict := filepath.Join(t.TempDir(), "verdict")
 	if out, err := exec.Command("cc", "-o", verdict, "../../internal/pamconf/testdata/verdict.c", "-lpam").CombinedOutput(); err != nil {

@@ -22,8 +22,7 @@ var version = "unknown"
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// run returns the exit status: 0 if all is well, 1 if something is not, 2 if
-// we were called wrongly.
+// run returns the exit status: 0 on success, 1 on a failure, 2 for wrong arguments.
 func run(args []string) int {
 	ui := newUI(os.Stdout, os.Stderr)
 	root := command(ui)
@@ -38,7 +37,7 @@ func run(args []string) int {
 		status = 0
 	case errors.Is(err, errNotWell):
 	case errors.As(err, &usage):
-		// A wrong option may come before it.
+		// cobra may report a wrong option before it has parsed --json.
 		ui.json = ui.json || slices.Contains(args, "--json")
 		ui.usage(called, err)
 		status = 2
@@ -52,16 +51,16 @@ func run(args []string) int {
 	return status
 }
 
-// errNotWell is for what was said already.
+// errNotWell is a failure that was already printed.
 var errNotWell = errors.New("not all is well")
 
-// usageError is a wrong call.
+// usageError is an error in the arguments.
 type usageError struct{ error }
 
-// settings are what every command knows.
+// settings has the options of every command.
 type settings struct {
 	ui   *ui
-	root string // of the system that is looked at or changed
+	root string // of the system that is checked or changed
 }
 
 func command(ui *ui) *cobra.Command {
@@ -91,7 +90,7 @@ system needs.`,
 	return root
 }
 
-// noArgs is cobra's, as a wrong call, and with what may have been meant.
+// noArgs is cobra's NoArgs, with a usage error and suggestions.
 func noArgs(c *cobra.Command, args []string) error {
 	err := cobra.NoArgs(c, args)
 	if err == nil {

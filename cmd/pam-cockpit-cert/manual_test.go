@@ -17,7 +17,7 @@ import (
 	"pam_cockpit_cert/internal/pamconf"
 )
 
-// What the program has is in its manual page.
+// The manual page has every command and option.
 func TestTheManualPageHasEveryCommandAndOption(t *testing.T) {
 	page, err := os.ReadFile("../../man/pam-cockpit-cert.8")
 	if err != nil {
@@ -45,7 +45,7 @@ func TestTheManualPageHasEveryCommandAndOption(t *testing.T) {
 	walk(command(newUI(os.Stdout, os.Stderr)))
 }
 
-// What a program reads is in the manual page, so that it stays.
+// The manual page has every member of the JSON, so that programs can rely on it.
 func TestTheManualPageHasEveryMemberOfTheJSON(t *testing.T) {
 	page, err := os.ReadFile("../../man/pam-cockpit-cert.8")
 	if err != nil {

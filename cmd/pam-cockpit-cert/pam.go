@@ -9,8 +9,8 @@ import (
 	"pam_cockpit_cert/internal/pamconf"
 )
 
-// module is how libpam finds the module where this was installed; the linker
-// sets a path where libpam would not look for the name.
+// module is the module's name in the rule. The linker sets a path if the module is
+// installed where libpam would not find the name.
 var module = pamconf.Module
 
 func pamCommand(s *settings) *cobra.Command {
@@ -20,7 +20,7 @@ func pamCommand(s *settings) *cobra.Command {
 		Short: "Put the module's rule into a PAM service, or take it out",
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-		// What people type that remember what it is for.
+		// Names that administrators may type instead.
 		SuggestFor: []string{"install", "remove", "uninstall"},
 	}
 	pam.PersistentFlags().StringVar(&service, "service", "cockpit", "the PAM `SERVICE`")

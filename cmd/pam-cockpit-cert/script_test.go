@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"pam-cockpit-cert": main})
 }
 
-// Each script in testdata/script is one behaviour, to be read as documentation.
+// Each script in testdata/script shows one behaviour, and can be read as documentation.
 func TestScript(t *testing.T) {
 	services, err := filepath.Abs("../../internal/pamconf/testdata/services")
 	if err != nil {
@@ -67,10 +67,10 @@ func only(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// wrapped is where a line of a status was broken, to fit.
+// wrapped matches the break of a long line of a status.
 var wrapped = regexp.MustCompile(`\n {8}([^ $-]|-[^>])`)
 
-// says PATTERN: standard output has it, wherever its lines are broken.
+// says PATTERN: standard output matches, wherever its lines are broken.
 func says(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: says pattern")
@@ -81,7 +81,7 @@ func says(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// installPackage: the root has the files of our package, and a PAM service.
+// installPackage: the root has the files of the package, and a PAM service.
 func installPackage(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: package")
@@ -89,9 +89,8 @@ func installPackage(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(placePackage(ts.MkAbs("root")))
 }
 
-// placePackage puts into a root what must be there before certificates may be
-// turned on: a module made by Go, the session command, and a PAM service unless
-// there is one.
+// placePackage adds to a root the files without which certificates are not turned on:
+// a module made by Go, the session command, and a PAM service if there is none.
 func placePackage(root string) error {
 	self, err := os.Executable()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"pam_cockpit_cert/internal/scriptlet"
 )
 
-// scriptletCommand is what the packages' install scripts call, see
+// scriptletCommand is the command for the packages' install scripts, see
 // pam-cockpit-cert(8), INSTALL SCRIPTS.
 func scriptletCommand(s *settings) *cobra.Command {
 	script := scriptlet.Scriptlet{Warn: func(line string) { s.ui.warnf("%s", line) }}
@@ -40,7 +40,7 @@ func scriptletCommand(s *settings) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&script.Module, "module", "", "the module's `PATH` in the rule (default pam_cockpit_cert.so)")
-	// What follows the script's name is the package manager's.
+	// The arguments after the script's name come from the package manager.
 	c.Flags().SetInterspersed(false)
 	return c
 }

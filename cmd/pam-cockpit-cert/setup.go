@@ -110,7 +110,7 @@ func (s *settings) setup(ctx context.Context, how applying, authorities string, 
 	return s.enable(ctx, how)
 }
 
-// localUser reads USER=CERT.
+// localUser parses USER=CERT.
 func localUser(pair string) (sssdconf.LocalUser, error) {
 	name, path, ok := strings.Cut(pair, "=")
 	if !ok || name == "" || path == "" {

@@ -24,14 +24,14 @@ import (
 // sessionCommand is set by the linker.
 var sessionCommand = "/usr/libexec/pam_cockpit_cert/cockpit-cert-session"
 
-// patience bounds everything that status asks others.
+// patience is how long all questions of status to other programs may take.
 const patience = 30 * time.Second
 
 func (s *settings) system() diagnose.System {
 	return diagnose.System{Root: s.root, Service: "cockpit", Command: sessionCommand, Bus: infopipe.SystemBus, Now: time.Now()}
 }
 
-// report judges the system.
+// report makes the checks of the system.
 func (s *settings) report(ctx context.Context) diagnose.Report {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -81,8 +81,8 @@ With --fix, run those fixes that are commands, after asking about each.`,
 	return c
 }
 
-// fix runs what fixes the checks, once each and if the person who is asked says
-// so, and reports whether it ran anything.
+// fix runs the commands that fix the checks, each once and only if the administrator
+// confirms it. It returns whether it ran any.
 func (s *settings) fix(c *cobra.Command, checks []diagnose.Check) (changed bool, err error) {
 	answers := bufio.NewReader(c.InOrStdin())
 	var asked []string
@@ -112,7 +112,8 @@ func (s *settings) fix(c *cobra.Command, checks []diagnose.Check) (changed bool,
 	return changed, nil
 }
 
-// execute runs a command of a fix; ours is this program, wherever it is.
+// execute runs a command of a fix. For pam-cockpit-cert it runs this program, wherever
+// it is installed.
 func (s *settings) execute(ctx context.Context, args []string) error {
 	program := args[0]
 	if program == "pam-cockpit-cert" {
@@ -126,7 +127,7 @@ func (s *settings) execute(ctx context.Context, args []string) error {
 	return command.Run()
 }
 
-// marks are how a state begins a line: a word that can be searched for.
+// marks has the word and the colour with which a state begins a line.
 var marks = map[diagnose.State]struct{ word, colour string }{
 	diagnose.OK:      {"ok", "32"},
 	diagnose.Warning: {"warning", "33"},
@@ -134,7 +135,7 @@ var marks = map[diagnose.State]struct{ word, colour string }{
 	diagnose.Unknown: {"unknown", "33"},
 }
 
-// markWidth is the longest mark's, and a blank.
+// markWidth is the width of the longest mark and a blank.
 const markWidth = 8
 
 func (u *ui) checks(checks []diagnose.Check) {

@@ -18,18 +18,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How we talk to people:
+// The rules of the program's output:
 //
-//   - What was asked for goes to standard output, everything else to standard
-//     error, after our name.
-//   - A sentence says what is, and after a semicolon or colon what to do next.
-//   - Colour only on a terminal, never as the only sign of anything, and not
+//   - The result goes to standard output, everything else to standard error, after
+//     the program's name.
+//   - A message says what is wrong and, after a semicolon or colon, what to do next.
+//   - Colour is only used on a terminal, never as the only sign of anything, and not
 //     if NO_COLOR is set; see no-color.org.
-//   - With --json, standard output has one JSON value and nothing else, errors
-//     included.
-//   - What others wrote, such as a certificate's subject, is printed so that it
-//     does nothing to a terminal.
-//   - What could not be printed is a failure.
+//   - With --json, standard output has one JSON value and nothing else; this includes
+//     errors.
+//   - Text of other people, such as a certificate's subject, is quoted, so that it
+//     cannot send control characters to the terminal.
+//   - It is a failure if the output cannot be written.
 type ui struct {
 	out    *output
 	err    io.Writer
@@ -60,7 +60,7 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
-// print prints a value, for programs as it is, for people by a function.
+// print prints a value: as JSON for programs, or by a function for people.
 func (u *ui) print(value any, people func()) error {
 	if !u.json {
 		people()
@@ -74,11 +74,11 @@ func (u *ui) print(value any, people func()) error {
 
 func (u *ui) sayf(format string, args ...any) { fmt.Fprintf(u.out, format+"\n", harmless(args)...) }
 
-// width is how many columns a line has at the most, unless one word is longer.
+// width is how many columns a line may have, unless one word is longer.
 const width = 80
 
-// paragraph prints a lead of our own and a text from the column indent, where the
-// cursor is, and breaks lines between words.
+// paragraph prints a lead and a text, and breaks lines between words. The cursor is at
+// the column indent, to which further lines are indented.
 func (u *ui) paragraph(indent int, lead, text string) {
 	fmt.Fprint(u.out, lead)
 	column := indent + len(lead)
@@ -110,11 +110,11 @@ func (u *ui) failure(err error) {
 	_ = u.print(map[string]string{"error": text}, func() { u.warnf("%s", text) })
 }
 
-// styled is text of our own, with the codes of a colour.
+// styled is the program's own text, with the codes of a colour.
 type styled string
 
-// harmless quotes what has characters that cannot be seen, control characters
-// among them.
+// harmless quotes texts with characters that are not printable, such as control
+// characters.
 func harmless(args []any) []any {
 	safe := make([]any, len(args))
 	for i, arg := range args {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package admin runs the administrator's command on a system of its own, with
-// a real D-Bus and a real SSSD.
+// Package admin tests the administrator's command in namespaces, with a real D-Bus and
+// a real SSSD.
 package admin
 
 import (
@@ -55,7 +55,7 @@ func wants(t *testing.T, output string, texts ...string) {
 	}
 }
 
-// With SSSD's own tool for rules, check says what each of them did.
+// With SSSD's own tool for rules, check says which rules match.
 func TestCheckSaysWhichRulesMatch(t *testing.T) {
 	namespace.Need(t)
 	if _, err := exec.LookPath("sssctl"); err != nil {
@@ -89,7 +89,7 @@ func TestCheckSaysWhichRulesMatch(t *testing.T) {
 	}
 }
 
-// module is what the module itself says about a login with the certificate.
+// module returns the module's own result of a login with the certificate.
 func module(t *testing.T, certificate pki.Certificate) string {
 	t.Helper()
 	so := pamhost.Built(t, "pam_cockpit_cert.so")
@@ -170,8 +170,8 @@ func TestCheckSaysWhatALoginWouldGetAndWhy(t *testing.T) {
 	}
 }
 
-// A certificate is a stranger's: what its names have in them neither moves the
-// cursor nor looks like a line of ours.
+// An attacker chooses the names in a certificate. They can neither move the
+// administrator's cursor nor forge a line of the output.
 func TestCheckIsNotForgedByACertificate(t *testing.T) {
 	namespace.Need(t)
 	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
@@ -242,7 +242,8 @@ func TestCheckReadsEveryForm(t *testing.T) {
 	})
 }
 
-// A login is more than a certificate: the account stack and the shell decide too.
+// A login depends not only on the certificate, but also on the account stack and the
+// shell.
 func TestCheckSaysWhatTheAccountIsGoodFor(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")

@@ -18,7 +18,7 @@ import (
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-// TestNamesAreThoseOfSSSD: a subject that is printed can be pasted into a rule.
+// TestNamesAreThoseOfSSSD checks that a printed subject can be pasted into a rule.
 func TestNamesAreThoseOfSSSD(t *testing.T) {
 	namespace.Need(t)
 	if _, err := exec.LookPath("sssctl"); err != nil {

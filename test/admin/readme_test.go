@@ -17,7 +17,7 @@ import (
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-// varying is what differs from system to system, and from day to day.
+// varying has the texts that differ between systems, or from day to day.
 var varying = []struct{ from, to string }{
 	{`\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?`, "DATE"},
 	{`\b[0-9a-f]{64}\b`, "FINGERPRINT"},
@@ -28,7 +28,7 @@ var varying = []struct{ from, to string }{
 	{`passes by pam_\w+\.so(, pam_\w+\.so)*`, "passes by MODULES"},
 }
 
-// leveled makes texts comparable: lines may be broken where one likes.
+// leveled makes texts comparable: it removes line breaks, and what varies.
 func leveled(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	for _, v := range varying {
@@ -37,7 +37,7 @@ func leveled(text string) string {
 	return text
 }
 
-// shown is what README.md shows below a command.
+// shown returns the output that README.md shows below a command.
 func shown(t *testing.T, command string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../README.md")
@@ -52,8 +52,8 @@ func shown(t *testing.T, command string) string {
 	return block
 }
 
-// README.md shows people what they will see: a Debian 12 or later, as it is
-// after the installation of the package and the configuration of SSSD.
+// README.md shows the real output on a Debian 12 or later, after the installation of
+// the package and the configuration of SSSD.
 func TestTheReadmeShowsWhatIsPrinted(t *testing.T) {
 	namespace.Need(t)
 	cockpit, err := exec.Command("dpkg-query", "-W", "-f=${Version}", "cockpit-ws").Output()

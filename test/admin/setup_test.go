@@ -17,8 +17,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-// TestSetup: one line from a fresh install to a user whom SSSD knows by the
-// certificate, and back.
+// TestSetup checks that after one command on a fresh install SSSD maps the certificate
+// to the user, and that this can be undone.
 func TestSetup(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
@@ -65,7 +65,7 @@ func TestSetup(t *testing.T) {
 		wants(t, output, want)
 	}
 
-	// What others wrote is theirs.
+	// Files that others have written are not changed.
 	for name, refused := range map[string][]string{
 		"is there, and lacks an authority": {"setup", "--ca", file("other.pem", pki.NewAuthority("Other CA").PEM())},
 		"which is no authority's":          {"setup", "--ca", file("leaf.pem", alice.PEM())},
@@ -98,7 +98,7 @@ func TestSetup(t *testing.T) {
 	}
 }
 
-// installed makes the system one with Cockpit and our package.
+// installed adds Cockpit and the package's files to the system.
 func installed(t *testing.T) {
 	t.Helper()
 	namespace.Copy(t, "/usr/lib/cockpit")

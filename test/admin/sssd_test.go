@@ -25,13 +25,13 @@ import (
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-// verifying is a configuration with options of certificate_verification.
+// verifying returns a configuration with options of certificate_verification.
 func verifying(t *testing.T, options string) string {
 	return strings.Replace(config(t, ""), "[sssd]\n", "[sssd]\ncertificate_verification = "+options+"\n", 1)
 }
 
-// With no_verification, anybody can log in as anybody: what a method of SSSD is
-// called proves nothing.
+// With no_verification an attacker can log in as any user, with a self-made
+// certificate, although SSSD's method is called FindByValidCertificate.
 func TestAnSSSDThatAcceptsStrangersIsBroken(t *testing.T) {
 	namespace.Need(t)
 	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
@@ -50,7 +50,7 @@ func TestAnSSSDThatAcceptsStrangersIsBroken(t *testing.T) {
 	}
 }
 
-// list makes a revocation list that ends at a time.
+// list makes a revocation list that expires at a time.
 func list(t *testing.T, ca *pki.Authority, end time.Time) []byte {
 	t.Helper()
 	issuer, err := x509.ParseCertificate(ca.DER)
@@ -72,7 +72,7 @@ func crlPEM(der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
 }
 
-// With a revocation list that it cannot use, SSSD refuses every certificate.
+// With a revocation list that it cannot use, SSSD rejects every certificate.
 func TestRevocationListsThatLockEverybodyOut(t *testing.T) {
 	namespace.Need(t)
 	ca, other := pki.NewAuthority("Lab CA"), pki.NewAuthority("Other CA")
@@ -108,7 +108,7 @@ func TestRevocationListsThatLockEverybodyOut(t *testing.T) {
 	}
 }
 
-// OpenSSL, and so SSSD, accepts authorities that Go does not: SSSD is to judge.
+// OpenSSL, and so SSSD, accepts authorities that Go rejects: only SSSD's answer counts.
 func TestSSSDJudgesAuthoritiesAndNobodyElse(t *testing.T) {
 	namespace.Need(t)
 	if _, err := exec.LookPath("openssl"); err != nil {
@@ -143,7 +143,7 @@ func TestSSSDJudgesAuthoritiesAndNobodyElse(t *testing.T) {
 	if status != 0 {
 		t.Errorf("exit status %d", status)
 	}
-	// Where the chain was accepted, there is nothing to be said against it.
+	// If SSSD accepts the chain, there is no warning about it.
 	s.AddUser("bob", 61002)
 	s.Write(sssd.Config, config(t, ""))
 	output, _ = command(t, read("ca.pem"), 0, "check", "-")
@@ -152,7 +152,7 @@ func TestSSSDJudgesAuthoritiesAndNobodyElse(t *testing.T) {
 		t.Errorf("a chain that SSSD accepts is doubted:\n%s", output)
 	}
 
-	// An authority that SSSD itself refuses vouches for nobody.
+	// SSSD accepts no certificate of an authority that it rejects.
 	s.Write(sssd.Authority, string(read("ca.pem"))+string(pki.NewAuthority("Lab CA").Issue("stray").PEM()))
 	output, _ = command(t, nil, 0, "status")
 	matches(t, output, `BROKEN +authorities: 2 in .*, 1 of which SSSD calls invalid: CN=stray,O=Lab OpenSSL says of it: unable to get local issuer certificate`)
@@ -175,7 +175,7 @@ func TestAuthoritiesInAnotherFormAreNamedSo(t *testing.T) {
 		{"\xff\xfe-\x00", `BROKEN +authorities: .* is in UTF-16`},
 		{string(ca.KeyPEM()), `BROKEN +authorities: .* is in PEM of the type PRIVATE KEY`},
 		{"\ufeff" + string(ca.PEM()), `BROKEN +authorities: .* begins with a byte order mark, which hides its first certificate from SSSD\n +\$ sed -i '1s/`},
-		// This one SSSD reads.
+		// SSSD reads this file.
 		{strings.ReplaceAll(string(ca.PEM()), "\n", "\r\n"), `ok +authorities: 1 in `},
 	} {
 		s.Write(sssd.Authority, test.text)
@@ -184,7 +184,7 @@ func TestAuthoritiesInAnotherFormAreNamedSo(t *testing.T) {
 	}
 }
 
-// sssd.conf is read as SSSD reads it, and what it ignores is named.
+// sssd.conf is read like SSSD, and what SSSD ignores is reported.
 func TestStatusReadsTheConfigurationAsSSSDDoes(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
@@ -202,7 +202,7 @@ func TestStatusReadsTheConfigurationAsSSSDDoes(t *testing.T) {
 	output, _ = command(t, ca.Issue("alice").PEM(), 0, "check", "-")
 	wants(t, output, "result       success")
 
-	// A misspelled setting does nothing, and says nothing.
+	// SSSD silently ignores a misspelled setting.
 	if _, err := exec.LookPath("sssctl"); err != nil {
 		t.Skip("needs sssd-tools")
 	}
@@ -215,7 +215,7 @@ func TestStatusReadsTheConfigurationAsSSSDDoes(t *testing.T) {
 	}
 }
 
-// The domains are those that SSSD serves, which reads sssd.conf when it starts.
+// The domains are those that SSSD serves. It only reads sssd.conf when it starts.
 func TestDomainsAreThoseThatSSSDServes(t *testing.T) {
 	namespace.Need(t)
 	if _, err := exec.LookPath("sssctl"); err != nil {
@@ -259,8 +259,8 @@ func TestCheckShowsOfManyRulesWhatMatters(t *testing.T) {
 	}
 }
 
-// The tools of other packages are not waited for without end: one that hangs, and
-// leaves a child that holds its output, costs a part of the answer only.
+// A tool of another package that hangs, and leaves a child with its output open, is not
+// waited for: only a part of the answer is missing.
 func TestCheckEndsWhereAToolDoesNot(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")

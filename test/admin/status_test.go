@@ -25,11 +25,11 @@ import (
 	"pam_cockpit_cert/internal/testutil/sssd"
 )
 
-// wrapped is where a line of a status was broken, to fit.
+// wrapped matches the break of a long line of a status.
 var wrapped = regexp.MustCompile(`\n {8}([^ $-]|-[^>])`)
 
-// matches looks for each regular expression in a status, at the start of a line,
-// wherever lines were broken.
+// matches expects each regular expression in a status, at the start of a line, wherever
+// lines are broken.
 func matches(t *testing.T, output string, expressions ...string) {
 	t.Helper()
 	output = wrapped.ReplaceAllString(output, " $1")
@@ -105,8 +105,8 @@ func TestStatusAsksSSSDAndTheLinker(t *testing.T) {
 	matches(t, output, `ok +authorities: 1 in /etc/sssd/other.pem`)
 }
 
-// Each refusal says what an ordinary user can do about it, and what such a user
-// cannot see is not called broken.
+// Each refusal says what an ordinary user can do about it, and a check that such a user
+// cannot make is not called broken.
 func TestAnOrdinaryUserLearnsWhatOnlyRootMay(t *testing.T) {
 	namespace.Need(t)
 	namespace.Copy(t, "/etc")
@@ -124,7 +124,7 @@ func TestAnOrdinaryUserLearnsWhatOnlyRootMay(t *testing.T) {
 	if status != 1 {
 		t.Errorf("exit status %d", status)
 	}
-	// Nothing is to be done, and for that nobody has to be root.
+	// Nothing has to be changed, so that the user need not be root.
 	if output, status := command(t, nil, user, "disable"); status != 0 {
 		t.Errorf("exit status %d: %s", status, output)
 	}
@@ -140,8 +140,8 @@ func TestAnOrdinaryUserLearnsWhatOnlyRootMay(t *testing.T) {
 		`unknown +authorities: where SSSD has them cannot be seen: open /etc/sssd/sssd.conf: permission denied\n +-> try again as root`)
 }
 
-// Since SSSD 2.10, it is not root that reads the authorities. In its place, for
-// this machine's may be older, is a process of its name.
+// Since SSSD 2.10, a user other than root reads the authorities. This machine's SSSD
+// may be older, so that a process with SSSD's name stands in for it.
 func TestStatusKnowsAuthoritiesThatSSSDCannotRead(t *testing.T) {
 	namespace.Need(t)
 	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
@@ -166,7 +166,7 @@ func TestStatusKnowsAuthoritiesThatSSSDCannotRead(t *testing.T) {
 	output, _ = command(t, nil, 0, "status")
 	matches(t, output, `ok +authorities`)
 
-	// One in a container is another SSSD's.
+	// A process in a container belongs to another SSSD.
 	if err := process.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestStatusKnowsAuthoritiesThatSSSDCannotRead(t *testing.T) {
 	matches(t, output, `ok +authorities`)
 }
 
-// Where SELinux is enforcing, D-Bus may refuse what SSSD would answer.
+// If SELinux is enforcing, D-Bus may reject SSSD's answer.
 func TestSELinuxIsSuspected(t *testing.T) {
 	namespace.Need(t)
 	s := sssd.New(t, pki.NewAuthority("Lab CA").PEM())
@@ -220,7 +220,7 @@ func TestSELinuxIsSuspected(t *testing.T) {
 	wants(t, output, suspicion)
 }
 
-// Cockpit's unprivileged parts have to read and execute what is theirs.
+// Cockpit's unprivileged parts must be able to read and execute their files.
 func TestStatusJudgesFilesForWhoReadsThem(t *testing.T) {
 	namespace.Need(t)
 	namespace.Copy(t, "/etc")
@@ -234,7 +234,7 @@ func TestStatusJudgesFilesForWhoReadsThem(t *testing.T) {
 	matches(t, output, `BROKEN +certificates: .*, which Cockpit cannot read\n +\$ chmod 644 `+config,
 		`BROKEN +session-command: .* cannot be executed by cockpit-ws\n +\$ chmod o\+x /run/judged$`)
 
-	// One that runs is asked, in the way of its user and groups.
+	// For a running process, its user and groups count.
 	sleep, err := os.ReadFile("/bin/sleep")
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +259,7 @@ func TestStatusJudgesFilesForWhoReadsThem(t *testing.T) {
 	matches(t, output, `ok +certificates: `, `ok +session-command: `)
 }
 
-// The exit status is 0 on a system that lacks nothing, and only there.
+// The exit status is 0 if, and only if, nothing is missing.
 func TestStatusOfASystemThatLacksNothing(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
@@ -330,7 +330,7 @@ func TestStatusKnowsAnSSSDThatIsTooOld(t *testing.T) {
 	output, _ := command(t, nil, 0, "status")
 	matches(t, output, `BROKEN +sssd: this SSSD is too old to validate certificates .*\n +-> it has to be 2.6.1 or later`)
 
-	// The rule's options are the login's, and so they are check's.
+	// check uses the options of the rule, like a login.
 	s.AddUser("alice", 1000)
 	certificate := pki.NewAuthority("Lab CA").Issue("alice").PEM()
 	output, status := command(t, certificate, 0, "check", "-")
@@ -371,7 +371,7 @@ func TestStatusKnowsAModuleThatIsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	foreign := append([]byte(nil), ours...)
-	foreign[18], foreign[19] = 183^(foreign[18]&1), 0 // e_machine: AArch64, or one that nobody has
+	foreign[18], foreign[19] = 183^(foreign[18]&1), 0 // e_machine: AArch64, or one that does not exist
 	for _, test := range []struct{ name, source, want string }{
 		{"Cockpit's stub", "int pam_sm_authenticate(void) { return 25; }", `BROKEN +pam-module: .*the one that Cockpit brought, which does nothing`},
 		{"one whose libraries are missing", `__attribute__((section(".go.buildinfo"))) int go = 1; extern int nowhere(void); int pam_sm_authenticate(void) { return nowhere(); }`,

@@ -26,12 +26,11 @@ import (
 	"pam_cockpit_cert/internal/infopipe"
 )
 
-// attackVariable makes this binary an attacker with the attack of that name.
+// attackVariable makes this binary run as an attacker with the attack of that name.
 const attackVariable = "PAM_COCKPIT_CERT_ATTACK"
 
-// attacker is a process of a local user, who learns from the bus which
-// connections come, as everybody may, and attacks each from its first moment to
-// its last.
+// attacker is a process of a local user. The bus tells it, as every user, which
+// connections are made, and it attacks each of them from its first moment to its last.
 type attacker struct {
 	t       testing.TB
 	process *exec.Cmd
@@ -39,10 +38,10 @@ type attacker struct {
 	stdout  *bufio.Reader
 }
 
-// startAttacker returns once the attacker is on the watch.
+// startAttacker starts the attacker, and returns once it is watching the bus.
 func startAttacker(t testing.TB, name string, uid uint32) *attacker {
 	t.Helper()
-	// A copy: the test's own binary lies where only root may go.
+	// A copy: only root may access the directory of the test's own binary.
 	program := filepath.Join(t.TempDir(), "attacker")
 	text, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
@@ -131,7 +130,7 @@ func attackerMain(name string) error {
 	return nil
 }
 
-// weapon sends an attack to every connection that is there.
+// weapon sends an attack to every connection.
 type weapon struct {
 	attack attack
 
@@ -164,7 +163,7 @@ func (w *weapon) assault(name string) {
 		for _, text := range messages {
 			if w.write(text) == nil {
 				w.sent++
-			} else if err := w.join(); err != nil { // the bus has hung up
+			} else if err := w.join(); err != nil { // the bus has closed the connection
 				fmt.Fprintln(os.Stderr, "the attacker cannot come back:", err)
 				os.Exit(1)
 			}
@@ -195,7 +194,7 @@ func (w *weapon) write(text []byte) error {
 	}
 }
 
-// withDescriptor says in the header that a descriptor comes along.
+// withDescriptor adds to the header that the message has a descriptor.
 func withDescriptor(text []byte) []byte {
 	const fixed = 16
 	size := int(binary.LittleEndian.Uint32(text[12:]))
@@ -205,7 +204,7 @@ func withDescriptor(text []byte) []byte {
 	return append(padded(header), body...)
 }
 
-// join connects, so that descriptors may be sent.
+// join connects to the bus, and negotiates descriptors.
 func (w *weapon) join() error {
 	if w.conn != nil {
 		w.conn.Close()

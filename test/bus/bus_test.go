@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package bus_test attacks logins over the bus: every local user may write to
-// their connections. The module, SSSD and the buses are real.
+// Package bus_test attacks logins over the bus, because every local user may send
+// messages to their connections. The module, SSSD and the buses are real.
 package bus_test
 
 import (
@@ -39,19 +39,19 @@ func TestMain(m *testing.M) {
 const (
 	grace = time.Second
 
-	// The local users who attack.
+	// The uid of the first attacking user.
 	firstStranger = 64000
 	strangers     = 3
 
-	// A worker that keeps the largest message needs four times as much more.
+	// A worker that kept the largest message would need four times as much.
 	memoryMore = 8 << 10 // KiB
 )
 
-// lab is a system whose SSSD knows alice, and her certificate.
+// lab is a system whose SSSD maps a certificate to alice.
 type lab struct {
 	*sssd.SSSD
-	timeout  int    // seconds that a login may take
-	dir      string // of services
+	timeout  int    // how many seconds a login may take
+	dir      string // the directory of the services
 	instance cockpittls.Instance
 }
 
@@ -75,14 +75,14 @@ func newLab(t *testing.T, broker bool, timeout int) *lab {
 	return l
 }
 
-// tries is how often logins are repeated for SSSD's own sake: with nobody about,
-// one of some hundreds fails. SSSD 2.8 at times misses the end of its p11_child,
-// says so when that should have ended long ago, and then its InfoPipe breaks.
+// tries is how often logins are repeated because of SSSD's own faults: even without an
+// attacker, one of some hundreds fails. SSSD 2.8 sometimes misses the end of its
+// p11_child, reports that after its time limit, and then its InfoPipe ends.
 const tries = 4
 
 var sssdsOwn = regexp.MustCompile("SSSD could not check the certificate in time|SSSD ended while it was asked")
 
-// logIn logs alice in as often as the arguments say, and in no other way.
+// logIn logs alice in as often as the arguments say. Every login must succeed.
 func (l *lab) logIn(t *testing.T, arguments ...string) {
 	t.Helper()
 	for try := range tries {
@@ -102,8 +102,8 @@ func (l *lab) logIn(t *testing.T, arguments ...string) {
 	}
 }
 
-// check checks what holds of a login however it ends: nobody but alice is in, in
-// time, and the login's process is as before.
+// check checks what must hold of a login however it ends: no other user than alice is
+// logged in, it ends in time, and the login process is as before.
 func (l *lab) check(t *testing.T, report pamhost.Report) {
 	t.Helper()
 	for _, other := range append(report["different"], report.Get("result")+" "+report.Get("user")) {
@@ -127,8 +127,8 @@ func (l *lab) check(t *testing.T, report pamhost.Report) {
 	}
 }
 
-// logInSlowly has SSSD stand still during a login, so that whatever is sent
-// arrives, and returns the most memory that the worker ever had, in KiB.
+// logInSlowly stops SSSD during a login, so that the attacker's messages arrive, and
+// returns the most memory that the worker ever used, in KiB.
 func (l *lab) logInSlowly(t *testing.T) int {
 	t.Helper()
 	signal := func(signal syscall.Signal) {
@@ -163,8 +163,8 @@ func (l *lab) logInSlowly(t *testing.T) int {
 	return most
 }
 
-// infoPipe returns the InfoPipe's process. The bus, which knows, is not asked:
-// the test's own connection would be attacked.
+// infoPipe returns the InfoPipe's process. It does not ask the bus, because the
+// attacker would attack the test's own connection.
 func infoPipe() int {
 	processes, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, exe := range processes {
@@ -176,8 +176,8 @@ func infoPipe() int {
 	return 0
 }
 
-// workerMemory is what the worker has, or had, at most. Its process is named
-// like the login's, and alone has threads.
+// workerMemory returns the most memory that the worker has used. The worker has the
+// name of the login process, and is the only one with threads.
 func workerMemory() int {
 	processes, _ := filepath.Glob("/proc/[0-9]*/status")
 	for _, path := range processes {
@@ -194,11 +194,12 @@ func workerMemory() int {
 	return 0
 }
 
-// buses are both that systems have.
+// buses are the two implementations of the system bus.
 var buses = map[string]bool{"dbus-daemon": false, "dbus-broker": true}
 
-// TestStrangersMessages: a local user's messages, at every moment of a login,
-// change neither whom it logs in nor how long it may take, and leave nothing.
+// TestStrangersMessages checks that a local user's messages, at any moment of a login,
+// change neither the user who is logged in nor how long that may take, and leave
+// nothing behind.
 func TestStrangersMessages(t *testing.T) {
 	namespace.Need(t)
 	for name, broker := range buses {
@@ -226,7 +227,7 @@ func TestStrangersMessages(t *testing.T) {
 	}
 }
 
-// TestCrowd: what several users send to many logins at the same time.
+// TestCrowd checks many logins at the same time while several users attack them.
 func TestCrowd(t *testing.T) {
 	namespace.Need(t)
 	for name, broker := range buses {

@@ -11,23 +11,24 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// The object of a user whom the attackers would like to be.
+// The object path of root, as whom the attackers try to log in.
 const rootPath = dbus.ObjectPath("/org/freedesktop/sssd/infopipe/Users/local/0")
 
-// guesses is how many of the login's serials are answered unasked: it has less
-// than ten calls.
+// guesses is for how many serials of the login an attacker forges answers: a login
+// makes less than ten calls.
 const guesses = 16
 
-// attack is what a local user sends, again and again, to a login's connection.
+// attack has the messages that a local user sends, again and again, to a login's
+// connection.
 type attack struct {
 	messages   func(to string) [][]byte
-	descriptor bool // one goes with each message
+	descriptor bool // each message has a descriptor
 	trickle    bool // a byte at a time
-	large      bool // once for each login: the bus itself has to bear them, too
+	large      bool // once for each login, because the bus has to handle them, too
 }
 
-// attacks has a signal of every kind first, for these the stock policy lets
-// through to anybody, and then what the bus should keep from us.
+// attacks first has signals of every kind, which the stock policy allows to every
+// connection, and then messages that the bus should reject.
 var attacks = map[string]attack{
 	"a signal with an array of descriptors that are not there": {messages: signals([]dbus.UnixFDIndex{0, 1, 2})},
 	"a signal with a descriptor":                               {messages: signals("x"), descriptor: true},
@@ -75,7 +76,7 @@ func answers(kind dbus.Type, body any) func(string) [][]byte {
 	}
 }
 
-// large is a signal with an array of variants that takes so many bytes.
+// large returns a signal with an array of variants of that size.
 func large(size int) func(string) [][]byte {
 	return func(to string) [][]byte {
 		text := message(binary.LittleEndian, dbus.TypeSignal, to, 1, []dbus.Variant{})
@@ -86,7 +87,7 @@ func large(size int) func(string) [][]byte {
 	}
 }
 
-// mapped is a signal with a map from booleans, which godbus does not make.
+// mapped returns a signal with a map from booleans, which godbus cannot make.
 func mapped(to string) [][]byte {
 	text := message(binary.LittleEndian, dbus.TypeSignal, to, 1, map[uint32]byte{1: 1})
 	return [][]byte{bytes.Replace(text, []byte("a{uy}"), []byte("a{by}"), 1)}
@@ -100,8 +101,8 @@ func nested(depth int) dbus.Variant {
 	return v
 }
 
-// fields is one message for each type that a header field of an unknown code
-// may have.
+// fields returns a message for each type that a header field with an unknown code may
+// have.
 func fields(kind dbus.Type) func(string) [][]byte {
 	return func(to string) (all [][]byte) {
 		for _, value := range []any{
@@ -126,7 +127,7 @@ func rubbish(to string) [][]byte {
 	return [][]byte{text}
 }
 
-// message is one to a name, in answer to a serial if it is an answer.
+// message returns a message to a name; an answer is one to this serial.
 func message(order binary.ByteOrder, kind dbus.Type, to string, serial uint32, body ...any) []byte {
 	m := dbus.Message{
 		Type: kind,
@@ -161,7 +162,7 @@ func withField(text []byte, value any) []byte {
 	size := int(binary.LittleEndian.Uint32(text[12:]))
 	body := text[(fixed+size+7)&^7:]
 	header := padded(bytes.Clone(text[:fixed+size]))
-	// A structure of a byte and a variant is what a message's body has, too.
+	// The body has a structure of a byte and a variant, too.
 	field := message(binary.LittleEndian, dbus.TypeSignal, "x.y", 1, struct {
 		Code  byte
 		Value dbus.Variant

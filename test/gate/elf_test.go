@@ -52,7 +52,7 @@ func TestNeedsOnlyLibpamAndLibc(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, library := range libraries {
-		// libpthread is a library of its own before glibc 2.34.
+		// libpthread is a separate library before glibc 2.34.
 		if !slices.Contains([]string{"libpam.so.0", "libc.so.6", "libpthread.so.0"}, library) {
 			t.Errorf("needs %s", library)
 		}

@@ -17,7 +17,7 @@ import (
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-// attemptVariable makes this binary root without a sandbox, who makes that attempt.
+// attemptVariable makes this binary make that attempt as root, without a sandbox.
 const attemptVariable = "PAM_COCKPIT_CERT_ATTEMPT"
 
 func TestMain(m *testing.M) {
@@ -31,7 +31,8 @@ func TestMain(m *testing.M) {
 	namespace.Main(m)
 }
 
-// TestEscape: a worker that was taken over can do none of what root can.
+// TestEscape checks that an attacker who has taken over the worker can do nothing that
+// needs root's rights.
 func TestEscape(t *testing.T) {
 	namespace.Need(t)
 	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
@@ -53,7 +54,7 @@ func TestEscape(t *testing.T) {
 			syslog.Wait(t, `pam_cockpit_cert\(cockpit:auth\): attempt: .*(operation not permitted|permission denied|function not implemented)$`)
 
 			setScene(t, name)
-			// In mount and network namespaces of its own, for what it does succeeds.
+			// In its own mount and network namespaces, because the attempt succeeds.
 			control := exec.Command("unshare", "-m", "-n", self)
 			control.Env = append(os.Environ(), attemptVariable+"="+name)
 			if out, err := control.CombinedOutput(); err != nil {
@@ -63,7 +64,7 @@ func TestEscape(t *testing.T) {
 	}
 }
 
-// setScene puts anew what an attempt may harm.
+// setScene makes the files again that an attempt may harm.
 func setScene(t *testing.T, name string) {
 	t.Helper()
 	if err := os.RemoveAll(escape.Dir); err != nil {

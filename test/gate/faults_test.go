@@ -15,7 +15,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-// setFault makes /run look as Cockpit's, for a worker that misbehaves so; see module/faulty.go.
+// setFault makes Cockpit's directory in /run, with the fault of a worker that
+// misbehaves; see module/faulty.go.
 func setFault(t *testing.T, fault string) {
 	t.Helper()
 	if err := os.MkdirAll("/run/cockpit/tls", 0o755); err != nil {
@@ -26,15 +27,15 @@ func setFault(t *testing.T, fault string) {
 	}
 }
 
-// says is how each result starts to explain itself to the person.
+// says has the beginning of the message to the user for each result.
 var says = map[string]string{
 	pamhost.UserUnknown:     "The certificate does not belong to a user of this system. ",
 	pamhost.AuthinfoUnavail: "This system cannot find out now whose certificate this is. ",
 	pamhost.ServiceErr:      "This system failed to look up the certificate; ",
 }
 
-// TestWorkerMisbehaves: whatever the worker does, the gate answers in time,
-// says why in the log, and leaves the login process as it was.
+// TestWorkerMisbehaves checks that, whatever the worker does, the gate answers in time,
+// logs the reason, and leaves the login process as it was.
 func TestWorkerMisbehaves(t *testing.T) {
 	namespace.Need(t)
 	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
@@ -109,7 +110,7 @@ func TestWorkerMisbehaves(t *testing.T) {
 	}
 }
 
-// workers returns the processes that map the module; none may outlive a call.
+// workers returns the processes that map the module, which must not outlive a call.
 func workers(t *testing.T) []string {
 	t.Helper()
 	out, err := exec.Command("sh", "-c", "grep -ls pam_cockpit_cert.so /proc/[0-9]*/maps || :").Output()
@@ -119,7 +120,8 @@ func workers(t *testing.T) []string {
 	return strings.Fields(string(out))
 }
 
-// TestWorkerGetsNothingOfTheHosts: its descriptors and its environment stay with the host.
+// TestWorkerGetsNothingOfTheHosts checks that the worker has neither the host's
+// descriptors nor its environment.
 func TestWorkerGetsNothingOfTheHosts(t *testing.T) {
 	namespace.Need(t)
 	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What fuse(4) calls what the kernel asks; see linux/fuse.h.
+// The kernel's requests of fuse(4); see linux/fuse.h.
 const (
 	fuseLookup  = 1
 	fuseGetattr = 3
@@ -21,8 +21,9 @@ const (
 	fuseInit    = 26
 )
 
-// mountHanging mounts a file system with one file, called file, which whoever
-// has it open cannot close: nobody answers. The function that it returns ends that.
+// mountHanging mounts a file system with one file, called file. A process that has it
+// open cannot close it, because the file system does not answer. The function that it
+// returns ends that.
 func mountHanging(t *testing.T, dir string) (end func()) {
 	t.Helper()
 	if err := unix.Mknod("/dev/fuse", unix.S_IFCHR|0o600, int(unix.Mkdev(10, 229))); err != nil && err != unix.EEXIST {
@@ -44,7 +45,7 @@ func mountHanging(t *testing.T, dir string) (end func()) {
 	end = func() {
 		if !ended {
 			ended = true
-			_ = unix.Unmount(dir, unix.MNT_FORCE) // what waits is told that there is no connection any more
+			_ = unix.Unmount(dir, unix.MNT_FORCE) // waiting processes get an error
 			_ = unix.Unmount(dir, unix.MNT_DETACH)
 			unix.Close(device)
 		}
@@ -92,7 +93,7 @@ func serve(device int) {
 	}
 }
 
-// attributes is a struct fuse_attr.
+// attributes returns a struct fuse_attr.
 func attributes(node uint64) []byte {
 	a := make([]byte, 88)
 	mode := uint32(unix.S_IFREG | 0o644)

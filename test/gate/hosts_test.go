@@ -15,8 +15,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-// service has one rule, the module as built: a worker is started for each
-// login, finds no certificate, and says ignore, which alone denies.
+// service makes a service whose only rule is the module: each login starts a worker,
+// which finds no certificate and answers ignore, so that PAM denies the login.
 func service(t *testing.T) (dir string) {
 	t.Helper()
 	namespace.Need(t)
@@ -27,8 +27,8 @@ func service(t *testing.T) (dir string) {
 	return dir
 }
 
-// TestHostsOfEveryKind: thousands of logins from hosts that have threads of
-// their own, or want to know nothing of children.
+// TestHostsOfEveryKind checks thousands of logins in hosts with threads, or that ignore
+// or reap all children.
 func TestHostsOfEveryKind(t *testing.T) {
 	for name, arguments := range map[string][]string{
 		"one thread":         {"-n", "2000"},
@@ -56,8 +56,8 @@ func TestHostsOfEveryKind(t *testing.T) {
 	}
 }
 
-// TestHostsWithoutDescriptors: what the host has closed is not there for the
-// module to use, and its own descriptors may get those numbers.
+// TestHostsWithoutDescriptors checks hosts that have closed standard descriptors: the
+// module cannot use these, and its own descriptors may get their numbers.
 func TestHostsWithoutDescriptors(t *testing.T) {
 	dir := service(t)
 	for _, closed := range []string{"<&-", "2>&-", "<&- 2>&-"} {
@@ -77,7 +77,7 @@ func TestHostsWithoutDescriptors(t *testing.T) {
 	}
 }
 
-// limited runs pamhost under a limit of ulimit's.
+// limited runs pamhost with a limit of ulimit.
 func limited(t *testing.T, dir, limit string) pamhost.Report {
 	t.Helper()
 	report := pamhost.Host{
@@ -99,8 +99,8 @@ func TestHostsWithTightLimits(t *testing.T) {
 	}
 }
 
-// TestHostsOutOfDescriptors takes them away until libpam cannot even load the
-// module. With few more there is no pipe to the worker, or no file for it to read.
+// TestHostsOutOfDescriptors lowers the limit of descriptors until libpam cannot even
+// load the module. With a few more, there is no pipe to the worker, or no file for it.
 func TestHostsOutOfDescriptors(t *testing.T) {
 	const notLoaded = "28" // PAM_MODULE_UNKNOWN
 	dir := service(t)
@@ -116,7 +116,8 @@ func TestHostsOutOfDescriptors(t *testing.T) {
 	syslog.Wait(t, `pam_cockpit_cert\(cockpit:auth\): cannot .*: [Tt]oo many open files$`)
 }
 
-// TestMemoryIsGivenBack: a login process lives as long as its session.
+// TestMemoryIsGivenBack checks that the module gives memory back, because a login
+// process lives as long as its session.
 func TestMemoryIsGivenBack(t *testing.T) {
 	report := pamhost.Host{Args: []string{"-d", service(t), "-k"}}.Run(t)
 	if got := report.Get("head_kib"); got != "0" {
@@ -135,7 +136,7 @@ func TestHostInGo(t *testing.T) {
 	}
 }
 
-// TestSameProcessAfterEveryCall calls all that libpam has, in one process.
+// TestSameProcessAfterEveryCall makes all of libpam's calls in one process.
 func TestSameProcessAfterEveryCall(t *testing.T) {
 	dir := service(t)
 	module := pamhost.Built(t, "pam_cockpit_cert.so")
@@ -152,9 +153,9 @@ func TestSameProcessAfterEveryCall(t *testing.T) {
 	}
 }
 
-// TestSetcredIsLeftToTheOthers: libpam walks the auth stack again for
-// pam_setcred, by what pam_sm_authenticate returned the first time. After a
-// password login the rule must let it through to the module that knows the password.
+// TestSetcredIsLeftToTheOthers checks that after a login by password, libpam runs the
+// setcred of the module that knows the password. For pam_setcred libpam runs the auth
+// stack again, with the jumps of the results of pam_sm_authenticate.
 func TestSetcredIsLeftToTheOthers(t *testing.T) {
 	dir := service(t)
 	module := pamhost.Built(t, "pam_cockpit_cert.so")
@@ -196,8 +197,7 @@ func TestSetcredIsLeftToTheOthers(t *testing.T) {
 	})
 }
 
-// TestInertCalls are answered by the gate alone: it starts no worker, which
-// would be more than a reason in the log.
+// TestInertCalls checks calls that the gate answers without starting a worker.
 func TestInertCalls(t *testing.T) {
 	dir := service(t)
 	module := pamhost.Built(t, "pam_cockpit_cert.so")

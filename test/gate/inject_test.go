@@ -17,16 +17,16 @@ import (
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-// called are the calls of the gate, the keeper and the worker, as far as they
-// are not libpam's and libc's too: a host that cannot open or write anything
-// gets no report out.
+// called are the system calls of the gate, the keeper and the worker, without those
+// that libpam and libc make as well: a host that cannot open or write files cannot
+// report anything.
 var called = []string{"pipe2", "fcntl", "clone", "clone3", "pidfd_open", "pidfd_send_signal", "kill", "wait4", "poll",
 	"prctl", "getppid", "alarm", "dup2", "close_range", "unshare", "chdir", "capget", "capset", "setgroups", "setfsuid", "setfsgid",
 	"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp", "rt_sigaction",
 	"epoll_create1", "eventfd2", "epoll_ctl", "readlinkat", "getpeername", "getsockopt", "madvise"}
 
-// TestAFaultAtEverySystemCall: no user is set, the deadline is kept, and nothing
-// is left, whichever call of whichever of the three processes fails.
+// TestAFaultAtEverySystemCall checks that no user is set, the deadline is kept, and
+// nothing is left behind, whichever call of any of the three processes fails.
 func TestAFaultAtEverySystemCall(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute")
@@ -41,7 +41,7 @@ func TestAFaultAtEverySystemCall(t *testing.T) {
 	trace := filepath.Join(t.TempDir(), "trace")
 	set := "trace=?" + strings.Join(called, ",?")
 
-	// The most that one thread makes of each call; strace counts for each thread.
+	// The largest number of each call in one thread, because strace counts for each thread.
 	if out, err := exec.Command("strace", "-f", "-o", trace, "-e", set, host, "-d", dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -69,7 +69,7 @@ func TestAFaultAtEverySystemCall(t *testing.T) {
 				if text, err := os.ReadFile(trace); err != nil {
 					t.Fatal(err)
 				} else if strings.Contains(string(text), "(INJECTED)") {
-					happened++ // Go does not wait equally often each time
+					happened++ // Go does not wait the same number of times in each run
 				}
 				if got := report.Get("result"); got == "" || got == pamhost.Success {
 					t.Errorf("%s: PAM result %s", inject, got)

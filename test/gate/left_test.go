@@ -22,8 +22,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-// TestWorkerThatCannotEnd: the kernel itself waits for a file when the worker
-// is killed. The login does not.
+// TestWorkerThatCannotEnd checks that the login does not wait for a worker whose end
+// hangs in the kernel, because of a file.
 func TestWorkerThatCannotEnd(t *testing.T) {
 	namespace.Need(t)
 	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
@@ -63,8 +63,9 @@ func TestWorkerThatCannotEnd(t *testing.T) {
 	}
 }
 
-// TestKeeperThatEndsLate: a busy machine or a debugger keeps the keeper from
-// ending at once. Unreaped, it would stay in the login process.
+// TestKeeperThatEndsLate checks a keeper that does not end at once, because of a busy
+// machine or a debugger. Unless it is reaped, it would stay as the login process's
+// zombie.
 func TestKeeperThatEndsLate(t *testing.T) {
 	namespace.Need(t)
 	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
@@ -93,10 +94,10 @@ func TestKeeperThatEndsLate(t *testing.T) {
 	}
 }
 
-// debugKeeper debugs the keeper of the login whose process writes its number to
-// that file, and so learns of its end first, which it keeps to itself for that long.
+// debugKeeper debugs the keeper of the login whose process writes its PID to that file.
+// A debugger is told of the keeper's end first, and holds it back for that long.
 func debugKeeper(number string, long time.Duration) error {
-	runtime.LockOSThread() // only the thread that debugs may wait
+	runtime.LockOSThread() // only the debugging thread may wait
 	defer runtime.UnlockOSThread()
 	keeper := 0
 	for start := time.Now(); keeper == 0; time.Sleep(time.Millisecond) {
@@ -119,8 +120,8 @@ func debugKeeper(number string, long time.Duration) error {
 	return err
 }
 
-// TestFilterRefusesTheFirstMeans: the gate ends a worker that ignores signals
-// where the kernel refuses pidfd_send_signal.
+// TestFilterRefusesTheFirstMeans checks that the gate ends a worker that ignores
+// signals even if the host's filter rejects pidfd_send_signal.
 func TestFilterRefusesTheFirstMeans(t *testing.T) {
 	namespace.Need(t)
 	if out, err := exec.Command("strace", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
@@ -150,8 +151,8 @@ func TestFilterRefusesTheFirstMeans(t *testing.T) {
 	}
 }
 
-// TestHostThatLeavesTheCall: what a call leaves behind that ends by siglongjmp
-// is gone after the thread's next; a cancelled thread leaves nothing.
+// TestHostThatLeavesTheCall checks that the worker of a call that ended by siglongjmp
+// is ended by the thread's next call, and that a cancelled thread leaves nothing.
 func TestHostThatLeavesTheCall(t *testing.T) {
 	namespace.Need(t)
 	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
@@ -176,8 +177,8 @@ func TestHostThatLeavesTheCall(t *testing.T) {
 	}
 }
 
-// TestLimits: the worker lifts a limit that is too low for Go; where it may not,
-// the log names the limit.
+// TestLimits checks that the worker raises a limit that is too low for Go, and that the
+// log names the limit if it may not.
 func TestLimits(t *testing.T) {
 	dir := service(t)
 	syslog := namespace.ListenSyslog(t)
@@ -201,8 +202,8 @@ func TestLimits(t *testing.T) {
 	syslog.Wait(t, "the worker cannot run: the login process may have no more than 256 MiB of address space: allow 2048 by LimitAS=")
 }
 
-// TestChildrenInAnotherNamespace: the kernel then says nothing of who started
-// whom, and the log says why there is no login.
+// TestChildrenInAnotherNamespace checks that the log says why the worker cannot run: in
+// another PID namespace the kernel does not tell a process its parent.
 func TestChildrenInAnotherNamespace(t *testing.T) {
 	dir := service(t)
 	syslog := namespace.ListenSyslog(t)

@@ -13,8 +13,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-// TestTimeoutOption: the last one counts; without a number of seconds that can
-// be meant, a worker that hangs is waited for 15 seconds.
+// TestTimeoutOption checks that the last option counts, and that without a valid number
+// of seconds the gate waits 15 seconds for a worker that hangs.
 func TestTimeoutOption(t *testing.T) {
 	namespace.Need(t)
 	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
@@ -48,7 +48,7 @@ func TestTimeoutOption(t *testing.T) {
 	}
 }
 
-// TestOptionsThatAreUnknown are logged, and change nothing.
+// TestOptionsThatAreUnknown checks that unknown options are logged, and change nothing.
 func TestOptionsThatAreUnknown(t *testing.T) {
 	namespace.Need(t)
 	setFault(t, "")

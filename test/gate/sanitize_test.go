@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package gate tests the module's C side: under sanitizers, and against
-// workers that misbehave.
+// Package gate tests the module's C part: with sanitizers, and with workers that
+// misbehave.
 package gate
 
 import (
@@ -17,8 +17,8 @@ import (
 	"pam_cockpit_cert/test/answer"
 )
 
-// TestGateUnderSanitizers feeds the gate, built with the address and
-// undefined-behaviour sanitizers, whatever a worker may write.
+// TestGateUnderSanitizers gives all kinds of answers to a gate that is built with the
+// address and undefined-behaviour sanitizers.
 func TestGateUnderSanitizers(t *testing.T) {
 	cc := os.Getenv("CC")
 	if cc == "" {

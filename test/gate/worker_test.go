@@ -20,8 +20,8 @@ import (
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-// logIn starts a host that logs in as user, with a worker that misbehaves so,
-// and returns both processes once the worker has started Go.
+// logIn starts a host that logs in as user, with a worker with this fault, and returns
+// both processes once the worker has started Go.
 func logIn(t *testing.T, user uint32, fault, options string) (host *exec.Cmd, worker int) {
 	t.Helper()
 	namespace.Need(t)
@@ -43,7 +43,7 @@ func logIn(t *testing.T, user uint32, fault, options string) (host *exec.Cmd, wo
 		_ = host.Wait()
 	})
 	until(t, "there is a worker, with threads of Go", func() bool {
-		worker = child(child(host.Process.Pid)) // between them is the keeper
+		worker = child(child(host.Process.Pid)) // the keeper is between them
 		if worker == 0 {
 			return false
 		}
@@ -71,7 +71,7 @@ func until(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// TestPrivilegesOfTheWorker looks at it from outside.
+// TestPrivilegesOfTheWorker checks the worker's privileges from outside.
 func TestPrivilegesOfTheWorker(t *testing.T) {
 	_, worker := logIn(t, 0, "hang", "timeout=60")
 	for file, wants := range map[string][]string{
@@ -98,8 +98,8 @@ func TestPrivilegesOfTheWorker(t *testing.T) {
 	}
 }
 
-// TestNobodyLooksIntoTheWorker: what cannot be dumped is root's in /proc, even
-// if the process is not.
+// TestNobodyLooksIntoTheWorker checks that a user cannot read the worker's files in
+// /proc: those of a process that is not dumpable belong to root.
 func TestNobodyLooksIntoTheWorker(t *testing.T) {
 	const user = 65534
 	host, worker := logIn(t, user, "hang", "timeout=60")
@@ -114,7 +114,7 @@ func TestNobodyLooksIntoTheWorker(t *testing.T) {
 	}
 }
 
-// TestWorkerEndsWithItsHost, however that ends.
+// TestWorkerEndsWithItsHost checks that the worker ends with its host, however that ends.
 func TestWorkerEndsWithItsHost(t *testing.T) {
 	host, worker := logIn(t, 0, "ignore every signal and hang", "timeout=60")
 	if err := host.Process.Kill(); err != nil {
@@ -123,7 +123,8 @@ func TestWorkerEndsWithItsHost(t *testing.T) {
 	until(t, "the worker has ended", func() bool { return !alive(worker) })
 }
 
-// TestWorkerEndsInTime, even if its host has been stopped, and cannot end it.
+// TestWorkerEndsInTime checks that the worker ends in time even if its host was stopped,
+// and so cannot end it.
 func TestWorkerEndsInTime(t *testing.T) {
 	host, worker := logIn(t, 0, "hang", "timeout=1")
 	if err := host.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -138,7 +139,7 @@ func alive(pid int) bool {
 	return err == nil && !strings.Contains(string(stat), ") Z ")
 }
 
-// TestSilence: PAM_SILENT keeps the one sentence from the user.
+// TestSilence checks that with PAM_SILENT the user gets no message.
 func TestSilence(t *testing.T) {
 	namespace.Need(t)
 	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")

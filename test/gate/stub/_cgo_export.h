@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
-/* Stands in for cgo's, so that the gate can be built without Go. */
+/* Stands in for cgo's file, so that the gate can be built without Go. */
 
 #include <stdbool.h>
 

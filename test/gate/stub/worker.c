@@ -2,9 +2,8 @@
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
 /*
- * A worker in C, so that the gate runs under sanitizers, which do not go
- * together with Go: it writes the bytes of the file ANSWERS. See worker.c for
- * the runtime's table.
+ * A worker in C, so that the gate can run with sanitizers, which do not work with Go.
+ * It writes the bytes of the file ANSWERS. See worker.c for the runtime's table.
  */
 
 #include "_cgo_export.h"
@@ -28,7 +27,7 @@ static void __attribute__((used)) start_nothing(int argc, char **argv, char **en
 
 void cockpitCertWorker(int holder, int timeout, bool debug, bool allow_unvalidated)
 {
-    char buffer[100]; /* less than a record, so that the gate has to put it together */
+    char buffer[100]; /* less than a record, so that the gate has to read it in parts */
     ssize_t n;
     int fd = open(ANSWERS, O_RDONLY | O_CLOEXEC);
 
