@@ -217,7 +217,7 @@ func disableCommand(s *settings) *cobra.Command {
 					s.ui.sayf("removed %s", path)
 				}
 				for _, line := range report.Left {
-					s.ui.warnf("%s was there before enable, or is somebody else's: edit %s if it is to go", line, filepath.Clean(report.File))
+					s.ui.warnf("%s was there before enable, or others wrote it: edit %s to remove it", line, filepath.Clean(report.File))
 				}
 				for _, path := range left {
 					s.ui.warnf("%s was changed since setup wrote it: remove it if it is to go", path)

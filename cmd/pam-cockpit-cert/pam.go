@@ -60,7 +60,7 @@ func pamRemove(s *settings, service *string) *cobra.Command {
 	var forget bool
 	c := &cobra.Command{
 		Use:               "remove",
-		Short:             "Take the rule out, and only it",
+		Short:             "Remove the rule, and nothing else",
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {

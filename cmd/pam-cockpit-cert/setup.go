@@ -26,12 +26,12 @@ func setupCommand(s *settings) *cobra.Command {
 	var local []string
 	c := &cobra.Command{
 		Use:   "setup",
-		Short: "From a fresh install to the first login",
+		Short: "Set up SSSD and Cockpit for the first login",
 		Long: `Let SSSD trust the authorities that issue your users' certificates, map
 certificates to users of this system if there is no domain, and turn certificates
 on in Cockpit, as enable does. Then say what is missing.
 
-Only files that nobody else has written are written; disable removes them again.`,
+setup does not change files that others have written; disable removes its own.`,
 		Example: "  # in a domain, such as FreeIPA or Active Directory\n" +
 			"  pam-cockpit-cert setup --ca ca.pem --now\n" +
 			"  # without a domain\n" +

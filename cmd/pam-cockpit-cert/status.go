@@ -42,11 +42,11 @@ func statusCommand(s *settings) *cobra.Command {
 	var fix bool
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "Look at every link between a certificate and a login",
-		Long: `Look at every link between a certificate and a login, and say what to do where
-one is broken. The exit status is 0 if all is well, warnings aside.
+		Short: "Check everything that a login by certificate needs",
+		Long: `Check everything that a login by certificate needs, and say how to fix what is
+broken. The exit status is 0 if everything is ok, not counting warnings.
 
-With --fix, run those fixes that are commands, after asking about each.`,
+With --fix, run the fixes that are commands, after asking about each.`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {

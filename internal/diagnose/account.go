@@ -105,7 +105,7 @@ func (r *CertificateReport) shell(ctx context.Context) {
 	case err != nil:
 		r.unusable(shell, err.Error())
 	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
-		r.unusable(shell, "it is no program")
+		r.unusable(shell, "it is not a program")
 	case slices.Contains([]string{"nologin", "false"}, filepath.Base(shell)):
 		r.unusable(shell, "it is for users who do not log in")
 	default:

@@ -112,7 +112,7 @@ func (r *CertificateReport) warnOfStrangers(ctx context.Context, c Checker) {
 		return
 	}
 	if _, err = c.Mapper.FindByCertificate(ctx, stranger); err == nil || hasName(err, "sbus.Error.NotFound") {
-		r.Warnings = append(r.Warnings, "SSSD accepts certificates from anybody, self-signed ones too: see pam-cockpit-cert status")
+		r.Warnings = append(r.Warnings, "SSSD accepts certificates of any issuer, also self-signed ones: see pam-cockpit-cert status")
 	}
 }
 

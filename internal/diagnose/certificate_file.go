@@ -38,7 +38,7 @@ func ReadCertificate(text []byte) (certificate clientcert.Certificate, more int,
 	switch {
 	case len(all) > 0:
 	case len(others) > 0:
-		return certificate, 0, fmt.Errorf("this is no certificate: %s", instead(others[0]))
+		return certificate, 0, fmt.Errorf("this is not a certificate: %s", instead(others[0]))
 	default:
 		der, err := readDER(text)
 		if err != nil {
@@ -81,23 +81,23 @@ func readDER(text []byte) ([]byte, error) {
 	if err != nil || sequence.Class != asn1.ClassUniversal || sequence.Tag != asn1.TagSequence || len(bytes.TrimSpace(rest)) > 0 {
 		joined := strings.Join(strings.Fields(string(text)), "")
 		if der, err := base64.StdEncoding.DecodeString(joined); err == nil && len(der) > 0 {
-			return nil, errors.New("this is no certificate, neither in PEM nor in DER; it looks like base64: base64 -d FILE | pam-cockpit-cert check -")
+			return nil, errors.New("this is not a certificate, neither in PEM nor in DER; it looks like base64: base64 -d FILE | pam-cockpit-cert check -")
 		}
-		return nil, errors.New("this is no certificate, neither in PEM nor in DER")
+		return nil, errors.New("this is not a certificate, neither in PEM nor in DER")
 	}
 	var number int
 	var kind asn1.ObjectIdentifier
 	if _, err := asn1.Unmarshal(sequence.Bytes, &kind); err == nil && kind.Equal(signedData) {
-		return nil, errors.New("this is no certificate: " + bundle("PKCS #7", "pkcs7 -inform DER -print_certs"))
+		return nil, errors.New("this is not a certificate: " + bundle("PKCS #7", "pkcs7 -inform DER -print_certs"))
 	}
 	if _, err := asn1.Unmarshal(sequence.Bytes, &number); err == nil {
 		if number == pfxVersion {
-			return nil, errors.New("this is no certificate: " + bundle("PKCS #12", "pkcs12 -clcerts -nokeys"))
+			return nil, errors.New("this is not a certificate: " + bundle("PKCS #12", "pkcs12 -clcerts -nokeys"))
 		}
-		return nil, errors.New("this is no certificate: " + instead("PRIVATE KEY"))
+		return nil, errors.New("this is not a certificate: " + instead("PRIVATE KEY"))
 	}
 	if _, err := x509.ParseCertificateRequest(sequence.FullBytes); err == nil {
-		return nil, errors.New("this is no certificate: " + instead("CERTIFICATE REQUEST"))
+		return nil, errors.New("this is not a certificate: " + instead("CERTIFICATE REQUEST"))
 	}
 	return sequence.FullBytes, nil
 }

@@ -124,7 +124,7 @@ func (s System) command(release cockpit.Version) Check {
 		return unknown(id, fmt.Sprintf("%s: %v", path, err), asRoot())
 	}
 	if stat.Mode&unix.S_IFMT != unix.S_IFREG {
-		return broken(id, path+" is no program", advise("install "+thePackage+" again"))
+		return broken(id, path+" is not a program", advise("install "+thePackage+" again"))
 	}
 	if at, mode := s.stopsCockpit(program, toSearch); at != "" {
 		return broken(id, path+" cannot be executed by cockpit-ws", run("chmod", mode, at))

@@ -67,7 +67,7 @@ func (s System) rule() (module string, check Check) {
 		return rule.Module, broken(id, what+", without a leading '-'", advise("write -auth, so that logins go on where the module is missing"))
 	}
 	if ignored := pamconf.ReadArguments(rule.Args).Ignored; len(ignored) > 0 {
-		return rule.Module, broken(id, fmt.Sprintf("%s, with what is no option of the module: %s", what, strings.Join(ignored, " ")),
+		return rule.Module, broken(id, fmt.Sprintf("%s, with options that the module does not have: %s", what, strings.Join(ignored, " ")),
 			advise("remove that; pam_cockpit_cert(8) has the options"))
 	}
 	if block := file.Managed(rule.Line); block != "" {
@@ -160,13 +160,13 @@ func (s System) module(ctx context.Context, release cockpit.Version, module stri
 	case errors.Is(err, fs.ErrPermission):
 		return unknown(id, err.Error(), asRoot())
 	case err != nil:
-		return broken(id, fmt.Sprintf("%s is no shared object: %v", path, err), advise("install "+thePackage+" again"))
+		return broken(id, fmt.Sprintf("%s is not a shared object: %v", path, err), advise("install "+thePackage+" again"))
 	}
 	defer file.Close()
 	// Cockpit's former module has the same name; only Go's linker makes this section.
 	switch foreign := file.Section(".go.buildinfo") == nil; {
 	case foreign && !release.NeedsCommand():
-		return broken(id, fmt.Sprintf("%s is Cockpit %d's own, which accepts certificates from anybody", path, release), advise("install "+thePackage))
+		return broken(id, fmt.Sprintf("%s is Cockpit %d's own, which accepts certificates of any issuer", path, release), advise("install "+thePackage))
 	case foreign:
 		return broken(id, path+" is the one that Cockpit brought, which does nothing since release 248", advise("install "+thePackage))
 	}

@@ -38,7 +38,7 @@ func (s System) passedBy(file *pamconf.File) *Check {
 	if len(names) == 0 {
 		return nil
 	}
-	check := ok(idPolicy, "a login with a certificate passes by "+strings.Join(names, ", ")).
+	check := ok(idPolicy, "a login with a certificate skips "+strings.Join(names, ", ")).
 		because("the account and session stacks apply, and the rest of the auth stack does not")
 	return &check
 }

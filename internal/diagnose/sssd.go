@@ -45,7 +45,7 @@ func (s System) sssd(ctx context.Context) (check Check, answers bool) {
 	case err != nil:
 		return broken(id, err.Error(), nil), false
 	}
-	return broken(id, "SSSD knows a user by what is no certificate", advise("is it SSSD that owns org.freedesktop.sssd.infopipe on the bus?")), false
+	return broken(id, "SSSD maps an invalid certificate to a user", advise("is it SSSD that owns org.freedesktop.sssd.infopipe on the bus?")), false
 }
 
 func (s System) client() *infopipe.Client { return &infopipe.Client{Address: s.Bus} }
@@ -79,7 +79,7 @@ func (s System) validation(ctx context.Context) Check {
 	case !accepted:
 		return broken(id, "SSSD does not judge a certificate: "+err.Error(), nil)
 	}
-	summary := "SSSD accepts certificates from anybody: a self-signed one was not refused"
+	summary := "SSSD accepts certificates of any issuer: it did not refuse a self-signed one"
 	if err == nil {
 		summary += ", and would be " + found.Name
 	}

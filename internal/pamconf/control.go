@@ -50,7 +50,7 @@ func parseControl(text string) (jumps []int, err error) {
 		}
 		jump, err := strconv.ParseInt(text[:digits], 10, 31)
 		if err != nil || jump == 0 {
-			return nil, fmt.Errorf("%.60q is no number of rules to jump over", text[:digits])
+			return nil, fmt.Errorf("%.60q is not a number of rules to jump over", text[:digits])
 		}
 		jumps, text = append(jumps, int(jump)), text[digits:]
 	}

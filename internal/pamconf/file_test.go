@@ -15,7 +15,7 @@ func TestWhatIsRefusedIsRefusedWithItsLine(t *testing.T) {
 		line       int
 		reason     string
 	}{
-		{"a type that is none", "auth required a.so\nauht required a.so\n", 2, `"auht" is no type`},
+		{"a type that is none", "auth required a.so\nauht required a.so\n", 2, `"auht" is not a type`},
 		{"no control", "\nauth\n", 2, "no control"},
 		{"no module", "auth required\n", 1, "no module"},
 		{"a misspelled keyword", "auth require a.so\n", 1, `"require"`},
@@ -32,7 +32,7 @@ func TestWhatIsRefusedIsRefusedWithItsLine(t *testing.T) {
 		{"a long comment", "#" + strings.Repeat("x", 1022) + "\n", 1, "bytes"},
 		{"long continued lines", "auth required a.so \\\n" + strings.Repeat("x", 500) + "\\\n" + strings.Repeat("x", 500) + "\n", 3, "bytes"},
 		{"a carriage return in a module's name", "auth required a.so\r\n", 1, "carriage return"},
-		{"a carriage return alone in its line", "auth required a.so x\r\n\r\n", 2, "no type"},
+		{"a carriage return alone in its line", "auth required a.so x\r\n\r\n", 2, "is not a type"},
 		{"an @include of two files", "@include a b\n", 1, "@include"},
 		{"a large file", strings.Repeat("#\n", MaxSize), 1, "bytes"},
 	} {

@@ -48,7 +48,7 @@ var moduleForm = regexp.MustCompile(`^[A-Za-z0-9._+/-]+$`)
 
 func (o InstallOptions) check() error {
 	if o.Module != "" && (!strings.HasSuffix("/"+o.Module, "/"+Module) || !moduleForm.MatchString(o.Module)) {
-		return fmt.Errorf("%.120q is no path of a module named %s", o.Module, Module)
+		return fmt.Errorf("%.120q is not the path of a module named %s", o.Module, Module)
 	}
 	if strings.ContainsAny(o.OnceFor, "\n\x00") || len(o.OnceFor) > 1000 {
 		return errors.New("a version has to be one line of 1000 bytes at the most")
@@ -108,7 +108,7 @@ func HardLinks(path string) uint64 {
 }
 
 func leftOut(path string) string {
-	return fmt.Sprintf("somebody took the rule out of %s since it was put in: leaving it out", path)
+	return fmt.Sprintf("the rule was removed from %s since a package added it: leaving it out", path)
 }
 
 // Preview returns the change that Install would make for an administrator's command.
@@ -160,7 +160,7 @@ func (s Service) install(old []byte, place Place, options InstallOptions, done b
 		return old, nil
 	}
 	if line := file.CommentedOut(); line > 0 && options.OnceFor != "" {
-		report.Message = fmt.Sprintf("somebody made a comment of the rule in line %d of %s: leaving it so", line, place.Path)
+		report.Message = fmt.Sprintf("the rule in line %d of %s was commented out: leaving it so", line, place.Path)
 		return old, nil
 	}
 	spelling := Spelling{Module: cmp.Or(options.Module, options.Default, Module), Debug: options.Debug != nil && *options.Debug}

@@ -227,7 +227,7 @@ func sameModules(said, names []string) bool {
 // stricter reports whether the error is one for a file that some releases of libpam
 // accept.
 func stricter(err error) bool {
-	for _, reason := range []string{"releases of Linux-PAM differ", "carriage return", "@include takes", "no number of rules", "there is no ]", "a NUL byte"} {
+	for _, reason := range []string{"releases of Linux-PAM differ", "carriage return", "@include takes", "not a number of rules", "there is no ]", "a NUL byte"} {
 		if strings.Contains(err.Error(), reason) {
 			return true
 		}

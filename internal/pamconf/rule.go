@@ -81,7 +81,7 @@ func parseRule(text string) (Rule, error) {
 	name, silent := strings.CutPrefix(words[0], "-")
 	rule.Silent, rule.Type = silent, strings.ToLower(name)
 	if !slices.Contains(Types, rule.Type) {
-		return rule, fmt.Errorf("%.60q is no type: it has to be auth, account, password or session", words[0])
+		return rule, fmt.Errorf("%.60q is not a type: it has to be auth, account, password or session", words[0])
 	}
 	if len(words) < 2 {
 		return rule, fmt.Errorf("there is no control after %q", words[0])

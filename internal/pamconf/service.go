@@ -40,7 +40,7 @@ func (s Service) Check() error {
 		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@", r)
 	}
 	if s.Name == "" || s.Name[0] == '.' || strings.ContainsFunc(s.Name, func(r rune) bool { return !ok(r) }) {
-		return fmt.Errorf("%.60q is no name of a PAM service", s.Name)
+		return fmt.Errorf("%.60q is not the name of a PAM service", s.Name)
 	}
 	return nil
 }

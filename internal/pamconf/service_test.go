@@ -96,7 +96,7 @@ func TestAVendorsServiceIsIncludedUntilSomebodyTakesTheRuleOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		report := s.installed(t, InstallOptions{OnceFor: "1"})
-		if _, err := os.Stat(filepath.Join(s.Root, service)); !errors.Is(err, fs.ErrNotExist) || report.Changed || !strings.Contains(report.Message, "somebody took the rule out") {
+		if _, err := os.Stat(filepath.Join(s.Root, service)); !errors.Is(err, fs.ErrNotExist) || report.Changed || !strings.Contains(report.Message, "the rule was removed") {
 			t.Errorf("%+v: %v", report, err)
 		}
 		if report := s.installed(t, InstallOptions{OnceFor: "2"}); !report.Changed {

@@ -214,7 +214,7 @@ func unchanged(path string, old fs.FileInfo) error {
 		return err
 	}
 	if !os.SameFile(now, old) || now.Size() != old.Size() || !now.ModTime().Equal(old.ModTime()) {
-		return &fs.PathError{Op: "replace", Path: path, Err: errors.New("somebody else changed it at this moment: look at it, and try again")}
+		return &fs.PathError{Op: "replace", Path: path, Err: errors.New("another program changed it at this moment: look at it, and try again")}
 	}
 	return nil
 }

@@ -126,7 +126,7 @@ func TestAnEditorThatTakesNoLockIsNotOverwritten(t *testing.T) {
 		write(t, other, "theirs\n")
 		return []byte("ours\n"), os.Rename(other, path)
 	})
-	if err == nil || !strings.Contains(err.Error(), "somebody else changed it") {
+	if err == nil || !strings.Contains(err.Error(), "another program changed it") {
 		t.Errorf("got %v", err)
 	}
 	alone(t, path, "theirs\n")

@@ -199,7 +199,7 @@ func (s Setup) authorities(config *Config) (file, error) {
 	var text []byte // only the certificates: a private key in the same file is not copied
 	for _, der := range wanted {
 		if read, err := x509.ParseCertificate(der); err == nil && !read.IsCA && !bytes.Equal(read.RawIssuer, read.RawSubject) {
-			return file{}, fmt.Errorf("the file for --ca has the certificate of %s, which is no authority's", nameOf(read.RawSubject))
+			return file{}, fmt.Errorf("the file for --ca has the certificate of %s, which is not an authority", nameOf(read.RawSubject))
 		}
 		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
@@ -240,7 +240,7 @@ func certificates(text []byte) [][]byte {
 func nameOf(der []byte) string {
 	name, err := Name(der)
 	if err != nil {
-		return "somebody whose name cannot be read"
+		return "an issuer whose name cannot be read"
 	}
 	return name
 }

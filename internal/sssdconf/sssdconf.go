@@ -294,7 +294,7 @@ func (c *Config) Search(domain string, eval func(Rule) Verdict) []Search {
 	switch {
 	case len(search) > 0:
 	case local:
-		search = append(search, Search{fmt.Sprintf("domain %s (%s): it has no section [certmap/%s/USER], so that no certificate is anybody's", domain, provider, domain), Verdict{Known: true}})
+		search = append(search, Search{fmt.Sprintf("domain %s (%s): it has no section [certmap/%s/USER], so that no certificate maps to a user", domain, provider, domain), Verdict{Known: true}})
 	default:
 		attribute := c.Get(section, "ldap_user_certificate")
 		if attribute == "" {

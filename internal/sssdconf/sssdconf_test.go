@@ -244,7 +244,7 @@ func TestTheSearchIsWhatTheProviderWouldMake(t *testing.T) {
 			func(Rule) Verdict { return Verdict{true, true, "(userCertificate;binary=x)"} }, "domain d, rule alice: <SUBJECT>^CN=alice$ matches, and means the user alice"},
 		{"a rule that does not match", "[domain/d]\nid_provider = files\n" + rules, func(Rule) Verdict { return Verdict{Known: true} },
 			"domain d, rule alice: <SUBJECT>^CN=alice$ does not match"},
-		{"local users without a rule", "[domain/d]\nid_provider = files\n", unknown, "domain d (files): it has no section [certmap/d/USER], so that no certificate is anybody's"},
+		{"local users without a rule", "[domain/d]\nid_provider = files\n", unknown, "domain d (files): it has no section [certmap/d/USER], so that no certificate maps to a user"},
 		{"a directory", "[domain/d]\nid_provider = ipa\n", unknown,
 			"domain d (ipa): the user entry whose userCertificate;binary is this certificate, and rules that the directory itself may have"},
 		{"a directory's other attribute", "[domain/d]\nid_provider = ldap\nldap_user_certificate = labCert\n", unknown,

@@ -68,7 +68,7 @@ func TestSetup(t *testing.T) {
 	// Files that others have written are not changed.
 	for name, refused := range map[string][]string{
 		"is there, and lacks an authority": {"setup", "--ca", file("other.pem", pki.NewAuthority("Other CA").PEM())},
-		"which is no authority's":          {"setup", "--ca", file("leaf.pem", alice.PEM())},
+		"which is not an authority":        {"setup", "--ca", file("leaf.pem", alice.PEM())},
 		"has no certificate in PEM":        {"setup", "--ca", file("empty.pem", nil)},
 		"unknown user nobody-such":         {"setup", "--ca", authorities, "--local", "nobody-such=" + filepath.Join(dir, "alice.pem")},
 		"has to be USER=CERT":              {"setup", "--ca", authorities, "--local", "alice"},

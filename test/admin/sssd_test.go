@@ -38,13 +38,13 @@ func TestAnSSSDThatAcceptsStrangersIsBroken(t *testing.T) {
 	s.AddUser("alice", 61001)
 	s.Start(verifying(t, "no_ocsp, No_Verification"))
 	output, status := command(t, nil, 0, "status")
-	matches(t, output, `BROKEN +validation: SSSD accepts certificates from anybody: a self-signed one was not refused`+
+	matches(t, output, `BROKEN +validation: SSSD accepts certificates of any issuer: it did not refuse a self-signed one`+
 		` the cause is no_verification in certificate_verification, line 2 of /etc/sssd/sssd.conf\n +-> remove it`)
 	if status != 1 {
 		t.Errorf("exit status %d", status)
 	}
 	output, status = command(t, pki.SelfSigned("alice").PEM(), 0, "check", "-")
-	wants(t, output, "result       success", "WARNING      SSSD accepts certificates from anybody, self-signed ones too")
+	wants(t, output, "result       success", "WARNING      SSSD accepts certificates of any issuer, also self-signed ones")
 	if status != 0 {
 		t.Errorf("exit status %d", status)
 	}

@@ -377,7 +377,7 @@ func TestStatusKnowsAModuleThatIsNone(t *testing.T) {
 		{"one whose libraries are missing", `__attribute__((section(".go.buildinfo"))) int go = 1; extern int nowhere(void); int pam_sm_authenticate(void) { return nowhere(); }`,
 			`BROKEN +pam-module: .*cannot be loaded: .*undefined symbol: nowhere`},
 		{"one of another architecture", "", `BROKEN +pam-module: .*is for EM_.*, and this system is EM_`},
-		{"text", "-", `BROKEN +pam-module: .*is no shared object`},
+		{"text", "-", `BROKEN +pam-module: .*is not a shared object`},
 		{"none", "none", `BROKEN +pam-module: .* is not installed`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
