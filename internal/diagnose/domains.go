@@ -10,35 +10,38 @@ import (
 	"strings"
 	"time"
 
+	"pam_cockpit_cert/internal/infopipe"
 	"pam_cockpit_cert/internal/sssdconf"
 )
 
-// listTime is how long one run of sssctl domain-list may take.
+// listTime is how long SSSD may take to answer.
 const listTime = 5 * time.Second
 
-// served returns the domains that the running SSSD serves, by SSSD's own tool; nil if
-// that cannot be found out.
-func served(ctx context.Context) []string {
+// served returns the domains that the running SSSD serves; nil if that cannot be
+// found out. sssctl domain-list could tell, too, but it receives what a local user
+// sends to its connection: a descriptor of a file that it cannot close would keep
+// it, and root's command with it, for ever.
+func served(ctx context.Context, bus string) []string {
 	if os.Geteuid() != 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
-	out, err := tool(ctx, ruleTool, "domain-list").Output()
+	domains, err := (&infopipe.Client{Address: bus}).Domains(ctx)
 	if err != nil {
 		return nil
 	}
-	return strings.Fields(string(out))
+	return domains
 }
 
 // unserved returns the configured domains that the running SSSD does not serve: it
 // has not read the configuration since they were added.
-func unserved(ctx context.Context, config *sssdconf.Config) []string {
+func unserved(ctx context.Context, bus string, config *sssdconf.Config) []string {
 	configured := config.Domains()
 	if len(configured) == 0 {
 		return nil
 	}
-	running := served(ctx)
+	running := served(ctx, bus)
 	if len(running) == 0 {
 		return nil
 	}
@@ -54,7 +57,7 @@ func (s System) domains(ctx context.Context) []Check {
 	if err != nil {
 		return nil // the check of the authorities says so
 	}
-	missing := unserved(ctx, config)
+	missing := unserved(ctx, s.Bus, config)
 	if len(missing) == 0 {
 		return nil
 	}

@@ -41,7 +41,7 @@ func (r *CertificateReport) explain(ctx context.Context, der []byte, err error, 
 		r.Reasons = append(r.Reasons, fmt.Sprintf("where SSSD looks for it cannot be seen: %v", configErr))
 		return
 	}
-	r.searched(config, unserved(ctx, config), evaluator(ctx, der))
+	r.searched(config, unserved(ctx, infopipe.SystemBus, config), evaluator(ctx, der))
 }
 
 // refused adds the reason why SSSD calls the certificate invalid, if it can be found.

@@ -4,6 +4,8 @@
 package infopipe_test
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +142,23 @@ func TestOffline(t *testing.T) {
 				t.Errorf("took %v; the question after a NotFound is bounded to 1 s", took)
 			}
 		})
+	}
+}
+
+// TestDomains checks the names of the domains, which SSSD has as object paths.
+func TestDomains(t *testing.T) {
+	address := fake.StartBus(t, "")
+	client := &infopipe.Client{Address: address}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if names, err := client.Domains(ctx); err == nil {
+		t.Errorf("without SSSD there are the domains %q", names)
+	}
+	fake.Serve(t, address, fake.Answers{"ListDomains": fake.Value([]dbus.ObjectPath{
+		fake.DomainPath, "/org/freedesktop/sssd/infopipe/Domains/caf_c3_a9_2d1_5fa", "/elsewhere", fake.DomainPath + "_zz", fake.DomainPath + "_2"})})
+	names, err := client.Domains(ctx)
+	if want := []string{"lab.test", "caf\u00e9-1_a"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("the domains are %q, %v; want %q", names, err, want)
 	}
 }
 

@@ -27,6 +27,7 @@ const (
 
 	rootPath        = "/org/freedesktop/sssd/infopipe"
 	usersPath       = rootPath + "/Users"
+	domainsPath     = rootPath + "/Domains"
 	usersInterface  = service + ".Users"
 	userInterface   = service + ".Users.User"
 	domainInterface = service + ".Domains.Domain"

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/godbus/dbus/v5"
 )
 
 // onlineTimeout is how long the domains have to answer after a NotFound: a domain
@@ -27,7 +25,7 @@ func offline(ctx context.Context, conn *connection) *Error {
 	bounded, cancel := context.WithTimeout(ctx, onlineTimeout)
 	defer cancel()
 
-	domains, err := value[[]dbus.ObjectPath](read(bounded, conn.Object(conn.sssd, rootPath), service+".ListDomains").answer())
+	domains, err := listDomains(bounded, conn)
 	if err != nil {
 		return offlineProblem("does not say which domains it has", err)
 	}
