@@ -111,6 +111,11 @@ func attackerMain(name string) error {
 		return err
 	}
 	w := &weapon{attack: attacks[name], victims: map[string]bool{}}
+	if w.attack.hanging {
+		if w.descriptor, err = syscall.Open(hangingDir+"/file", syscall.O_RDONLY|syscall.O_CLOEXEC, 0); err != nil {
+			return err
+		}
+	}
 	if err := w.join(); err != nil {
 		return err
 	}
@@ -132,7 +137,8 @@ func attackerMain(name string) error {
 
 // weapon sends an attack to every connection.
 type weapon struct {
-	attack attack
+	attack     attack
+	descriptor int
 
 	mu      sync.Mutex
 	own     string
@@ -169,7 +175,7 @@ func (w *weapon) assault(name string) {
 			}
 		}
 		w.mu.Unlock()
-		if w.attack.large {
+		if w.attack.once {
 			return
 		}
 	}
@@ -186,7 +192,7 @@ func (w *weapon) write(text []byte) error {
 		}
 		return nil
 	case w.attack.descriptor:
-		_, _, err := w.conn.WriteMsgUnix(withDescriptor(text), syscall.UnixRights(0), nil)
+		_, _, err := w.conn.WriteMsgUnix(withDescriptor(text), syscall.UnixRights(w.descriptor), nil)
 		return err
 	default:
 		_, err := w.conn.Write(text)

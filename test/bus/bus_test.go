@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// Package bus_test attacks logins over the bus, because every local user may send
-// messages to their connections. The module, SSSD and the buses are real.
+// Package bus_test attacks logins and root's commands over the bus, because every
+// local user may send messages to their connections. The module, the command, SSSD and
+// the buses are real.
 package bus_test
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"os/user"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +23,7 @@ import (
 	"time"
 
 	"pam_cockpit_cert/internal/testutil/cockpittls"
+	"pam_cockpit_cert/internal/testutil/fuse"
 	"pam_cockpit_cert/internal/testutil/namespace"
 	"pam_cockpit_cert/internal/testutil/pamhost"
 	"pam_cockpit_cert/internal/testutil/pki"
@@ -43,8 +48,10 @@ const (
 	firstStranger = 64000
 	strangers     = 3
 
-	// A worker that kept the largest message would need four times as much.
+	// A process that kept the largest message would need four times as much.
 	memoryMore = 8 << 10 // KiB
+
+	hangingDir = "/run/hanging" // has the file that cannot be closed
 )
 
 // lab is a system whose SSSD maps a certificate to alice.
@@ -53,6 +60,14 @@ type lab struct {
 	timeout  int    // how many seconds a login may take
 	dir      string // the directory of the services
 	instance cockpittls.Instance
+	commands []command
+}
+
+// command is one that an administrator runs, and its answer without an attacker.
+type command struct {
+	arguments []string
+	patience  time.Duration
+	answer    *regexp.Regexp
 }
 
 func newLab(t *testing.T, broker bool, timeout int) *lab {
@@ -67,11 +82,22 @@ func newLab(t *testing.T, broker bool, timeout int) *lab {
 	for i := range strangers {
 		s.AddUser(fmt.Sprint("stranger", i), firstStranger+i)
 	}
+	module := pamhost.Built(t, "pam_cockpit_cert.so")
+	rule := fmt.Sprintf("auth required %s timeout=%d\n", module, timeout)
+	s.Write("/etc/pam.d/cockpit", rule+"account required pam_permit.so\n")
 	s.Start("[sssd]\nservices = nss, ifp\ndomains = local\n" + sssd.LocalDomain(t, "local") +
 		"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n[ifp]\np11_child_timeout = 5\n")
 	cockpittls.Export(t, cockpittls.From257, alice)
 	l := &lab{SSSD: s, timeout: timeout, dir: t.TempDir(), instance: cockpittls.NewInstance(t, alice.Fingerprint())}
-	pamhost.Service(t, l.dir, "cockpit", fmt.Sprintf("auth required %s timeout=%d\n", pamhost.Built(t, "pam_cockpit_cert.so"), timeout))
+	pamhost.Service(t, l.dir, "cockpit", rule)
+	l.commands = []command{
+		{[]string{"check", "--json", filepath.Join(l.dir, "alice.pem")}, time.Duration(timeout) * time.Second,
+			regexp.MustCompile(`"user": "alice",\s+"uid": 61001,\s+"result": "success"`)},
+		{[]string{"status", "--json"}, 30 * time.Second, regexp.MustCompile(`"id": "sssd",\s+"state": "ok",[^{}]*},\s+{\s+"id": "validation",\s+"state": "ok"`)},
+	}
+	if err := os.WriteFile(l.commands[0].arguments[2], alice.PEM(), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	return l
 }
 
@@ -127,18 +153,40 @@ func (l *lab) check(t *testing.T, report pamhost.Report) {
 	}
 }
 
-// logInSlowly stops SSSD during a login, so that the attacker's messages arrive, and
-// returns the most memory that the worker ever used, in KiB.
-func (l *lab) logInSlowly(t *testing.T) int {
+// ask runs a command, which must have the right answer in its time.
+func (c command) ask(t *testing.T, program string) {
 	t.Helper()
+	for try := range tries {
+		ctx, cancel := context.WithTimeout(context.Background(), c.patience+grace)
+		out, err := exec.CommandContext(ctx, program, c.arguments...).CombinedOutput()
+		late := ctx.Err() != nil
+		cancel()
+		switch right := c.answer.Match(out); {
+		case late:
+			t.Errorf("%v had no answer after %v", c.arguments, c.patience)
+		case !right && try < tries-1 && sssdsOwn.Match(out):
+			t.Logf("%v: it was SSSD: once more", c.arguments)
+			continue
+		case !right:
+			t.Errorf("%v: %v\n%s", c.arguments, err, out)
+		}
+		return
+	}
+}
+
+// askSlowly stops SSSD during a login and the commands, so that the attacker's messages
+// arrive. It returns the most memory that the processes of each name ever used, in KiB.
+func (l *lab) askSlowly(t *testing.T) map[string]int {
+	t.Helper()
+	program := pamhost.Built(t, "pam-cockpit-cert")
 	signal := func(signal syscall.Signal) {
 		if pid := infoPipe(); pid == 0 || syscall.Kill(pid, signal) != nil {
 			t.Errorf("no InfoPipe for the signal %v", signal)
 		}
 	}
 	signal(syscall.SIGSTOP)
-	var most int
-	var watching sync.WaitGroup
+	most := map[string]int{"pamhost": 0, "pam-cockpit-cer": 0}
+	var watching, asking sync.WaitGroup
 	over := make(chan struct{})
 	watching.Add(1)
 	go func() {
@@ -148,17 +196,33 @@ func (l *lab) logInSlowly(t *testing.T) int {
 			case <-over:
 				return
 			case <-time.After(10 * time.Millisecond):
-				most = max(most, workerMemory())
+				for _, status := range running() {
+					for name, before := range most {
+						if strings.HasPrefix(status, "Name:\t"+name+"\n") {
+							most[name] = max(before, peak(status))
+						}
+					}
+				}
 			}
 		}
 	}()
-	resume := time.AfterFunc(700*time.Millisecond, func() { signal(syscall.SIGCONT) })
+	resume := time.AfterFunc(500*time.Millisecond, func() { signal(syscall.SIGCONT) })
 	defer resume.Stop()
+	for _, c := range l.commands {
+		asking.Add(1)
+		go func() {
+			defer asking.Done()
+			c.ask(t, program)
+		}()
+	}
 	l.logIn(t)
+	asking.Wait()
 	close(over)
 	watching.Wait()
-	if most == 0 {
-		t.Error("no worker was seen")
+	for name, memory := range most {
+		if memory == 0 {
+			t.Errorf("no process %s was seen", name)
+		}
 	}
 	return most
 }
@@ -176,55 +240,100 @@ func infoPipe() int {
 	return 0
 }
 
-// workerMemory returns the most memory that the worker has used. The worker has the
-// name of the login process, and is the only one with threads.
-func workerMemory() int {
+// peak returns the most memory that a process has used, in KiB; 0 if it has a single
+// thread. The worker has the name of the login process, which has no other thread.
+func peak(status string) (kib int) {
+	_, peak, _ := strings.Cut(status, "\nVmHWM:")
+	if _, err := fmt.Sscan(peak, &kib); err != nil || strings.Contains(status, "\nThreads:\t1\n") {
+		return 0
+	}
+	return kib
+}
+
+// running returns the status of each process, in the form of proc(5). It reaps workers
+// that have ended, because this process is the first of its namespace: thousands of
+// zombies would make the search slow.
+func running() (found []string) {
 	processes, _ := filepath.Glob("/proc/[0-9]*/status")
 	for _, path := range processes {
 		text, err := os.ReadFile(path)
-		if err != nil || !bytes.HasPrefix(text, []byte("Name:\tpamhost\n")) || bytes.Contains(text, []byte("\nThreads:\t1\n")) {
-			continue
-		}
-		_, peak, _ := bytes.Cut(text, []byte("\nVmHWM:"))
-		var kib int
-		if _, err := fmt.Sscan(string(peak), &kib); err == nil {
-			return kib
+		switch status := string(text); {
+		case err != nil:
+		case !strings.Contains(status, "\nState:\tZ"):
+			found = append(found, status)
+		case strings.Contains(status, "\t65534\nGid:"): // the worker's user for files is nobody
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+				_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+			}
 		}
 	}
-	return 0
+	return found
+}
+
+// nobodyLeft waits until the logins' processes have ended.
+func nobodyLeft(t *testing.T) {
+	t.Helper()
+	isLogin := func(status string) bool { return strings.HasPrefix(status, "Name:\tpamhost\n") }
+	for deadline := time.Now().Add(10 * time.Second); slices.ContainsFunc(running(), isLogin); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a login's process does not end")
+		}
+	}
 }
 
 // buses are the two implementations of the system bus.
 var buses = map[string]bool{"dbus-daemon": false, "dbus-broker": true}
 
-// TestStrangersMessages checks that a local user's messages, at any moment of a login,
-// change neither the user who is logged in nor how long that may take, and leave
-// nothing behind.
+// TestStrangersMessages checks that a local user's messages, at any moment of a login
+// or of a command that root runs, change neither the answer nor how long it may take,
+// and leave nothing behind.
 func TestStrangersMessages(t *testing.T) {
 	namespace.Need(t)
 	for name, broker := range buses {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, broker, 15)
-			quiet := l.logInSlowly(t)
+			quiet := l.askSlowly(t)
 			for name, attack := range attacks {
 				t.Run(name, func(t *testing.T) {
+					if attack.hanging {
+						end := fuse.MountHanging(t, hangingDir, firstStranger, busUser(t))
+						defer end()
+						defer time.AfterFunc(40*time.Second, end).Stop() // what hangs cannot be killed
+					}
 					a := startAttacker(t, name, firstStranger)
-					memory := l.logInSlowly(t)
-					logins := "20"
+					memory := l.askSlowly(t)
+					logins, enough := "20", 10
 					if attack.large {
-						logins = "3"
+						logins, enough = "3", 1
 					}
 					l.logIn(t, "-n", logins)
-					if sent := a.stop(); sent < 10 && !attack.large || sent == 0 {
+					if sent := a.stop(); sent < enough {
 						t.Errorf("the attacker sent %d messages, which shows nothing", sent)
 					}
-					if memory > quiet+memoryMore {
-						t.Errorf("the worker had %d KiB, and %d without the attack", memory, quiet)
+					for name, most := range memory {
+						if most > quiet[name]+memoryMore {
+							t.Errorf("%s had %d KiB, and %d without the attack", name, most, quiet[name])
+						}
 					}
+					nobodyLeft(t)
 				})
 			}
 		})
 	}
+}
+
+// busUser returns the user as whom the bus runs.
+func busUser(t *testing.T) uint32 {
+	t.Helper()
+	account, err := user.Lookup("messagebus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, err := strconv.ParseUint(account.Uid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint32(uid)
 }
 
 // TestCrowd checks many logins at the same time while several users attack them.

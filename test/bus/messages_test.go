@@ -23,8 +23,10 @@ const guesses = 16
 type attack struct {
 	messages   func(to string) [][]byte
 	descriptor bool // each message has a descriptor
+	hanging    bool // only the attacker and the bus can close the descriptor's file
 	trickle    bool // a byte at a time
-	large      bool // once for each login, because the bus has to handle them, too
+	once       bool // once for each connection
+	large      bool // the bus itself needs time for each message
 }
 
 // attacks first has signals of every kind, which the stock policy allows to every
@@ -33,8 +35,10 @@ var attacks = map[string]attack{
 	"a signal with an array of descriptors that are not there": {messages: signals([]dbus.UnixFDIndex{0, 1, 2})},
 	"a signal with a descriptor":                               {messages: signals("x"), descriptor: true},
 	"a signal with a descriptor in its body":                   {messages: signals(dbus.UnixFDIndex(0)), descriptor: true},
-	"a signal that is as large as may be":                      {messages: large(31 << 20), large: true},
-	"a signal of a mebibyte":                                   {messages: large(1 << 20), large: true},
+	"a signal with a descriptor that root cannot close":        {messages: signals("x"), descriptor: true, hanging: true},
+	"a signal that is as large as may be":                      {messages: large(31 << 20), once: true, large: true},
+	"signals that are as large as may be, without end":         {messages: large(31 << 20), large: true},
+	"a signal of a mebibyte":                                   {messages: large(1 << 20), once: true, large: true},
 	"a signal with many values":                                {messages: signals(make([]byte, 250), make([]byte, 1<<16), strings.Repeat("x", 1<<16))},
 	"a signal with a map from booleans":                        {messages: mapped},
 	"a signal with variants in variants":                       {messages: signals(nested(30))},

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pam_cockpit_cert/internal/testutil/fuse"
 	"pam_cockpit_cert/internal/testutil/namespace"
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
@@ -38,7 +39,7 @@ func TestWorkerThatCannotEnd(t *testing.T) {
 			for _, sigchld := range []string{"default", "ignore", "reap"} {
 				syslog := namespace.ListenSyslog(t)
 				setFault(t, fault)
-				end := mountHanging(t, "/run/cockpit/tls/mount")
+				end := fuse.MountHanging(t, "/run/cockpit/tls/mount")
 				dir := t.TempDir()
 				pamhost.Service(t, dir, "cockpit", "auth required "+faulty+" timeout=2\n")
 				report := pamhost.Host{Args: []string{"-d", dir, "-C", sigchld}}.Run(t)

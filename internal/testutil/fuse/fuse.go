@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package gate
+// Package fuse is a file system whose files some processes cannot close.
+package fuse
 
 import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -21,10 +24,10 @@ const (
 	fuseInit    = 26
 )
 
-// mountHanging mounts a file system with one file, called file. A process that has it
-// open cannot close it, because the file system does not answer. The function that it
-// returns ends that.
-func mountHanging(t *testing.T, dir string) (end func()) {
+// MountHanging mounts a file system with one file, called file. A process that has it
+// open cannot close it, because the file system does not answer, unless its user is
+// spared. The function that it returns ends that.
+func MountHanging(t testing.TB, dir string, spared ...uint32) (end func()) {
 	t.Helper()
 	if err := unix.Mknod("/dev/fuse", unix.S_IFCHR|0o600, int(unix.Mkdev(10, 229))); err != nil && err != unix.EEXIST {
 		t.Fatal(err)
@@ -40,21 +43,17 @@ func mountHanging(t *testing.T, dir string) (end func()) {
 	if err := unix.Mount("hanging", dir, "fuse", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 		t.Skipf("no FUSE here: %v", err)
 	}
-	go serve(device)
-	ended := false
-	end = func() {
-		if !ended {
-			ended = true
-			_ = unix.Unmount(dir, unix.MNT_FORCE) // waiting processes get an error
-			_ = unix.Unmount(dir, unix.MNT_DETACH)
-			unix.Close(device)
-		}
-	}
+	go serve(device, spared)
+	end = sync.OnceFunc(func() {
+		_ = unix.Unmount(dir, unix.MNT_FORCE) // waiting processes get an error
+		_ = unix.Unmount(dir, unix.MNT_DETACH)
+		unix.Close(device)
+	})
 	t.Cleanup(end)
 	return end
 }
 
-func serve(device int) {
+func serve(device int, spared []uint32) {
 	buffer := make([]byte, 1<<17)
 	for {
 		n, err := unix.Read(device, buffer)
@@ -64,6 +63,7 @@ func serve(device int) {
 		if err != nil || n < 40 {
 			return
 		}
+		user := binary.NativeEndian.Uint32(buffer[24:])
 		code, unique, node := binary.NativeEndian.Uint32(buffer[4:]), binary.NativeEndian.Uint64(buffer[8:]), binary.NativeEndian.Uint64(buffer[16:])
 		var body []byte
 		errno := int32(0)
@@ -81,7 +81,9 @@ func serve(device int) {
 		case fuseOpen:
 			body = make([]byte, 16)
 		case fuseFlush:
-			continue
+			if !slices.Contains(spared, user) {
+				continue
+			}
 		default:
 			errno = -int32(unix.ENOSYS)
 		}
