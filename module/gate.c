@@ -224,6 +224,29 @@ static void log_verdict(pam_handle_t *pamh, const struct answer *verdict)
         pam_syslog(pamh, (int)verdict->priority, "%s; rhost=%.100s", verdict->text, (const char *)address);
 }
 
+/*
+ * What a rule with the option accepted returns: success if an earlier rule of this
+ * module accepted the login, and the user is still the same. So a rule behind
+ * others can end the stack for such a login, and for no other.
+ */
+static int accepted(pam_handle_t *pamh)
+{
+    const struct login *login = login_of(pamh);
+    const struct passwd *account;
+    const void *user = NULL;
+
+    if (login == NULL)
+        return PAM_IGNORE;
+    if (pam_get_item(pamh, PAM_USER, &user) != PAM_SUCCESS || user == NULL)
+        return PAM_SERVICE_ERR;
+    account = pam_modutil_getpwnam(pamh, user);
+    if (account != NULL && account->pw_uid == login->uid)
+        return PAM_SUCCESS;
+    pam_syslog(pamh, LOG_ALERT, "REFUSED: another module made the user '%s' of the one whose certificate was accepted",
+               (const char *)user);
+    return PAM_SERVICE_ERR;
+}
+
 static int authenticate(pam_handle_t *pamh, const struct options *options)
 {
     const void *user = NULL;
@@ -289,6 +312,8 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
     const char *text;
     int cancel, result;
 
+    if (options.accepted)
+        return accepted(pamh);
     /* A thread that the host cancels in this function would leave the worker behind. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     result = authenticate(pamh, &options);
@@ -321,7 +346,9 @@ int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
         return PAM_IGNORE;
     if ((flags & PAM_REINITIALIZE_CRED) != 0) {
         struct options options = options_parse(pamh, argc, argv);
-        login_tickets(pamh, login, &options);
+
+        if (!options.accepted)
+            login_tickets(pamh, login, &options);
     } else if ((flags & PAM_DELETE_CRED) != 0) {
         ticket_remove(pamh, &login->ticket);
     }

@@ -18,6 +18,7 @@ struct options {
     bool allow_unvalidated;
     unsigned timeout; /* seconds */
     bool no_ticket;
+    bool accepted; /* the rule asks about a login that an earlier one accepted */
     unsigned ticket_for_count;
     const char *ticket_for[OPTIONS_TICKET_FOR_MAX]; /* service@host, pointers into argv */
 };

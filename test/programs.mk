@@ -35,7 +35,7 @@ $(BUILD)/test/dbus-broker:
 	@cd $@ && if apt-get -qq download dbus-broker >/dev/null 2>&1; then dpkg-deb -x dbus-broker_*.deb .; fi
 
 # The light SSSD of test/sssd, and its directories.
-APT_CHECK += 389-ds-base dbus dbus-daemon dbus-system-bus-common ldap-utils libnss-sss slapd sssd-common sssd-dbus sssd-ldap sssd-proxy
+APT_CHECK += 389-ds-base dbus dbus-daemon dbus-system-bus-common ldap-utils libnss-sss libpam-cap slapd sssd-common sssd-dbus sssd-ldap sssd-proxy
 
 ## bench: time and memory, as ratios to the C module of Cockpit 239
 .PHONY: bench

@@ -143,7 +143,7 @@ func (s *settings) previewEnable(ctx context.Context, service pamconf.Service) (
 	if err := s.system().Obstacle(ctx); err != nil {
 		return nil, nil, err
 	}
-	return wanted, []safefile.Change{rule, config}, nil
+	return wanted, append(rule, config), nil
 }
 
 // enabled is the result of enable for programs.

@@ -59,7 +59,7 @@ func (s System) rule() (module string, check Check) {
 	switch doubts := pamconf.Warnings(file); {
 	case len(doubts) > 0:
 		return rule.Module, broken(id, what+"; "+strings.Join(doubts, "; "), advise("edit it by hand, or: "+s.call("pam", "remove").Command+"; "+s.call("pam", "install").Command))
-	case !sameControl(rule.Control, pamconf.Control):
+	case !sameControl(rule.Control, pamconf.Control) && s.pamService().PolicyState(file).Policy == pamconf.PolicyAccount:
 		return rule.Module, broken(id, fmt.Sprintf("%s, with the control [%s]", what, rule.Control),
 			advise(fmt.Sprintf("unless you know better, make that [%s]", pamconf.Control)))
 	// NixOS's rules have no '-', and name the module by a path that always exists.
@@ -87,19 +87,6 @@ func (s System) rule() (module string, check Check) {
 func (s System) edits() bool {
 	place, err := pamconf.Service{Root: s.Root, Name: s.Service}.Find()
 	return err == nil && place.Vendor == ""
-}
-
-// policy reports the modules that do not run at a login with a certificate, if there
-// are any.
-func (s System) policy() []Check {
-	_, file, err := pamconf.Service{Root: s.Root, Name: s.Service}.Parsed()
-	if err != nil {
-		return nil // the check of the rule says so
-	}
-	if check := s.passedBy(file); check != nil {
-		return []Check{*check}
-	}
-	return nil
 }
 
 // sameControl compares the actions of two controls, in whichever order.

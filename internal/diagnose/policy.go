@@ -4,21 +4,44 @@
 package diagnose
 
 import (
+	"errors"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"pam_cockpit_cert/internal/pamconf"
-	"pam_cockpit_cert/internal/safefile"
 )
 
-// passwords are modules that ask for a password, which the certificate replaces, or
-// that only control other modules. They are not reported.
-var passwords = []string{
-	"pam_unix.so", "pam_sss.so", "pam_krb5.so", "pam_ldap.so", "pam_winbind.so", "pam_systemd_home.so", "pam_fprintd.so",
-	"pam_deny.so", "pam_permit.so", "pam_localuser.so", "pam_usertype.so", "pam_faildelay.so", "pam_debug.so",
-	"pam_ssh_add.so", "pam_gnome_keyring.so", "pam_kwallet5.so",
+func (s System) pamService() pamconf.Service { return pamconf.Service{Root: s.Root, Name: s.Service} }
+
+// policy is the check of which modules judge a login with a certificate, if there
+// is anything to say.
+func (s System) policy() []Check {
+	_, file, err := s.pamService().Parsed()
+	if err != nil || len(pamconf.InAuth(file)) == 0 {
+		return nil // the check of the rule says so
+	}
+	state := s.pamService().PolicyState(file)
+	again := s.call("pam", "install", "--policy=auth")
+	switch {
+	case errors.Is(state.Err, fs.ErrPermission):
+		return []Check{unknown(idPolicy, state.Err.Error(), asRoot())}
+	case errors.Is(state.Err, fs.ErrNotExist):
+		return []Check{broken(idPolicy, filepath.Join(s.Root, s.pamService().Fragment())+", which the rule includes, does not exist: nobody can log in", again)}
+	case errors.Is(state.Err, pamconf.ErrOutdated):
+		return []Check{broken(idPolicy, "after a certificate run "+strings.Join(state.Runs, ", ")+", and "+state.Err.Error(), again)}
+	case state.Err != nil:
+		return []Check{broken(idPolicy, state.Err.Error(), again)}
+	case state.Policy == pamconf.PolicyAuth:
+		return []Check{ok(idPolicy, "after a certificate run "+strings.Join(state.Runs, ", ")).
+			because("they are those of the auth stack that ask nothing; the account and session stacks apply as well")}
+	}
+	if check := s.passedBy(file); check != nil {
+		return []Check{*check}
+	}
+	return nil
 }
 
 // passedBy reports the modules of the auth stack that do not run at a login with a
@@ -31,7 +54,7 @@ func (s System) passedBy(file *pamconf.File) *Check {
 	}
 	var names []string
 	for _, module := range s.authModules(file, ours[0].Line, map[string]bool{}) {
-		if name := path.Base(module); !slices.Contains(passwords, name) && !slices.Contains(names, name) && name != pamconf.Module {
+		if name := path.Base(module); pamconf.Missed(name) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -39,7 +62,7 @@ func (s System) passedBy(file *pamconf.File) *Check {
 		return nil
 	}
 	check := ok(idPolicy, "a login with a certificate skips "+strings.Join(names, ", ")).
-		because("the account and session stacks apply, and the rest of the auth stack does not")
+		because("the account and session stacks apply, and the rest of the auth stack does not; pam install --policy=auth changes that")
 	return &check
 }
 
@@ -55,33 +78,10 @@ func (s System) authModules(file *pamconf.File, after int, seen map[string]bool)
 			modules = append(modules, rule.Module)
 		case !seen[rule.Module]:
 			seen[rule.Module] = true
-			if included := s.included(rule.Module); included != nil {
+			if included, _, err := s.pamService().Included(rule.Module); err == nil {
 				modules = append(modules, s.authModules(included, 0, seen)...)
 			}
 		}
 	}
 	return modules
-}
-
-// included reads a file that a rule includes; nil if it cannot be read.
-func (s System) included(name string) *pamconf.File {
-	names := []string{name}
-	if !filepath.IsAbs(name) {
-		names = nil
-		for _, dir := range append([]string{pamconf.ConfigDir}, pamconf.VendorDirs...) {
-			names = append(names, filepath.Join(dir, name))
-		}
-	}
-	for _, name := range names {
-		text, err := safefile.ReadFile(s.Root, name, pamconf.MaxSize)
-		if err != nil {
-			continue
-		}
-		file, err := pamconf.Parse(text)
-		if err != nil {
-			return nil
-		}
-		return file
-	}
-	return nil
 }

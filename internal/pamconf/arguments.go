@@ -23,9 +23,12 @@ type Arguments struct {
 	AllowUnvalidated bool
 	Timeout          time.Duration
 	NoTicket         bool
+	Accepted         bool // the rule asks about a login that an earlier one accepted
 	TicketFor        []string
 	Ignored          []string // the module logs an error about these
 }
+
+const optionAccepted = "accepted"
 
 // serviceName matches a service of ticket_for.
 var serviceName = regexp.MustCompile(`^[A-Za-z0-9._][A-Za-z0-9._-]*@[A-Za-z0-9._-]+$`)
@@ -46,6 +49,8 @@ func ReadArguments(args []string) Arguments {
 			read.AllowUnvalidated = true
 		case arg == "no_ticket":
 			read.NoTicket = true
+		case arg == optionAccepted:
+			read.Accepted = true
 		case ticketFor:
 			if len(name) > maxService || len(read.TicketFor) == maxTicketFor || !serviceName.MatchString(name) {
 				read.Ignored = append(read.Ignored, arg)

@@ -25,23 +25,32 @@ var returns = []string{
 
 var actions = []string{"ignore", "ok", "done", "bad", "die", "reset"}
 
-// parseControl parses `value=action ...` like libpam, and returns the jumps.
-func parseControl(text string) (jumps []int, err error) {
+// outcome is what a control does with one value that a module returns: an action
+// by its name, or a jump over a number of rules.
+type outcome struct {
+	value, action string
+	jump          int
+}
+
+// parseControl parses `value=action ...` like libpam.
+func parseControl(text string) (outcomes []outcome, err error) {
 	for {
 		text = strings.TrimLeft(text, spaces)
 		if text == "" {
-			return jumps, nil
+			return outcomes, nil
 		}
+		var this outcome
 		var ok bool
-		if _, text, ok = cutAny(text, returns); !ok {
+		if this.value, text, ok = cutAny(text, returns); !ok {
 			return nil, fmt.Errorf("%.60q does not begin with a return value of pam.d(5)", text)
 		}
 		if text, ok = strings.CutPrefix(strings.TrimLeft(text, spaces), "="); !ok {
 			return nil, errors.New("a return value is not followed by '='")
 		}
 		text = strings.TrimLeft(text, spaces)
-		if _, rest, ok := cutAny(text, actions); ok {
-			text = rest
+		if action, rest, ok := cutAny(text, actions); ok {
+			this.action, text = action, rest
+			outcomes = append(outcomes, this)
 			continue
 		}
 		digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
@@ -52,7 +61,8 @@ func parseControl(text string) (jumps []int, err error) {
 		if err != nil || jump == 0 {
 			return nil, fmt.Errorf("%.60q is not a number of rules to jump over", text[:digits])
 		}
-		jumps, text = append(jumps, int(jump)), text[digits:]
+		this.jump, text = int(jump), text[digits:]
+		outcomes = append(outcomes, this)
 	}
 }
 

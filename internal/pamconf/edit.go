@@ -34,6 +34,9 @@ func (s Spelling) String() string {
 func (f *File) Spelled(rule Rule) bool {
 	line := strings.TrimSuffix(f.lines[rule.Line-1], "\n")
 	own := Spelling{Module: rule.Module}.String()
+	if rule.Control == controlGoesOn {
+		own = strings.Replace(own, Control, controlGoesOn, 1)
+	}
 	return rule.Ours() && rule.lines == 1 && (line == own || strings.HasPrefix(line, own+" "))
 }
 
@@ -53,12 +56,12 @@ func (f *File) Insert(spelling Spelling) (*File, error) {
 	return f.checked(edited, len(f.rules)+1)
 }
 
-// Remove returns the file without those of the module's rules that the caller picks.
+// Remove returns the file without the rules that the caller picks.
 func (f *File) Remove(pick func(Rule) bool) (*File, error) {
 	edited := slices.Clone(f.lines)
 	left := len(f.rules)
 	for _, rule := range slices.Backward(f.rules) {
-		if !rule.Ours() || !pick(rule) {
+		if !pick(rule) {
 			continue
 		}
 		if jump := f.jumpOver(rule); jump != nil {

@@ -64,7 +64,7 @@ func TestTheRuleGoesInAndComesOutOfEveryServiceFile(t *testing.T) {
 			if got := out.Bytes(); !bytes.Equal(got, text) {
 				t.Errorf("in and out again changed the text to\n%s", got)
 			}
-			none, err := in.Remove(func(Rule) bool { return true })
+			none, err := in.Remove(Rule.Ours)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +138,7 @@ func TestARuleThatOthersJumpOverIsNotTakenOut(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			text := strings.ReplaceAll(test.text, "default=1 ok", "success=1 default")
-			_, err := parse(t, text).Remove(func(Rule) bool { return true })
+			_, err := parse(t, text).Remove(Rule.Ours)
 			var refused *SyntaxError
 			switch {
 			case test.line == 0 && err != nil:

@@ -24,6 +24,8 @@ type Report struct {
 	Line     int      `json:"line,omitempty"` // the rule's, if it is there
 	Changed  bool     `json:"changed"`
 	Message  string   `json:"message"`
+	Policy   Policy   `json:"policy,omitempty"` // that the rule has now
+	Runs     []string `json:"runs,omitempty"`   // the modules that run after a certificate, by PolicyAuth
 	Warnings []string `json:"warnings,omitempty"`
 }
 
@@ -37,6 +39,9 @@ type InstallOptions struct {
 	Default string
 	// Debug turns the option debug on or off; nil leaves it.
 	Debug *bool
+	// Policy is which stacks judge a login; empty for that of an existing rule, or the
+	// one that was chosen before.
+	Policy Policy
 	// OnceFor is the version of the service's file, for an install script. If the
 	// rule was added for that version before, it is not added again: an
 	// administrator has removed it since. It is empty for an administrator's
@@ -52,6 +57,9 @@ func (o InstallOptions) check() error {
 	}
 	if strings.ContainsAny(o.OnceFor, "\n\x00") || len(o.OnceFor) > 1000 {
 		return errors.New("a version has to be one line of 1000 bytes at the most")
+	}
+	if o.Policy != "" && !slices.Contains(Policies, o.Policy) {
+		return fmt.Errorf("%.60q is not a policy: it has to be %s or %s", o.Policy, PolicyAccount, PolicyAuth)
 	}
 	return nil
 }
@@ -78,16 +86,29 @@ func (s Service) Install(options InstallOptions) (Report, error) {
 			return report, err
 		}
 	}
+	copied, err := s.prepare(place, options, done)
+	if err != nil {
+		return report, err
+	}
 	others := HardLinks(place.Path)
 	if place.Vendor == "" || !done {
 		report.Changed, err = safefile.Edit(place.Path, func(old []byte) ([]byte, error) {
-			return s.install(old, place, options, done, &report)
+			text, _, err := s.install(old, place, options, done, &report)
+			return text, err
 		})
 	} else {
 		report.File, report.Message = "", leftOut(filepath.Join(s.Root, place.Vendor))
 	}
 	if err != nil {
 		return report, err
+	}
+	if copied && !report.Changed {
+		report.Changed, report.Message = true, fmt.Sprintf("changed what the rule in %s, line %d, has run after a certificate", place.Path, report.Line)
+	}
+	if options.Policy == PolicyAccount {
+		if err := errors.Join(s.removeFragment(), s.recordPolicy(PolicyAccount)); err != nil {
+			return report, err
+		}
 	}
 	if report.Changed && others > 0 {
 		report.Warnings = append(report.Warnings, place.Path+" had other names by hard links, which keep the old text")
@@ -111,45 +132,74 @@ func leftOut(path string) string {
 	return fmt.Sprintf("the rule was removed from %s since a package added it: leaving it out", path)
 }
 
-// Preview returns the change that Install would make for an administrator's command.
-func (s Service) Preview(options InstallOptions) (safefile.Change, error) {
+// Preview returns the changes that Install would make for an administrator's command.
+func (s Service) Preview(options InstallOptions) ([]safefile.Change, error) {
 	if err := errors.Join(s.Check(), options.check()); err != nil {
-		return safefile.Change{}, err
+		return nil, err
 	}
 	place, err := s.Find()
 	if err != nil {
-		return safefile.Change{}, err
+		return nil, err
 	}
-	return safefile.Preview(place.Path, func(old []byte) ([]byte, error) {
-		return s.install(old, place, options, false, &Report{})
+	var fragment []byte
+	change, err := safefile.Preview(place.Path, func(old []byte) (text []byte, err error) {
+		text, fragment, err = s.install(old, place, options, false, &Report{})
+		return text, err
 	})
+	if err != nil || fragment == nil {
+		return []safefile.Change{change}, err
+	}
+	path, err := s.fragmentPath()
+	if err != nil {
+		return nil, err
+	}
+	written, err := safefile.Preview(path, func([]byte) ([]byte, error) { return fragment, nil })
+	return []safefile.Change{written, change}, err
 }
 
-// install edits one file; old is nil if there is only the vendor's.
-func (s Service) install(old []byte, place Place, options InstallOptions, done bool, report *Report) ([]byte, error) {
-	text := old
+// prepare writes, for PolicyAuth, the file that the rule includes: it has to be
+// there before the rule is.
+func (s Service) prepare(place Place, options InstallOptions, done bool) (changed bool, err error) {
+	var fragment []byte
+	_, err = safefile.Preview(place.Path, func(old []byte) (text []byte, err error) {
+		text, fragment, err = s.install(old, place, options, done, &Report{})
+		return text, err
+	})
+	if err != nil || fragment == nil {
+		return false, err
+	}
+	if changed, err = s.writeFragment(fragment); err != nil {
+		return false, err
+	}
+	return changed, s.recordPolicy(PolicyAuth)
+}
+
+// install edits one file; old is nil if there is only the vendor's. For
+// PolicyAuth it also returns the file that the rule includes, if that changes.
+func (s Service) install(old []byte, place Place, options InstallOptions, done bool, report *Report) (text, fragment []byte, err error) {
+	text = old
 	if old == nil {
 		if place.Vendor == "" {
-			return nil, &NoServiceError{s}
+			return nil, nil, &NoServiceError{s}
 		}
 		vendor, err := safefile.ReadFile(s.Root, place.Vendor, MaxSize)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		parsed, err := Parse(vendor)
 		if err != nil {
-			return nil, refused(filepath.Join(s.Root, place.Vendor), err)
+			return nil, nil, refused(filepath.Join(s.Root, place.Vendor), err)
 		}
 		if ours := InAuth(parsed); len(ours) > 0 {
 			report.File, report.Line = filepath.Join(s.Root, place.Vendor), ours[0].Line
 			report.Message = "the vendor's " + report.File + " has the rule: nothing to do"
-			return nil, nil
+			return nil, nil, nil
 		}
 		text = Include(place.Vendor)
 	}
 	file, err := Parse(text)
 	if err != nil {
-		return nil, refused(place.Path, err)
+		return nil, nil, refused(place.Path, err)
 	}
 
 	if ours := InAuth(file); len(ours) > 0 {
@@ -157,23 +207,32 @@ func (s Service) install(old []byte, place Place, options InstallOptions, done b
 	}
 	if done {
 		report.Message = leftOut(place.Path)
-		return old, nil
+		return old, nil, nil
 	}
 	if line := file.CommentedOut(); line > 0 && options.OnceFor != "" {
 		report.Message = fmt.Sprintf("the rule in line %d of %s was commented out: leaving it so", line, place.Path)
-		return old, nil
+		return old, nil, nil
 	}
 	spelling := Spelling{Module: cmp.Or(options.Module, options.Default, Module), Debug: options.Debug != nil && *options.Debug}
 	edited, err := file.Insert(spelling)
 	if errors.Is(err, ErrNoAuth) {
-		return nil, fmt.Errorf("%s: %w: its logins follow %s, where everybody's do; write an auth stack first", place.Path, err,
+		return nil, nil, fmt.Errorf("%s: %w: its logins follow %s, where everybody's do; write an auth stack first", place.Path, err,
 			filepath.Join(s.Root, ConfigDir, "other"))
 	}
-	if err != nil {
-		return nil, refused(place.Path, err)
+	policy := options.Policy
+	if err == nil && policy == "" {
+		policy, err = s.recordedPolicy()
 	}
-	report.Line = InAuth(edited)[0].Line
-	report.Warnings = Warnings(edited)
+	if err == nil && policy == PolicyAuth {
+		_, err = s.copies(file, 0) // names the lines as they are now
+	}
+	if err == nil {
+		edited, fragment, err = s.SetPolicy(edited, policy)
+	}
+	if err != nil {
+		return nil, nil, refused(place.Path, err)
+	}
+	report.describe(edited, policy, fragment)
 	if writer := edited.Managed(report.Line); writer != "" {
 		report.Warnings = append(report.Warnings, fmt.Sprintf("%s is %s: its next run may take the rule out; have that tool write it", place.Path, writer))
 	}
@@ -181,36 +240,43 @@ func (s Service) install(old []byte, place Place, options InstallOptions, done b
 	if old == nil {
 		report.Message += ", before an include of the vendor's " + place.Vendor
 	}
-	return edited.Bytes(), nil
+	return edited.Bytes(), fragment, nil
 }
 
-// InAuth returns the module's rules in the auth stack, where they belong.
+// describe says what a file has now.
+func (r *Report) describe(file *File, policy Policy, fragment []byte) {
+	r.Line, r.Warnings, r.Policy, r.Runs = InAuth(file)[0].Line, Warnings(file), policy, runs(fragment)
+}
+
+// InAuth returns the module's rules in the auth stack, where they belong, less those
+// that ask about a login that an earlier one accepted.
 func InAuth(file *File) []Rule {
-	return slices.DeleteFunc(file.Ours(), func(rule Rule) bool { return rule.Type != "auth" })
+	return slices.DeleteFunc(file.Ours(), func(rule Rule) bool { return rule.Type != typeAuth || rule.accepted() })
 }
 
 // respell updates an existing rule: the module's path may have changed.
-func (s Service) respell(file *File, ours []Rule, options InstallOptions, place Place, report *Report) ([]byte, error) {
+func (s Service) respell(file *File, ours []Rule, options InstallOptions, place Place, report *Report) (text, fragment []byte, err error) {
 	rule := ours[0]
-	module, debug := rule.Module, slices.Contains(rule.Args, "debug")
-	if options.Module != "" {
-		module = options.Module
-	}
+	module, debug := cmp.Or(options.Module, rule.Module), slices.Contains(rule.Args, "debug")
 	if options.Debug != nil {
 		debug = *options.Debug
 	}
 	edited, err := file.Respell(rule, module, debug)
+	policy := s.policyOf(file)
+	if err == nil && (options.Policy != "" || policy == PolicyAuth && module != rule.Module) {
+		policy = cmp.Or(options.Policy, policy)
+		edited, fragment, err = s.SetPolicy(edited, policy)
+	}
 	if err != nil {
-		return nil, refused(place.Path, err)
+		return nil, nil, refused(place.Path, err)
 	}
-	report.Line = rule.Line
+	report.describe(edited, policy, fragment)
 	if string(edited.Bytes()) == string(file.Bytes()) {
-		report.Message = fmt.Sprintf("the rule is in %s, line %d: nothing to do", place.Path, rule.Line)
+		report.Message = fmt.Sprintf("the rule is in %s, line %d: nothing to do", place.Path, report.Line)
 	} else {
-		report.Message = fmt.Sprintf("changed the rule in %s, line %d", place.Path, rule.Line)
+		report.Message = fmt.Sprintf("changed the rule in %s, line %d", place.Path, report.Line)
 	}
-	report.Warnings = Warnings(edited)
-	return edited.Bytes(), nil
+	return edited.Bytes(), fragment, nil
 }
 
 // Warnings returns what is unusual about the module's rules in a file.

@@ -23,9 +23,9 @@ func (s Service) Remove(forget bool) (Report, error) {
 		return report, err
 	}
 	if forget {
-		return report, s.forget()
+		return report, errors.Join(s.removeFragment(), s.recordPolicy(PolicyAccount), s.forget())
 	}
-	return report, nil
+	return report, s.removeFragment()
 }
 
 func (s Service) remove(forget bool, report *Report) error {
@@ -47,7 +47,9 @@ func (s Service) remove(forget bool, report *Report) error {
 		if err != nil {
 			return nil, refused(place.Path, err)
 		}
-		edited, err := file.Remove(func(rule Rule) bool { return !forget || file.Spelled(rule) })
+		edited, err := file.Remove(func(rule Rule) bool {
+			return rule.Ours() && (!forget || file.Spelled(rule)) || s.accompanies(rule)
+		})
 		if err != nil {
 			return nil, refused(place.Path, err)
 		}

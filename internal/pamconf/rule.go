@@ -26,6 +26,14 @@ var Types = []string{typeAuth, "account", "password", "session"}
 
 var keywords = []string{"required", "requisite", "sufficient", "optional", controlInclude, controlSubstack}
 
+// meanings of the keywords, from pam.d(5).
+var meanings = map[string]string{
+	"required":   "success=ok new_authtok_reqd=ok ignore=ignore default=bad",
+	"requisite":  "success=ok new_authtok_reqd=ok ignore=ignore default=die",
+	"sufficient": "success=done new_authtok_reqd=done default=ignore",
+	"optional":   "success=ok new_authtok_reqd=ok default=ignore",
+}
+
 // split splits a rule into words like libpam. A word that starts with `[` extends to
 // the next `]`, except `\]`.
 //
@@ -90,11 +98,15 @@ func parseRule(text string) (Rule, error) {
 	if keyword := strings.ToLower(rule.Control); slices.Contains(keywords, keyword) {
 		rule.Control = keyword
 	} else {
-		jumps, err := parseControl(rule.Control)
+		outcomes, err := parseControl(rule.Control)
 		if err != nil {
 			return rule, fmt.Errorf("the control %.120q: %w", rule.Control, err)
 		}
-		rule.jumps = jumps
+		for _, outcome := range outcomes {
+			if outcome.jump > 0 {
+				rule.jumps = append(rule.jumps, outcome.jump)
+			}
+		}
 	}
 	if len(words) < 3 {
 		return rule, fmt.Errorf("there is no module after the control %.120q", rule.Control)

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"pam_cockpit_cert/internal/cockpit"
+	"pam_cockpit_cert/internal/pamconf"
 	"pam_cockpit_cert/internal/safefile"
 	"pam_cockpit_cert/internal/sssdconf"
 	"pam_cockpit_cert/internal/state"
@@ -35,7 +36,7 @@ type removed struct{ Before, After copied }
 
 // touched returns the files, as named in the root, that leave may change.
 func (s Scriptlet) touched() ([]string, error) {
-	names := []string{serviceFile, cockpit.ConfigFile}
+	names := []string{serviceFile, pamconf.Service{Name: service}.Fragment(), cockpit.ConfigFile}
 	written, err := sssdconf.Written(s.Root)
 	names = append(names, written...)
 	remembered, readErr := os.ReadDir(state.Path(s.Root, ""))

@@ -67,3 +67,23 @@ func TestOptionsThatAreUnknown(t *testing.T) {
 		}
 	}
 }
+
+// TestAcceptedWithoutACertificate: the option asks for no certificate, and lets
+// nobody in who has none.
+func TestAcceptedWithoutACertificate(t *testing.T) {
+	namespace.Need(t)
+	setFault(t, "")
+	dir := t.TempDir()
+	module := pamhost.Built(t, "pam_cockpit_cert.so")
+	for _, arguments := range [][]string{nil, {"-u", "root"}} {
+		syslog := namespace.ListenSyslog(t)
+		pamhost.Service(t, dir, "cockpit", "auth required "+module+" accepted\n")
+		report := pamhost.Host{Args: append([]string{"-d", dir, "-o", "s"}, arguments...)}.Run(t)
+		if got := report.Get("result"); got != pamhost.PermDenied { // ignore, which alone denies
+			t.Errorf("%v: PAM result %s, want %s", arguments, got, pamhost.PermDenied)
+		}
+		if lines := syslog.Lines(); len(lines) > 0 {
+			t.Errorf("%v: it logs %v", arguments, lines)
+		}
+	}
+}

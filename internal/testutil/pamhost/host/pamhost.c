@@ -17,6 +17,7 @@
 #include <sched.h>
 #include <security/pam_appl.h>
 #include <setjmp.h>
+#include <stdint.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -45,9 +46,10 @@ static const char usage[] =
     "              cancel (of its thread); or namespace: its children are in another PID namespace\n"
     "  -i          interrupted by a signal every millisecond\n"
     "  -o CALLS    after authenticate: letters of s(etcred) a(cct_mgmt) o(pen_session) c(lose_session);\n"
-    "              setcred's r(einitialize) d(elete); e(nvironment) f(ork, and end the handle there)\n"
+    "              setcred's r(einitialize) d(elete); e(nvironment) g(roups) f(ork, and end the handle there)\n"
     "  -e NAME=VALUE  in PAM's environment beforehand\n"
     "  -q          PAM_SILENT\n"
+    "  -f          fail at once: no delay that modules ask for\n"
     "  -k          keep the handle open when printing the memory\n"
     "  -t          print each call's time\n";
 
@@ -55,7 +57,7 @@ static const char usage[] =
 
 static const char *confdir, *service = "cockpit", *user, *password, *calls = "", *environment;
 static int count = 1, warm_up, flags;
-static bool print_times, keep;
+static bool print_times, keep, at_once;
 
 static void die(const char *what)
 {
@@ -270,6 +272,16 @@ static int print_environment(pam_handle_t *pamh)
     return lines != NULL ? PAM_SUCCESS : PAM_BUF_ERR;
 }
 
+static int print_groups(void)
+{
+    gid_t groups[64];
+    int n = getgroups(64, groups);
+
+    for (int i = 0; i < n; i++)
+        printf("group=%lu\n", (unsigned long)groups[i]);
+    return n >= 0 ? PAM_SUCCESS : PAM_SYSTEM_ERR;
+}
+
 static int call(pam_handle_t *pamh, char which)
 {
     switch (which) {
@@ -281,6 +293,8 @@ static int call(pam_handle_t *pamh, char which)
         return pam_setcred(pamh, PAM_DELETE_CRED);
     case 'e':
         return print_environment(pamh);
+    case 'g':
+        return print_groups();
     case 'f':
         return end_in_child(pamh);
     case 'a':
@@ -294,6 +308,13 @@ static int call(pam_handle_t *pamh, char which)
         die("-o");
         return 0;
     }
+}
+
+static void do_not_delay(int result, unsigned microseconds, void *data)
+{
+    (void)result;
+    (void)microseconds;
+    (void)data;
 }
 
 static void authenticate(struct outcome *o, bool report)
@@ -313,6 +334,8 @@ static void authenticate(struct outcome *o, bool report)
     }
     if (environment != NULL && pam_putenv(pamh, environment) != PAM_SUCCESS)
         die("-e");
+    if (at_once && pam_set_item(pamh, PAM_FAIL_DELAY, (const void *)(uintptr_t)do_not_delay) != PAM_SUCCESS)
+        die("-f");
     o->result = pam_authenticate(pamh, flags);
     o->ms = now_ms() - start;
     if (pam_get_item(pamh, PAM_USER, &item) == PAM_SUCCESS && item != NULL)
@@ -457,7 +480,7 @@ int main(int argc, char **argv)
     struct text before, after;
     pthread_t ids[THREADS_MAX], busy_ids[THREADS_MAX];
 
-    while ((c = getopt(argc, argv, "d:s:u:p:n:w:j:b:C:o:e:x:iqkt")) != -1) {
+    while ((c = getopt(argc, argv, "d:s:u:p:n:w:j:b:C:o:e:x:iqfkt")) != -1) {
         switch (c) {
         case 'd': confdir = optarg; break;
         case 's': service = optarg; break;
@@ -473,6 +496,7 @@ int main(int argc, char **argv)
         case 'x': left = optarg; break;
         case 'i': interrupted = true; break;
         case 'q': flags |= PAM_SILENT; break;
+        case 'f': at_once = true; break;
         case 'k': keep = true; break;
         case 't': print_times = true; break;
         default: fputs(usage, stderr); return 2;

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package pamconf
+
+import (
+	"path"
+	"slices"
+)
+
+// kind is what a module of the auth stack needs of the person.
+type kind int
+
+const (
+	kindUnknown  kind = iota
+	kindPassword      // asks for a password, in whose place the certificate is
+	kindKeyring       // opens something with the password; has nothing to do without
+	kindFactor        // asks for something else, which nobody can answer after a certificate
+	kindQuiet         // asks nothing
+	kindPermit
+	kindDeny
+)
+
+// kinds are those of the modules that Linux-PAM, SSSD, systemd and the common
+// distributions have.
+var kinds = map[string]kind{
+	"pam_unix.so": kindPassword, "pam_unix2.so": kindPassword, "pam_sss.so": kindPassword, "pam_krb5.so": kindPassword,
+	"pam_ldap.so": kindPassword, "pam_winbind.so": kindPassword, "pam_systemd_home.so": kindPassword, "pam_userdb.so": kindPassword,
+	"pam_himmelblau.so": kindPassword, "pam_authd.so": kindPassword,
+
+	"pam_ssh_add.so": kindKeyring, "pam_gnome_keyring.so": kindKeyring, "pam_kwallet5.so": kindKeyring, "pam_kwallet.so": kindKeyring,
+	"pam_ecryptfs.so": kindKeyring, "pam_mount.so": kindKeyring, "pam_fscrypt.so": kindKeyring,
+
+	"pam_fprintd.so": kindFactor, "pam_u2f.so": kindFactor, "pam_oath.so": kindFactor, "pam_google_authenticator.so": kindFactor,
+	"pam_yubico.so": kindFactor, "pam_pkcs11.so": kindFactor, "pam_p11.so": kindFactor, "pam_sss_gss.so": kindFactor,
+	"pam_issue.so": kindFactor, "pam_rhosts.so": kindFactor, "pam_timestamp.so": kindFactor,
+
+	"pam_access.so": kindQuiet, "pam_cap.so": kindQuiet, "pam_debug.so": kindQuiet, "pam_echo.so": kindQuiet, "pam_env.so": kindQuiet,
+	"pam_exec.so": kindQuiet, "pam_faildelay.so": kindQuiet, "pam_faillock.so": kindQuiet, "pam_group.so": kindQuiet,
+	"pam_keyinit.so": kindQuiet, "pam_listfile.so": kindQuiet, "pam_localuser.so": kindQuiet, "pam_nologin.so": kindQuiet,
+	"pam_rootok.so": kindQuiet, "pam_securetty.so": kindQuiet, "pam_sepermit.so": kindQuiet, "pam_shells.so": kindQuiet,
+	"pam_succeed_if.so": kindQuiet, "pam_tally2.so": kindQuiet, "pam_time.so": kindQuiet, "pam_usertype.so": kindQuiet,
+	"pam_warn.so": kindQuiet, "pam_wheel.so": kindQuiet,
+
+	"pam_permit.so": kindPermit, "pam_deny.so": kindDeny,
+}
+
+// kind of the module that a rule calls.
+func (r Rule) kind() kind {
+	name := path.Base(r.Module)
+	if name == "pam_exec.so" && slices.Contains(r.Args, "expose_authtok") {
+		return kindUnknown // what the program does without a password is its own
+	}
+	return kinds[name]
+}
+
+// unmissed are modules that only steer others, or let them wait.
+var unmissed = []string{"pam_debug.so", "pam_faildelay.so", "pam_localuser.so", "pam_usertype.so"}
+
+// Missed reports whether a module of the auth stack does something that a login
+// without it may miss.
+func Missed(module string) bool {
+	name := path.Base(module)
+	switch kinds[name] {
+	case kindPassword, kindKeyring, kindPermit, kindDeny:
+		return false
+	}
+	return name != Module && name != "pam_fprintd.so" && !slices.Contains(unmissed, name)
+}
