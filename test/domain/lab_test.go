@@ -33,7 +33,7 @@ var everywhere = []string{"systemd", "systemd-sysv", "dbus", "libpam-systemd", "
 
 // controllerRecipe is the recipe of the domain controller.
 var controllerRecipe = machine.Recipe{Suite: "bookworm", Packages: append([]string{
-	"samba", "samba-ad-provision", "samba-dsdb-modules", "samba-vfs-modules", "ldb-tools", "winbind",
+	"samba", "samba-ad-provision", "samba-dsdb-modules", "samba-vfs-modules", "ldb-tools", "winbind", "faketime",
 }, everywhere...)}
 
 // hostRecipe returns the recipe of a host that joins the domain.

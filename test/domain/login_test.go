@@ -37,6 +37,9 @@ func TestActiveDirectory(t *testing.T) {
 			t.Run("no domain controller", h.noController)
 		})
 	}
+	for _, suite := range suites { // nothing comes after it
+		t.Run(suite+" at another time", host{l, suite, l.hosts[suite]}.anotherTime)
+	}
 }
 
 // online waits until SSSD reaches the domain controller. On a busy machine SSSD's
@@ -169,6 +172,11 @@ func (h host) otherHosts(t *testing.T) {
 	if got := h.enter(t, "alice", script); strings.Contains(got.out, "alice\n") || !strings.Contains(got.out, "root\n") {
 		t.Errorf("before the domain allows it:\n%s", got.out)
 	}
+	h.cockpitsKey(t)
+	if got := h.enter(t, "alice", script); !strings.HasPrefix(got.out, "alice\n") || !strings.Contains(got.out, "root\n") {
+		t.Errorf("with Cockpit's own key:\n%s", got.out)
+	}
+	h.Run(t, "rm", "/etc/cockpit/krb5.keytab")
 	h.controller.Run(t, "samba-tool", "delegation", "for-any-protocol", account, "on")
 	h.controller.Run(t, "samba-tool", "delegation", "add-service", account, "host/"+h.other())
 	journal := h.Journal(t)
@@ -180,6 +188,22 @@ func (h host) otherHosts(t *testing.T) {
 	if got := h.enter(t, "sensitive", script); strings.Contains(got.out, "sensitive\n") || !strings.Contains(got.out, "root\n") {
 		t.Errorf("an account that may not be delegated:\n%s", got.out)
 	}
+}
+
+// cockpitsKey gives the host a second key, of an account that may delegate to the
+// other host, as FreeIPA's rules for Cockpit do.
+func (h host) cockpitsKey(t *testing.T) {
+	t.Helper()
+	account := "CKPT-" + strings.ToUpper(h.suite)
+	key := h.controller.Sh(t, `
+		samba-tool computer create `+account+` >/dev/null 2>&1
+		samba-tool user setpassword '`+account+`$' --newpassword='`+secret+`' >/dev/null 2>&1
+		samba-tool delegation for-any-protocol '`+account+`$' on >/dev/null 2>&1
+		samba-tool delegation add-service '`+account+`$' host/`+h.other()+` >/dev/null 2>&1
+		samba-tool domain exportkeytab /root/cockpit.keytab --principal='`+account+`$' >/dev/null 2>&1
+		base64 -w0 /root/cockpit.keytab
+		rm /root/cockpit.keytab`)
+	h.Sh(t, `mkdir -p /etc/cockpit; umask 077; echo `+key+` | base64 -d >/etc/cockpit/krb5.keytab`)
 }
 
 // says waits for a line of the journal.
@@ -239,13 +263,14 @@ func (h host) off(t *testing.T) {
 // modules after the rule give at setcred.
 func (h host) otherLogins(t *testing.T) {
 	h.Write(t, "/etc/security/capability.conf", 0o644, []byte("cap_net_raw alice\n"))
-	h.Sh(t, "grep -q pam_cap /etc/pam.d/common-auth || echo 'auth optional pam_cap.so' >>/etc/pam.d/common-auth")
-	capabilities := func(t *testing.T) map[string]string {
+	h.Write(t, "/etc/security/group.conf", 0o644, []byte("cockpit;*;*;Al0000-2400;dialout\n"))
+	h.Sh(t, "grep -q pam_cap /etc/pam.d/common-auth || printf 'auth optional pam_cap.so\nauth optional pam_group.so\n' >>/etc/pam.d/common-auth")
+	given := func(t *testing.T) map[string]string {
 		t.Helper()
 		found := map[string]string{}
 		const look = `
 			for i in $(seq 100); do pid=$(pgrep -u alice -o cockpit-bridge) && break; sleep 0.1; done
-			grep CapInh "/proc/$pid/status"
+			grep -E '^(CapInh|Groups):' "/proc/$pid/status"
 			loginctl terminate-user alice; while pgrep -u alice cockpit-bridge >/dev/null; do sleep 0.1; done`
 		const login = "curl -s -k -o /dev/null -w '%{http_code} ' "
 		url := "https://" + fullName(h.suite) + ":9090/cockpit/login"
@@ -253,9 +278,9 @@ func (h host) otherLogins(t *testing.T) {
 		found["Kerberos"] = h.Sh(t, "echo '"+secret+"x' | kinit -c /tmp/negotiate alice >/dev/null; KRB5CCNAME=/tmp/negotiate "+login+"--negotiate -u : "+url+look)
 		return found
 	}
-	with := capabilities(t)
+	with := given(t)
 	h.Run(t, "pam-cockpit-cert", "pam", "remove")
-	without := capabilities(t)
+	without := given(t)
 	h.Run(t, "pam-cockpit-cert", "pam", "install")
 	for login, want := range without {
 		if with[login] != want || !strings.HasPrefix(want, "200 ") || !strings.Contains(want, "2000") {
@@ -335,4 +360,23 @@ func (h host) noController(t *testing.T) {
 	}
 	h.Sh(t, "sssctl domain-status ad.lab --online || true; systemctl restart sssd")
 	h.known(t, h.Machine, "alice")
+}
+
+// anotherTime: the domain controller's clock is ten minutes ahead. A login then
+// depends on the time as little as SSSD does, and the log says why it has no ticket.
+func (h host) anotherTime(t *testing.T) {
+	h.controller.Sh(t, `mkdir -p /run/systemd/system/samba-ad-dc.service.d
+		printf '[Service]\nEnvironment=LD_PRELOAD=%s FAKETIME=+10m\n' /usr/lib/*/faketime/libfaketime.so.1 >/run/systemd/system/samba-ad-dc.service.d/clock.conf
+		systemctl daemon-reload
+		systemctl restart samba-ad-dc`)
+	journal := h.Journal(t)
+	// The first time SSSD itself has to find out.
+	h.enter(t, "alice", "id -un")
+	got := h.enter(t, "alice", `echo "have $KRB5CCNAME"`)
+	if !got.entered {
+		t.Fatalf("%s\n%s", got.out, journal.Since(t))
+	}
+	if got.out == "have \n" {
+		h.says(t, journal, "no Kerberos ticket: ")
+	}
 }

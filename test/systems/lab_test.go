@@ -24,7 +24,10 @@ const (
 	clients = "/root/clients/"
 )
 
-const password = "correct horse"
+const (
+	password   = "correct horse"
+	commonAuth = "/etc/pam.d/common-auth"
+)
 
 // others is how many users there are besides alice and bob.
 const others = 18

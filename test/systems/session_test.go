@@ -114,3 +114,30 @@ func (l *lab) password(t *testing.T) {
 	l.login(t, "", "--user", "alice:"+password).expect(t, "401")
 	l.enter(t, "alice").logout(t)
 }
+
+// gifts: other modules give groups and capabilities at setcred, and a login by
+// password has them beside our rule as without it.
+func (l *lab) gifts(t *testing.T) {
+	before := l.Run(t, "cat", commonAuth)
+	l.Write(t, commonAuth, 0o644, []byte(before+"auth optional pam_cap.so\nauth optional pam_group.so\n"))
+	l.Write(t, "/etc/security/capability.conf", 0o644, []byte("cap_net_raw alice\n"))
+	l.Write(t, "/etc/security/group.conf", 0o644, []byte("cockpit;*;alice;Al0000-2400;dialout\n"))
+	t.Cleanup(func() {
+		l.Write(t, commonAuth, 0o644, []byte(before))
+		l.rule(t)
+	})
+	given := func() string {
+		alice := l.enterWithPassword(t, "alice")
+		defer alice.logout(t)
+		return alice.do(t, "id -Gn; grep '^CapInh:' /proc/self/status")
+	}
+	with := given()
+	l.Run(t, "pam-cockpit-cert", "pam", "remove")
+	without := given()
+	if with != without {
+		t.Errorf("with our rule alice has\n%s\nwithout it\n%s", with, without)
+	}
+	if !regexp.MustCompile(`CapInh:\s+0*2000\n`).MatchString(without) {
+		t.Errorf("pam_cap gives nothing:\n%s", without)
+	}
+}

@@ -52,7 +52,7 @@ var packages = []string{
 	"systemd", "systemd-sysv", "dbus", "libpam-systemd", "udev",
 	"cockpit-ws", "cockpit-bridge", "cockpit-system",
 	"sssd-common", "sssd-dbus", "sssd-proxy", "libnss-sss",
-	"curl", "openssl", "procps", "login", "passwd",
+	"curl", "openssl", "procps", "login", "passwd", "libpam-cap",
 }
 
 func (s suite) recipe() machine.Recipe {

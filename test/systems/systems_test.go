@@ -74,6 +74,7 @@ func (l *lab) test(t *testing.T) {
 	l.on(t)
 	t.Run("a session", l.session)
 	t.Run("password", l.password)
+	t.Run("other modules' gifts", l.gifts)
 	t.Run("refused", l.refused)
 	t.Run("policy", l.policy)
 	t.Run("outages", l.outages)
