@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-# What builds the package, on Debian; debugedit takes the debugging information
-# out, and the last two make the policy module. A distribution of RPM's own has
-# what the spec asks for by `dnf builddep`.
+# The packages that build the RPM package on Debian: debugedit processes the debugging
+# information, and the last two make the policy module. On an RPM distribution,
+# `dnf builddep` installs what the spec requires.
 APT_RPM := rpm debugedit elfutils checkpolicy semodule-utils
-# What looks at it, and installs it.
+# The packages that check the RPM package, and install it.
 APT_SYSTEMS += $(APT_RPM) rpmlint createrepo-c dnf
 
 # Options of rpmbuild, such as --with subfolder or --nocheck.
