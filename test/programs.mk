@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-# What test/services logs in to.
+# The services in which test/services logs in.
 APT_CHECK += openssh-server openssh-client sshpass sudo login passwd
 
-# What the tests run beside the module.
+# The other programs that the tests run.
 TEST_PROGRAMS += $(BUILD)/test/pamhost $(BUILD)/test/faulty/pam_cockpit_cert.so
 
 WARNINGS := -std=gnu11 -Wall -Wextra -Werror
@@ -13,9 +13,9 @@ $(BUILD)/test/pamhost: internal/testutil/pamhost/host/pamhost.c
 	@mkdir -p $(@D)
 	$(CC) $(WARNINGS) -O2 -g -o $@ $< -lpam -lpthread
 
-# As a part of check, some seconds for each: a number of runs, for Go at times
-# takes the end of a time for a failure ("context deadline exceeded"). More with
-# make fuzz FUZZTIME=1h.
+# As a part of check, some seconds for each target. It is a number of runs, because Go
+# sometimes reports the end of a time as a failure ("context deadline exceeded"). Longer
+# with make fuzz FUZZTIME=1h.
 FUZZTIME ?= 50000x
 ## fuzz: run every fuzz target for FUZZTIME
 .PHONY: fuzz
@@ -27,14 +27,14 @@ TEST_PROGRAMS += $(BUILD)/test/gohost
 $(BUILD)/test/gohost: internal/testutil/pamhost/gohost/main.go go.mod
 	$(GOBUILD) -o $@ ./internal/testutil/pamhost/gohost
 
-# The other bus, unpacked only: installed, it would be this machine's. Where it
-# cannot be had, its tests say so.
+# dbus-broker is only unpacked: installed, it would become this machine's bus. If it is
+# not available, its tests are skipped.
 TEST_PROGRAMS += $(BUILD)/test/dbus-broker
 $(BUILD)/test/dbus-broker:
 	@mkdir -p $@
 	@cd $@ && if apt-get -qq download dbus-broker >/dev/null 2>&1; then dpkg-deb -x dbus-broker_*.deb .; fi
 
-# The light SSSD of test/sssd, and its directories.
+# The SSSD of test/sssd, and its LDAP servers.
 APT_CHECK += 389-ds-base dbus dbus-daemon dbus-system-bus-common ldap-utils libnss-sss libpam-cap slapd sssd-common sssd-dbus sssd-ldap sssd-proxy
 
 ## bench: time and memory, as ratios to the C module of Cockpit 239

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-// The page shows what pam-cockpit-cert(8) prints with --json, and calls nothing
-// else. What the command decides is not decided here again.
+// The page shows the output of pam-cockpit-cert(8) with --json, and runs no other
+// program. It does not repeat the command's decisions.
 
 "use strict";
 
@@ -10,7 +10,7 @@ const _ = cockpit.gettext;
 
 const byId = id => document.getElementById(id);
 
-// element makes one with this text, which is never read as HTML.
+// element makes an element with this text, which is never parsed as HTML.
 function element(name, text, className) {
     const made = document.createElement(name);
     if (text)
@@ -20,9 +20,8 @@ function element(name, text, className) {
     return made;
 }
 
-// call runs pam-cockpit-cert and returns what it printed. Cockpit's promises
-// are not the browser's: what a command printed that failed is a second
-// argument of theirs.
+// call runs pam-cockpit-cert and returns its output. Cockpit's promises differ from
+// the browser's: they reject with a second argument, the output of the failed command.
 function call(args, { admin, input } = {}) {
     const options = { err: "message", binary: true };
     if (admin)
@@ -179,7 +178,7 @@ async function check(event) {
     byId("check").disabled = false;
 }
 
-// ask wants to be told again, for the change disconnects everybody.
+// ask asks for confirmation, because the change disconnects all users.
 function ask(verb) {
     byId("confirm-text").textContent = verb === "enable"
         ? _("Turning certificates on restarts Cockpit: you and everybody else in it are disconnected, and can log in again at once.")
@@ -222,7 +221,7 @@ async function refresh() {
     byId("refresh").disabled = false;
 }
 
-// style follows what the person chose in Cockpit's menu.
+// style applies the style that the user chose in Cockpit's menu.
 function style(chosen) {
     const wanted = chosen || localStorage.getItem("shell:style") || "auto";
     const dark = wanted === "dark" || (wanted === "auto" && window.matchMedia("(prefers-color-scheme: dark)").matches);
@@ -242,7 +241,7 @@ function start() {
     byId("disable").addEventListener("click", () => ask("disable"));
     byId("check-form").addEventListener("submit", check);
 
-    // cockpit.permission() does not tell of a change in every release.
+    // cockpit.permission() does not report changes in every release.
     const superuser = cockpit.dbus(null, { bus: "internal" }).proxy("cockpit.Superuser", "/superuser");
     const changed = () => {
         admin = superuser.valid && superuser.Current !== "none" && superuser.Current !== "init";

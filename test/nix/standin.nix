@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: The pam_cockpit_cert authors
 #
-# Evaluates nix/module.nix where there is no nixpkgs, as far as that goes: with
-# the few functions of its lib that the module uses, and with the options of
-# other modules that it reads. nix/check.nix does it with the real ones.
+# Evaluates nix/module.nix without nixpkgs, as far as possible: with the few functions
+# of nixpkgs' lib that the module uses, and with the options of other modules that it
+# reads. nix/check.nix evaluates it with the real ones.
 #
-# `administrator` is what somebody has in configuration.nix, or a function from
-# `config` to that. Of it, the values win over the module's defaults; what the
-# module defines otherwise cannot be defined as something else.
+# `administrator` is the contents of configuration.nix, or a function from `config` to
+# them. Its values override the module's defaults, but not the module's other
+# definitions.
 definitions:
 
 let
@@ -87,7 +87,7 @@ let
       old // mapAttrs (name: value: if old ? ${name} then update old.${name} value else value) new
     else
       new;
-  # Nix's own words for it.
+  # The text of Nix's own error.
   define =
     old: new:
     if isDefault old then
@@ -115,8 +115,8 @@ let
   };
   options = module.options.services.pam-cockpit-cert;
 
-  # What other modules have, ours adds, and the administrator overrides. Ours
-  # sets nothing among its own options: whether it is on must not depend on it.
+  # The values of other modules, then of this module, then of the administrator. The
+  # module does not set its own options, because they decide whether it is on.
   config = {
     inherit (merged)
       assertions
@@ -168,7 +168,7 @@ let
     warnings = [ ];
   };
 
-  # The file in /etc/pam.d, as NixOS writes it.
+  # The file in /etc/pam.d that NixOS writes.
   text = concatStringsSep "" (
     map (
       rule:
@@ -202,7 +202,7 @@ in
   pam = config.security.pam.services.cockpit.text;
   cockpit = config.services.cockpit.settings;
   sssd = config.services.sssd.settings;
-  # A file on a condition that does not hold is no file.
+  # A file whose condition is false is left out.
   etc = lib.concatMap (
     name:
     lib.optional (config.environment.etc.${name} != { })
