@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-# The services in which test/services logs in.
-APT_CHECK += openssh-server openssh-client sshpass sudo login passwd
+# The services in which test/services logs in, and a module that gives capabilities.
+APT_CHECK += openssh-server openssh-client sshpass sudo login passwd libpam-cap
 
 # The other programs that the tests run.
 TEST_PROGRAMS += $(BUILD)/test/pamhost $(BUILD)/test/faulty/pam_cockpit_cert.so

@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
+#include <linux/keyctl.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
@@ -25,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -37,6 +39,7 @@ static const char usage[] =
     "  -s SERVICE  (default cockpit)\n"
     "  -u USER     set the user name beforehand\n"
     "  -p PASSWORD answers a prompt without echo\n"
+    "  -g          do not authenticate, as for a user whom Kerberos has authenticated\n"
     "  -n COUNT    authenticate so often, each with a handle of its own\n"
     "  -w COUNT    before measuring, so often more\n"
     "  -j COUNT    from so many threads at the same time\n"
@@ -57,7 +60,7 @@ static const char usage[] =
 
 static const char *confdir, *service = "cockpit", *user, *password, *calls = "", *environment;
 static int count = 1, warm_up, flags;
-static bool print_times, keep, at_once;
+static bool authenticated, print_times, keep, at_once;
 
 static void die(const char *what)
 {
@@ -120,7 +123,7 @@ static void add_lines(FILE *out, const char *path, const char *const *keys)
 static struct text snapshot(void)
 {
     static const char *const status[] = {"Threads:", "SigQ:",        "SigPnd:", "ShdPnd:",  "SigBlk:", "SigIgn:", "SigCgt:",
-                                         "Cap",      "NoNewPrivs:", "Seccomp", "Umask:",   "Uid:",    "Gid:",    NULL};
+                                         "Cap",      "NoNewPrivs:", "Seccomp", "Umask:",   "Uid:",    "Gid:",    "Groups:", NULL};
     static const char *const all[] = {"", NULL};
     struct text t = {0};
     char directory[4096], children[128];
@@ -135,6 +138,7 @@ static struct text snapshot(void)
     add_folder(out, "/proc/self/fd", true);
     add_lines(out, "/proc/self/limits", all);
     fprintf(out, "dumpable %d\n", prctl(PR_GET_DUMPABLE));
+    fprintf(out, "session keyring %ld\n", syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0));
     if (getcwd(directory, sizeof directory) != NULL)
         fprintf(out, "cwd %s\n", directory);
     for (char **e = environ; *e != NULL; e++)
@@ -336,7 +340,8 @@ static void authenticate(struct outcome *o, bool report)
         die("-e");
     if (at_once && pam_set_item(pamh, PAM_FAIL_DELAY, (const void *)(uintptr_t)do_not_delay) != PAM_SUCCESS)
         die("-f");
-    o->result = pam_authenticate(pamh, flags);
+    if (!authenticated)
+        o->result = pam_authenticate(pamh, flags);
     o->ms = now_ms() - start;
     if (pam_get_item(pamh, PAM_USER, &item) == PAM_SUCCESS && item != NULL)
         snprintf(o->user, sizeof o->user, "%s", (const char *)item);
@@ -480,12 +485,13 @@ int main(int argc, char **argv)
     struct text before, after;
     pthread_t ids[THREADS_MAX], busy_ids[THREADS_MAX];
 
-    while ((c = getopt(argc, argv, "d:s:u:p:n:w:j:b:C:o:e:x:iqfkt")) != -1) {
+    while ((c = getopt(argc, argv, "d:s:u:p:gn:w:j:b:C:o:e:x:iqfkt")) != -1) {
         switch (c) {
         case 'd': confdir = optarg; break;
         case 's': service = optarg; break;
         case 'u': user = optarg; break;
         case 'p': password = optarg; break;
+        case 'g': authenticated = true; break;
         case 'n': count = atoi(optarg); break;
         case 'w': warm_up = atoi(optarg); break;
         case 'j': threads = atoi(optarg); break;
