@@ -146,7 +146,7 @@ func TestFilesOfOtherTypes(t *testing.T) {
 	}
 }
 
-func TestFoldersThatFailUs(t *testing.T) {
+func TestDirectoriesThatFail(t *testing.T) {
 	alice := certificateAlice.Fingerprint()
 	for name, test := range map[string]struct {
 		prepare func(dir string) error
@@ -279,7 +279,7 @@ func withCapabilities(t *testing.T, capabilities uint32, f func()) {
 	<-done
 }
 
-func TestInstancesThatAreNone(t *testing.T) {
+func TestMalformedInstances(t *testing.T) {
 	dir := export(t)
 	if got, err := byInstance(t, dir, withoutCertificate); got != "none" {
 		t.Errorf("got %s (%v)", got, err)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestAProcessFolderStaysWithItsProcess(t *testing.T) {
+func TestAProcDirectoryStaysWithItsProcess(t *testing.T) {
 	child := startChild(t, "sleep")
 	p, err := openProcess(Proc, fmt.Sprint(child.Process.Pid))
 	if err != nil {

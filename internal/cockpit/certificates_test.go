@@ -61,7 +61,7 @@ func off(t *testing.T, root string) Report {
 	return report
 }
 
-func TestWhatEnableChangedComesBackToTheByte(t *testing.T) {
+func TestDisableRestoresEveryByte(t *testing.T) {
 	for _, test := range []struct{ name, before, enabled string }{
 		{"another command of the administrator's", "[TLS-Cert]\nCOMMAND =  /opt/theirs  # once\n[WebService]\nclientcertauthentication=True\n",
 			"[TLS-Cert]\nCOMMAND =  " + command + "\n[WebService]\nclientcertauthentication=True\n"},
@@ -100,7 +100,7 @@ func TestACommandThatMovedIsUndoneToWhatWasBeforeBoth(t *testing.T) {
 	}
 }
 
-func TestWhatSomebodyTookBackMeanwhileIsHowItComesBack(t *testing.T) {
+func TestDisableKeepsWhatTheAdministratorTookBack(t *testing.T) {
 	root, config := system(t, "")
 	on(t, root, "")
 	const theirs = "[WebService]\nClientCertAuthentication = no\n"
@@ -206,7 +206,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func TestAMemoryThatCannotBeReadIsNotActedOn(t *testing.T) {
+func TestARecordThatCannotBeReadIsNotUsed(t *testing.T) {
 	root, config := system(t, "")
 	on(t, root, command)
 	enabled := read(t, config)
@@ -226,7 +226,7 @@ func TestAMemoryThatCannotBeReadIsNotActedOn(t *testing.T) {
 	}
 }
 
-func TestUndoLeavesWhatSomebodyElseWrote(t *testing.T) {
+func TestDisableKeepsWhatTheAdministratorWrote(t *testing.T) {
 	root, config := system(t, "")
 	on(t, root, command)
 	theirs := strings.Replace(read(t, config), command, "/opt/theirs", 1)

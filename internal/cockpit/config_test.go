@@ -86,7 +86,7 @@ func TestASettingGoesWhereItBelongs(t *testing.T) {
 	}
 }
 
-func TestUndoLeavesWhatSomebodyChanged(t *testing.T) {
+func TestUndoKeepsWhatTheAdministratorChanged(t *testing.T) {
 	file, change := parse(t, "").Set("WebService", "X", "1")
 	mine := strings.Replace(string(file.Bytes()), "1", "2", 1)
 	if got, undone := parse(t, mine).Undo(*change); undone || string(got.Bytes()) != mine {

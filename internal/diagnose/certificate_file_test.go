@@ -14,7 +14,7 @@ import (
 	"pam_cockpit_cert/internal/testutil/pki"
 )
 
-func TestWhoeverBringsAnotherFileLearnsWhichOneToBring(t *testing.T) {
+func TestFilesOfOtherKindsAreExplained(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Skip("needs openssl")
 	}

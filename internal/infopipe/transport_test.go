@@ -160,7 +160,7 @@ func corrupt(text []byte, at int, to byte) []byte {
 	return text
 }
 
-func TestWhatIsNoMessageEndsTheConnection(t *testing.T) {
+func TestAnythingElseThanAMessageEndsTheConnection(t *testing.T) {
 	whole := message(t, binary.LittleEndian, dbus.TypeSignal, 0, ":1.66", "x")
 	for name, text := range map[string][]byte{
 		"a byte order":            corrupt(bytes.Clone(whole), 0, 'x'),

@@ -99,7 +99,7 @@ func TestTheReferenceFilesAreWhatInstallMakes(t *testing.T) {
 	}
 }
 
-func TestOnlyARuleAsWeSpellItCountsAsWrittenByUs(t *testing.T) {
+func TestOnlyARuleAsInstallSpellsItCountsAsInstalled(t *testing.T) {
 	for line, want := range map[string]bool{
 		ours.String():                                         true,
 		ours.String() + " debug timeout=3":                    true,

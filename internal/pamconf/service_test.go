@@ -81,7 +81,7 @@ func TestInstallTwiceIsOnceAndRemoveIsItsUndoing(t *testing.T) {
 	}
 }
 
-func TestAVendorsServiceIsIncludedUntilSomebodyTakesTheRuleOut(t *testing.T) {
+func TestAVendorsServiceIsIncludedUntilTheRuleIsRemoved(t *testing.T) {
 	const plain = "auth required pam_unix.so\n"
 	for _, dir := range VendorDirs {
 		s := system(t, map[string]string{dir + "/cockpit": plain})

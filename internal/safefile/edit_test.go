@@ -92,7 +92,7 @@ func TestEditorsAtOnceLoseNothing(t *testing.T) {
 	alone(t, path, "old\n"+strings.Repeat(".", editors*edits))
 }
 
-func TestNothingHappensWhereNothingIsToChange(t *testing.T) {
+func TestNothingIsWrittenIfNothingChanges(t *testing.T) {
 	path := directory(t)
 	before, err := os.Stat(path)
 	if err != nil {
@@ -132,7 +132,7 @@ func TestAnEditorThatTakesNoLockIsNotOverwritten(t *testing.T) {
 	alone(t, path, "theirs\n")
 }
 
-func TestWhatAKilledProcessLeftGoes(t *testing.T) {
+func TestFilesOfAKilledProcessAreRemoved(t *testing.T) {
 	path := directory(t)
 	stale := stagings(path)[0]
 	if err := os.Mkdir(stale, 0o700); err != nil {
@@ -145,7 +145,7 @@ func TestWhatAKilledProcessLeftGoes(t *testing.T) {
 	alone(t, path, "old\n")
 }
 
-func TestSomethingElseOfTheFoldersNameIsInTheWay(t *testing.T) {
+func TestAFileInPlaceOfTheStagingDirectory(t *testing.T) {
 	path := directory(t)
 	write(t, stagings(path)[0], "precious")
 	if _, err := Edit(path, to("new\n")); !errors.Is(err, os.ErrExist) {

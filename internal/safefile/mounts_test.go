@@ -107,7 +107,7 @@ func TestAMountedDirectoryIsEditedFromWithin(t *testing.T) {
 	}
 }
 
-func TestAWritableFolderInAReadOnlySystemIsEdited(t *testing.T) {
+func TestAWritableDirectoryInAReadOnlySystemIsEdited(t *testing.T) {
 	path := directory(t)
 	dir := filepath.Dir(path)
 	top := filepath.Dir(dir)

@@ -62,7 +62,7 @@ func TestLaterSnippetsCountMore(t *testing.T) {
 	}
 }
 
-func TestNoConfigurationIsNone(t *testing.T) {
+func TestNoConfiguration(t *testing.T) {
 	for _, files := range []map[string]string{nil, {snippetsDir + "/README": "x"}} {
 		if _, err := Read(rootfs.New(t, files)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("got %v", err)

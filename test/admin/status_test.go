@@ -363,7 +363,7 @@ func TestStatusSaysWhatAFreshSSSDNeeds(t *testing.T) {
 	matches(t, output, `BROKEN +sssd: .*\n +-> .*SSSD has no configuration yet: join a domain \(realm join\), or write /etc/sssd/sssd.conf$`)
 }
 
-func TestStatusKnowsAModuleThatIsNone(t *testing.T) {
+func TestStatusKnowsAFileThatIsNotTheModule(t *testing.T) {
 	namespace.Need(t)
 	namespace.Copy(t, "/etc")
 	ours, err := os.ReadFile(pamhost.Built(t, "pam_cockpit_cert.so"))
