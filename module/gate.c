@@ -225,9 +225,9 @@ static void log_verdict(pam_handle_t *pamh, const struct answer *verdict)
 }
 
 /*
- * What a rule with the option accepted returns: success if an earlier rule of this
- * module accepted the login, and the user is still the same. So a rule behind
- * others can end the stack for such a login, and for no other.
+ * Answers for a rule with the option accepted: success if an earlier rule of this
+ * module accepted the login, and the user is still the same. So a rule after others
+ * can end the stack for such a login, and for no other.
  */
 static int accepted(pam_handle_t *pamh)
 {

@@ -9,7 +9,7 @@
 #include <security/pam_modules.h>
 #include <stdbool.h>
 
-#define OPTIONS_TIMEOUT_DEFAULT 15 /* above the 10 s that SSSD allows itself for checking a certificate */
+#define OPTIONS_TIMEOUT_DEFAULT 15 /* more than the 10 s that SSSD may take to check a certificate */
 #define OPTIONS_TIMEOUT_MAX 600
 #define OPTIONS_TICKET_FOR_MAX 16
 
@@ -18,7 +18,7 @@ struct options {
     bool allow_unvalidated;
     unsigned timeout; /* seconds */
     bool no_ticket;
-    bool accepted; /* the rule asks about a login that an earlier one accepted */
+    bool accepted; /* the rule asks whether an earlier one accepted the login */
     unsigned ticket_for_count;
     const char *ticket_for[OPTIONS_TICKET_FOR_MAX]; /* service@host, pointers into argv */
 };

@@ -16,8 +16,8 @@ import (
 
 func (s System) pamService() pamconf.Service { return pamconf.Service{Root: s.Root, Name: s.Service} }
 
-// policy is the check of which modules judge a login with a certificate, if there
-// is anything to say.
+// policy reports the modules of the auth stack that run, or do not run, at a login with
+// a certificate, if there are any to report.
 func (s System) policy() []Check {
 	_, file, err := s.pamService().Parsed()
 	if err != nil || len(pamconf.InAuth(file)) == 0 {

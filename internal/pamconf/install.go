@@ -39,8 +39,8 @@ type InstallOptions struct {
 	Default string
 	// Debug turns the option debug on or off; nil leaves it.
 	Debug *bool
-	// Policy is which stacks judge a login; empty for that of an existing rule, or the
-	// one that was chosen before.
+	// Policy says which stacks decide on a login; empty to keep that of an existing
+	// rule, or the one that was chosen before.
 	Policy Policy
 	// OnceFor is the version of the service's file, for an install script. If the
 	// rule was added for that version before, it is not added again: an
@@ -157,8 +157,8 @@ func (s Service) Preview(options InstallOptions) ([]safefile.Change, error) {
 	return []safefile.Change{written, change}, err
 }
 
-// prepare writes, for PolicyAuth, the file that the rule includes: it has to be
-// there before the rule is.
+// prepare writes, for PolicyAuth, the file that the rule includes, which has to exist
+// before the rule.
 func (s Service) prepare(place Place, options InstallOptions, done bool) (changed bool, err error) {
 	var fragment []byte
 	_, err = safefile.Preview(place.Path, func(old []byte) (text []byte, err error) {
@@ -243,13 +243,13 @@ func (s Service) install(old []byte, place Place, options InstallOptions, done b
 	return edited.Bytes(), fragment, nil
 }
 
-// describe says what a file has now.
+// describe reports the rules that a file has now.
 func (r *Report) describe(file *File, policy Policy, fragment []byte) {
 	r.Line, r.Warnings, r.Policy, r.Runs = InAuth(file)[0].Line, Warnings(file), policy, runs(fragment)
 }
 
-// InAuth returns the module's rules in the auth stack, where they belong, less those
-// that ask about a login that an earlier one accepted.
+// InAuth returns the module's rules in the auth stack, where they belong, without those
+// that have the option accepted.
 func InAuth(file *File) []Rule {
 	return slices.DeleteFunc(file.Ours(), func(rule Rule) bool { return rule.Type != typeAuth || rule.accepted() })
 }

@@ -8,21 +8,20 @@ import (
 	"slices"
 )
 
-// kind is what a module of the auth stack needs of the person.
+// kind is what a module of the auth stack asks of the user.
 type kind int
 
 const (
 	kindUnknown  kind = iota
-	kindPassword      // asks for a password, in whose place the certificate is
-	kindKeyring       // opens something with the password; has nothing to do without
-	kindFactor        // asks for something else, which nobody can answer after a certificate
+	kindPassword      // asks for a password, which the certificate replaces
+	kindKeyring       // opens a keyring or the like with the password; does nothing without it
+	kindFactor        // asks for something else, which the user cannot answer after a certificate
 	kindQuiet         // asks nothing
 	kindPermit
 	kindDeny
 )
 
-// kinds are those of the modules that Linux-PAM, SSSD, systemd and the common
-// distributions have.
+// kinds has the modules of Linux-PAM, SSSD, systemd and the common distributions.
 var kinds = map[string]kind{
 	"pam_unix.so": kindPassword, "pam_unix2.so": kindPassword, "pam_sss.so": kindPassword, "pam_krb5.so": kindPassword,
 	"pam_ldap.so": kindPassword, "pam_winbind.so": kindPassword, "pam_systemd_home.so": kindPassword, "pam_userdb.so": kindPassword,
@@ -45,20 +44,19 @@ var kinds = map[string]kind{
 	"pam_permit.so": kindPermit, "pam_deny.so": kindDeny,
 }
 
-// kind of the module that a rule calls.
+// kind returns the kind of the module that a rule calls.
 func (r Rule) kind() kind {
 	name := path.Base(r.Module)
 	if name == "pam_exec.so" && slices.Contains(r.Args, "expose_authtok") {
-		return kindUnknown // what the program does without a password is its own
+		return kindUnknown // it is not known what the program does without a password
 	}
 	return kinds[name]
 }
 
-// unmissed are modules that only steer others, or let them wait.
+// unmissed are modules that only control or delay other modules.
 var unmissed = []string{"pam_debug.so", "pam_faildelay.so", "pam_localuser.so", "pam_usertype.so"}
 
-// Missed reports whether a module of the auth stack does something that a login
-// without it may miss.
+// Missed reports whether a login without this module of the auth stack lacks something.
 func Missed(module string) bool {
 	name := path.Base(module)
 	switch kinds[name] {

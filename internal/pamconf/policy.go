@@ -17,53 +17,54 @@ import (
 	"pam_cockpit_cert/internal/state"
 )
 
-// Policy is which stacks judge a login with a certificate.
+// Policy says which stacks decide on a login with a certificate.
 type Policy string
 
 const (
-	// PolicyAccount leaves it to the account stack: our rule ends the auth stack.
+	// PolicyAccount leaves it to the account stack: the module's rule ends the auth stack.
 	PolicyAccount Policy = "account"
-	// PolicyAuth has those rules of the auth stack run as well that ask nothing, and
+	// PolicyAuth also runs the rules of the auth stack that ask the user nothing, and
 	// so their setcred. Most of them are in substacks, into which no rule can jump.
-	// So a file of ours has copies of them, and our rule becomes four:
+	// So a separate file has copies of them, and the module's rule becomes four:
 	//
 	//	-auth [success=ok ... default=ignore] pam_cockpit_cert.so
 	//	auth substack cockpit-certificate
 	//	-auth [success=done service_err=die default=ignore] pam_cockpit_cert.so accepted
 	//	-auth [success=die default=ignore] pam_cockpit_cert.so accepted
 	//
-	// The third ends the stack if nothing failed, and the fourth if something did,
-	// before anything asks for a password. A login without a certificate jumps over
-	// the copies, within our file. No rule jumps in the service's own, where a line
-	// that somebody takes out would have it jump over a module that asks.
+	// The third ends the stack if no module failed, and the fourth if one did, before
+	// a module asks for a password. A login without a certificate jumps over the
+	// copies within the separate file. The service's file has no jumps: if an
+	// administrator removed a line there, a jump could skip a module that asks for a
+	// password.
 	PolicyAuth Policy = "auth"
 )
 
-// Policies are those that there are.
+// Policies are all policies.
 var Policies = []Policy{PolicyAccount, PolicyAuth}
 
-// controlGoesOn is our rule's control by PolicyAuth.
+// controlGoesOn is the control of the module's rule with PolicyAuth.
 const controlGoesOn = "success=ok new_authtok_reqd=ok user_unknown=die default=ignore"
 
-// fragmentHead tells our file from somebody else's.
+// fragmentHead tells the separate file from one that an administrator wrote.
 const fragmentHead = "# Written by pam-cockpit-cert pam install --policy=auth, which writes it anew.\n"
 
 // fragment is the name of the file with the copies, in ConfigDir.
 func (s Service) fragment() string { return s.Name + "-certificate" }
 
-// Fragment is where PolicyAuth has the file that the rule includes.
+// Fragment returns the path of the file that the rule includes with PolicyAuth.
 func (s Service) Fragment() string { return filepath.Join(ConfigDir, s.fragment()) }
 
-// accepted reports whether the rule asks about a login that an earlier rule of
-// ours accepted.
+// accepted reports whether the rule has the option accepted: it asks whether an earlier
+// rule of the module accepted the login.
 func (r Rule) accepted() bool { return r.Ours() && slices.Contains(r.Args, optionAccepted) }
 
-// accompanies reports whether PolicyAuth writes such a rule beside ours.
+// accompanies reports whether PolicyAuth writes such a rule after the module's.
 func (s Service) accompanies(rule Rule) bool {
 	return rule.Type == typeAuth && (rule.accepted() || rule.Control == controlSubstack && rule.Module == s.fragment())
 }
 
-// companions are the lines that PolicyAuth writes after ours.
+// companions returns the lines that PolicyAuth writes after the module's rule.
 func (s Service) companions(module string) []string {
 	return []string{
 		"auth substack " + s.fragment() + "\n",
@@ -72,7 +73,7 @@ func (s Service) companions(module string) []string {
 	}
 }
 
-// policyOf returns the policy that the rules of a file are for.
+// policyOf returns the policy of a file, by its rules.
 func (s Service) policyOf(file *File) Policy {
 	if slices.ContainsFunc(file.rules, s.accompanies) || slices.ContainsFunc(InAuth(file), func(r Rule) bool { return r.Control == controlGoesOn }) {
 		return PolicyAuth
@@ -80,7 +81,7 @@ func (s Service) policyOf(file *File) Policy {
 	return PolicyAccount
 }
 
-// plain returns the file with our rule as PolicyAccount has it.
+// plain returns the file with the module's rule of PolicyAccount.
 func (s Service) plain(file *File) (*File, error) {
 	file, err := file.Remove(s.accompanies)
 	if err != nil {
@@ -94,8 +95,8 @@ func (s Service) plain(file *File) (*File, error) {
 	return file.checked(lines, len(file.rules))
 }
 
-// SetPolicy returns a file that has our rule with the rule as a policy has it, and
-// for PolicyAuth the file that the rule includes.
+// SetPolicy returns the file with the rules of a policy and, for PolicyAuth, the file
+// that they include. The file must have the module's rule.
 func (s Service) SetPolicy(file *File, policy Policy) (edited *File, fragment []byte, err error) {
 	all := InAuth(file)
 	if len(all) != 1 {
@@ -125,7 +126,7 @@ func (s Service) SetPolicy(file *File, policy Policy) (edited *File, fragment []
 		"-auth [default=ignore" + accepted), nil
 }
 
-// copies are the rules behind a line that ask nothing, a line each.
+// copies returns the rules after a line that ask the user nothing, one on each line.
 func (s Service) copies(file *File, line int) ([]string, error) {
 	stack, err := s.stack(file, filepath.Join(ConfigDir, s.Name), line, 0, 0)
 	var rules []handler
@@ -150,12 +151,12 @@ func (s Service) copies(file *File, line int) ([]string, error) {
 	return copies, nil
 }
 
-// same reports whether libpam makes the same of two rules.
+// same reports whether two rules are the same for libpam.
 func (r Rule) same(other Rule) bool {
 	return r.Silent == other.Silent && r.Type == other.Type && r.Control == other.Control && r.Module == other.Module && slices.Equal(r.Args, other.Args)
 }
 
-// runs names the modules of a file of ours that run after a certificate.
+// runs returns the modules in the separate file, which run after a certificate.
 func runs(fragment []byte) []string {
 	file, err := Parse(fragment)
 	if err != nil {
@@ -170,19 +171,19 @@ func runs(fragment []byte) []string {
 	return names
 }
 
-// PolicyState is what a service's rules have run after a certificate.
+// PolicyState tells which modules run after a certificate, by the rules of a service.
 type PolicyState struct {
 	Policy Policy
-	Runs   []string // the modules, by PolicyAuth
-	// Err says why they are not what pam install --policy=auth would write now.
+	Runs   []string // the modules that run, with PolicyAuth
+	// Err says why the rules are not those that pam install --policy=auth would write now.
 	Err error
 }
 
-// ErrOutdated says that the auth stack has changed since its rules were copied, or
-// that somebody changed the copies.
+// ErrOutdated says that the auth stack, or the copies of its rules, were changed since
+// the rules were copied.
 var ErrOutdated = errors.New("the rules are not those of the auth stack as it is now")
 
-// PolicyState looks at a service's file, which has our rule.
+// PolicyState returns the state of a service's file, which has the module's rule.
 func (s Service) PolicyState(file *File) PolicyState {
 	if s.policyOf(file) == PolicyAccount {
 		return PolicyState{Policy: PolicyAccount}
@@ -202,8 +203,8 @@ func (s Service) PolicyState(file *File) PolicyState {
 	return report
 }
 
-// fragmentPath returns where our file is, or will be; an error if somebody else's
-// is there.
+// fragmentPath returns the path of the separate file, which need not exist; an error if
+// an administrator's file is there.
 func (s Service) fragmentPath() (string, error) {
 	path, err := safefile.Resolve(s.Root, s.Fragment())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -227,7 +228,7 @@ func (s Service) writeFragment(text []byte) (changed bool, err error) {
 	return safefile.Edit(path, func([]byte) ([]byte, error) { return text, nil })
 }
 
-// removeFragment removes our file, once no rule includes it.
+// removeFragment removes the separate file, once no rule includes it.
 func (s Service) removeFragment() error {
 	if !safefile.Exists(s.Root, s.Fragment()) {
 		return nil
@@ -237,17 +238,17 @@ func (s Service) removeFragment() error {
 	}
 	path, err := s.fragmentPath()
 	if err != nil {
-		return nil // somebody else's
+		return nil // an administrator's file
 	}
 	_, err = safefile.Edit(path, func([]byte) ([]byte, error) { return nil, nil })
 	return err
 }
 
-// policyRecord remembers what was chosen: a package manager that replaces the
-// service's file must not undo it.
+// policyRecord names the record of the chosen policy, which stays if a package manager
+// replaces the service's file.
 func (s Service) policyRecord() string { return "POLICY-" + s.Name }
 
-// recordedPolicy is the one that was chosen; PolicyAccount if none was.
+// recordedPolicy returns the chosen policy; PolicyAccount if none was chosen.
 func (s Service) recordedPolicy() (Policy, error) {
 	text, err := state.Read(s.Root, s.policyRecord())
 	if errors.Is(err, fs.ErrNotExist) {

@@ -17,7 +17,7 @@ import (
 // (PAM_SUBSTACK_MAX_LEVEL in libpam/pam_private.h).
 const maxDepth = 16
 
-// maxPlaces bounds the ways through a stack that are tried.
+// maxPlaces is how many places on the ways through a stack are tried.
 const maxPlaces = 10000
 
 // Included reads a file that a rule includes, where libpam finds it, and returns
@@ -47,7 +47,7 @@ func (s Service) Included(name string) (*File, string, error) {
 	return nil, name, fmt.Errorf("%s, which a rule includes, does not exist", name)
 }
 
-// handler is a rule of a stack, as libpam lines them up: with those of included
+// handler is a rule of a stack in libpam's list, which also has the rules of included
 // files, and those of a substack on a level of their own.
 type handler struct {
 	rule  Rule
@@ -57,7 +57,7 @@ type handler struct {
 
 func (h handler) String() string { return fmt.Sprintf("line %d of %s", h.rule.Line, h.file) }
 
-// stack lines up the auth rules of a file behind a line.
+// stack returns the list of the auth rules of a file after a line.
 func (s Service) stack(file *File, name string, after, level, depth int) ([]handler, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("%s: files include each other too deep", name)
@@ -91,15 +91,15 @@ func (s Service) stack(file *File, name string, after, level, depth int) ([]hand
 	return handlers, nil
 }
 
-// walk goes every way through a stack on which somebody with the right password
-// gets to the end, as libpam's _pam_dispatch_aux goes it.
+// walk finds every way through a stack by which a user with the right password is
+// logged in, like libpam's _pam_dispatch_aux.
 type walk struct {
 	stack []handler
 	been  map[string]bool // the places from which all ways were gone
-	found [][]int         // for each way, which rules ran that ask nothing
+	found [][]int         // for each way, the rules that ran and ask nothing
 }
 
-// place is how far a way has come.
+// place is a place on a way through a stack.
 type place struct {
 	next     int  // the handler
 	positive bool // a module has succeeded, and none failed
@@ -107,8 +107,8 @@ type place struct {
 	ran      []int
 }
 
-// withPassword returns the rules that ask nothing and run whenever somebody logs
-// in with the right password.
+// withPassword returns the rules that ask nothing and run whenever a user logs in with
+// the right password.
 func withPassword(stack []handler) ([]handler, error) {
 	w := walk{stack: stack, been: map[string]bool{}}
 	if err := w.from(place{}); err != nil {
@@ -129,7 +129,7 @@ func withPassword(stack []handler) ([]handler, error) {
 	return rules, nil
 }
 
-// difference returns what is in one of two sorted lists only, or -1.
+// difference returns a number that is in only one of two sorted lists, or -1.
 func difference(a, b []int) int {
 	for i := range max(len(a), len(b)) {
 		switch {
@@ -191,11 +191,11 @@ func (w *walk) from(at place) error {
 	return nil
 }
 
-// take goes on after a handler whose module returned.
+// take follows the way after a handler's module has returned.
 func (w *walk) take(at place, h handler, how outcome) error {
 	switch how.action {
 	case "bad", "die":
-		return nil // no way to succeed from here
+		return nil // no login succeeds from here
 	case "reset":
 		return fmt.Errorf("%s: what runs before a reset cannot be told", h)
 	case "ok":
@@ -226,7 +226,7 @@ func (r Rule) outcome(value string) outcome {
 	if !keyword {
 		text = r.Control
 	}
-	parsed, _ := parseControl(text) // which did when the rule was parsed
+	parsed, _ := parseControl(text) // it had no error when the rule was parsed
 	for _, wanted := range []string{value, "default"} {
 		// As in libpam's table, the last one for a value counts.
 		for _, outcome := range slices.Backward(parsed) {
@@ -239,8 +239,8 @@ func (r Rule) outcome(value string) outcome {
 	return outcome{action: "bad"}
 }
 
-// failures are the different things that a rule's control does with values that
-// are no success.
+// failures returns the different outcomes of a rule's control for values other than
+// success.
 func (r Rule) failures() []outcome {
 	var failures []outcome
 	for _, value := range returns {
@@ -254,8 +254,8 @@ func (r Rule) failures() []outcome {
 	return failures
 }
 
-// goesOn reports whether a rule neither steers others nor stands for a password:
-// its control has no jump, and no success that ends the stack.
+// goesOn reports whether a rule neither controls others nor replaces a password: its
+// control has no jump, and success does not end the stack.
 func (r Rule) goesOn() bool {
 	return len(r.jumps) == 0 && r.outcome("success").action != "done"
 }
