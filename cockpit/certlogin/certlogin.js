@@ -66,6 +66,7 @@ const names = {
     certificates: _("Certificates"),
     "session-command": _("Session command"),
     "pam-rule": _("PAM rule"),
+    "pam-policy": _("PAM policy"),
     "pam-module": _("PAM module"),
     sssd: _("SSSD"),
     validation: _("Validation"),

@@ -38,6 +38,7 @@ cockpit.locale({
     "Certificates": [null, "Zertifikate"],
     "Session command": [null, "Sitzungsbefehl"],
     "PAM rule": [null, "PAM-Regel"],
+    "PAM policy": [null, "PAM-Richtlinie"],
     "PAM module": [null, "PAM-Modul"],
     "SSSD": [null, "SSSD"],
     "Validation": [null, "Gültigkeitsprüfung"],

@@ -19,6 +19,7 @@ type Machine struct {
 	ended    chan struct{} // closed when it has ended
 	deadline time.Time     // for booting
 	stop     func()
+	network  string // a container's network namespace, in /proc
 }
 
 // newMachine keeps the command's output. Booting may take as long as limit.

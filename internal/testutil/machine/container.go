@@ -72,6 +72,7 @@ func boot(t testing.TB, o *Overlay, network string) *Machine {
 		leader = initOf(command.Process.Pid)
 		m.alive(t)
 	}
+	m.network = "/proc/" + leader + "/ns/net"
 	m.Shell = Shell{func(ctx context.Context, args []string) *exec.Cmd {
 		enter := []string{"--target", leader, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root",
 			"env", "--chdir=/", "--"}

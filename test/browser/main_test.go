@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+//go:build systems
+
+// Package browser logs in to Cockpit with a real Chromium on booted machines,
+// and looks at the pages as a person does. It keeps pictures of them in
+// build/pictures.
+package browser
+
+import (
+	"testing"
+
+	"pam_cockpit_cert/internal/testutil/machine"
+)
+
+func TestMain(m *testing.M) { machine.Main(m) }
+
+// suite is a Debian release with a Cockpit of its own.
+type suite struct {
+	recipe machine.Recipe
+	// domain is what SSSD's domain of local users needs.
+	domain string
+}
+
+// computer is the person's, and the machine with Cockpit 337 as well: one root
+// less to make.
+var computer = machine.Recipe{Suite: "trixie", Packages: append([]string{
+	"chromium", "chromium-driver", "libnss3-tools", "fonts-dejavu-core",
+}, packages...)}
+
+var suites = []suite{
+	// Cockpit 337.
+	{computer, "id_provider = proxy\nproxy_lib_name = files\nauth_provider = none\n"},
+	// Cockpit 287.
+	{machine.Recipe{Suite: "bookworm", Packages: packages}, "id_provider = files\n"},
+}
+
+// What every machine has: Cockpit and SSSD as Debian has them, and sudo.
+var packages = []string{
+	"systemd", "systemd-sysv", "dbus", "libpam-systemd", "udev",
+	"cockpit-ws", "cockpit-bridge", "cockpit-system",
+	"sssd-common", "sssd-dbus", "sssd-proxy", "libnss-sss",
+	"openssl", "procps", "login", "passwd", "sudo",
+}
+
+func TestChromium(t *testing.T) {
+	root := machine.Root(t, computer)
+	for _, s := range suites {
+		t.Run(s.recipe.Suite, func(t *testing.T) {
+			l := boot(t, s, root)
+			t.Log(l.Run(t, "dpkg-query", "-W", "cockpit-ws", "sssd-dbus"))
+			t.Run("a session", l.session)
+			t.Run("no certificate", l.form)
+			t.Run("refused", l.refused)
+			t.Run("the page", l.page)
+		})
+	}
+}
