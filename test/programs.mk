@@ -40,4 +40,4 @@ APT_CHECK += 389-ds-base dbus dbus-daemon dbus-system-bus-common ldap-utils libn
 ## bench: time and memory, as ratios to the C module of Cockpit 239
 .PHONY: bench
 bench: deps-check deps-systems all $(TEST_PROGRAMS)
-	PATH="$(dir $(GO)):$$PATH" $(GO) test -count=1 -tags systems -run '^$$' -bench . -benchtime 1x ./test/bench ./test/ticket
+	PATH="$(dir $(GO)):$$PATH" $(GO) test -count=1 -tags systems -run '^$$' -bench . -benchtime 1x ./test/bench ./test/bus ./test/ticket

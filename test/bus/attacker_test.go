@@ -99,6 +99,26 @@ func (a *attacker) stop() int {
 	return sent
 }
 
+// attackers are several users.
+type attackers []*attacker
+
+// flood starts attackers whose messages the bus delivers, or has to reject.
+func flood(t testing.TB) (all attackers) {
+	t.Helper()
+	for i, name := range []string{"a signal with many values", "answers, unasked", "a signal with a map from booleans"} {
+		all = append(all, startAttacker(t, name, uint32(firstStranger+i)))
+	}
+	return all
+}
+
+// stop ends all of them, and returns how many messages they have sent to logins.
+func (all attackers) stop() (sent int) {
+	for _, a := range all {
+		sent += a.stop()
+	}
+	return sent
+}
+
 // attackerMain is the attacker's process.
 func attackerMain(name string) error {
 	watch, err := dbus.Connect(infopipe.SystemBus)

@@ -70,7 +70,7 @@ type command struct {
 	answer    *regexp.Regexp
 }
 
-func newLab(t *testing.T, broker bool, timeout int) *lab {
+func newLab(t testing.TB, broker bool, timeout int) *lab {
 	t.Helper()
 	ca := pki.NewAuthority("Lab CA")
 	alice := ca.Issue("alice")
@@ -109,11 +109,11 @@ const tries = 4
 var sssdsOwn = regexp.MustCompile("SSSD could not check the certificate in time|SSSD ended while it was asked")
 
 // logIn logs alice in as often as the arguments say. Every login must succeed.
-func (l *lab) logIn(t *testing.T, arguments ...string) {
+func (l *lab) logIn(t testing.TB, arguments ...string) (report pamhost.Report) {
 	t.Helper()
 	for try := range tries {
 		syslog := namespace.ListenSyslog(t)
-		report := pamhost.Host{Args: append([]string{"-d", l.dir, "-t"}, arguments...), Prepare: l.instance.Enter}.Run(t)
+		report = pamhost.Host{Args: append([]string{"-d", l.dir, "-t"}, arguments...), Prepare: l.instance.Enter}.Run(t)
 		l.check(t, report)
 		failed := len(report["different"])
 		if report.Get("result") != pamhost.Success || failed > 0 {
@@ -124,13 +124,14 @@ func (l *lab) logIn(t *testing.T, arguments ...string) {
 			}
 			t.Errorf("PAM result %s, user %q, and others %v\n%q", report.Get("result"), report.Get("user"), report["different"], syslog.Lines())
 		}
-		return
+		break
 	}
+	return report
 }
 
 // check checks what must hold of a login however it ends: no other user than alice is
 // logged in, it ends in time, and the login process is as before.
-func (l *lab) check(t *testing.T, report pamhost.Report) {
+func (l *lab) check(t testing.TB, report pamhost.Report) {
 	t.Helper()
 	for _, other := range append(report["different"], report.Get("result")+" "+report.Get("user")) {
 		if result, user, _ := strings.Cut(other, " "); (result == pamhost.Success) != (user == "alice") || result != pamhost.Success && user != "" {
@@ -342,16 +343,9 @@ func TestCrowd(t *testing.T) {
 	for name, broker := range buses {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, broker, 60)
-			var sent int
-			var attackers []*attacker
-			for i, name := range []string{"a signal with many values", "answers, unasked", "a signal with a map from booleans"} {
-				attackers = append(attackers, startAttacker(t, name, uint32(firstStranger+i)))
-			}
+			attackers := flood(t)
 			l.logIn(t, "-j", "50", "-n", "4", "-b", "1") // one thread from the start: libc prepares for more then
-			for _, a := range attackers {
-				sent += a.stop()
-			}
-			if sent < 100 {
+			if sent := attackers.stop(); sent < 100 {
 				t.Errorf("the attackers sent %d messages, which shows nothing", sent)
 			}
 		})
