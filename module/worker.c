@@ -221,7 +221,7 @@ static void kill_process(int pidfd, pid_t pid)
 void worker_kill(const struct worker *w) { kill_process(w->keeper_fd, w->keeper); }
 
 /*
- * Waits until the process ends, and returns true; for a moment only, where the
+ * Waits until the process ends, and returns true; waits only for a moment if the
  * kernel cannot tell.
  */
 static bool wait_a_moment(int pidfd, int64_t left)

@@ -18,9 +18,8 @@ import (
 const listTime = 5 * time.Second
 
 // served returns the domains that the running SSSD serves; nil if that cannot be
-// found out. sssctl domain-list could tell, too, but it receives what a local user
-// sends to its connection: a descriptor of a file that it cannot close would keep
-// it, and root's command with it, for ever.
+// found out. It asks the InfoPipe itself and does not run a tool, because infopipe
+// ignores what local users send to its connection, and so cannot be held up by them.
 func served(ctx context.Context, bus string) []string {
 	if os.Geteuid() != 0 {
 		return nil

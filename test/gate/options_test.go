@@ -68,8 +68,8 @@ func TestOptionsThatAreUnknown(t *testing.T) {
 	}
 }
 
-// TestAcceptedWithoutACertificate: the option asks for no certificate, and lets
-// nobody in who has none.
+// TestAcceptedWithoutACertificate checks that a rule with the option accepted looks for
+// no certificate, and does not log a user in who has none.
 func TestAcceptedWithoutACertificate(t *testing.T) {
 	namespace.Need(t)
 	setFault(t, "")

@@ -57,8 +57,9 @@ func installPolicy(t *testing.T, arguments ...string) string {
 	return string(out)
 }
 
-// With --policy=auth, what the auth stack asks of nobody applies to a certificate,
-// in the stock files of each distribution, and nothing changes for a password.
+// With --policy=auth, the modules of the auth stack that ask the user nothing apply to
+// a certificate, in the stock files of each distribution, and nothing changes for a
+// password.
 func TestTheAuthPolicy(t *testing.T) {
 	namespace.Need(t)
 	const services = "../../internal/pamconf/testdata/"
@@ -155,7 +156,7 @@ func TestTheAuthPolicy(t *testing.T) {
 			}
 			for name, denial := range test.denials {
 				shell(t, denial[0])
-				// A password that is right, for she must not be asked for it.
+				// The right password: alice must be refused, and not asked for it.
 				if report := logIn(&alice, "-p", bobsPassword); report.Get("result") == pamhost.Success {
 					t.Errorf("%s does not refuse alice: %v", name, report)
 				}
@@ -165,8 +166,8 @@ func TestTheAuthPolicy(t *testing.T) {
 				}
 			}
 
-			// Whichever of our lines somebody takes out, nobody gets in without a
-			// certificate or the right password.
+			// Whichever line of the module an administrator removes, no user is logged in
+			// without a certificate or the right password.
 			for _, path := range []string{"/etc/pam.d/cockpit", "/etc/pam.d/cockpit-certificate"} {
 				text, err := os.ReadFile(path)
 				if err != nil {
