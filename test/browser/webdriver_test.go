@@ -29,7 +29,7 @@ type browser struct {
 }
 
 // patience bounds what a page needs, on a machine with other things to do.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // start has the driver at this address start a browser with these
 // capabilities, and waits for the driver first.
