@@ -6,6 +6,7 @@ package bus_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -28,6 +29,9 @@ import (
 
 // attackVariable makes this binary run as an attacker with the attack of that name.
 const attackVariable = "PAM_COCKPIT_CERT_ATTACK"
+
+// decoyVariable makes the attacker send its messages to a connection of its own instead.
+const decoyVariable = "PAM_COCKPIT_CERT_DECOY"
 
 // attacker is a process of a local user. The bus tells it, as every user, which
 // connections are made, and it attacks each of them from its first moment to its last.
@@ -131,6 +135,9 @@ func attackerMain(name string) error {
 		return err
 	}
 	w := &weapon{attack: attacks[name], victims: map[string]bool{}}
+	if os.Getenv(decoyVariable) != "" {
+		w.decoy = watch.Names()[0]
+	}
 	if w.attack.hanging {
 		if w.descriptor, err = syscall.Open(hangingDir+"/file", syscall.O_RDONLY|syscall.O_CLOEXEC, 0); err != nil {
 			return err
@@ -159,6 +166,7 @@ func attackerMain(name string) error {
 type weapon struct {
 	attack     attack
 	descriptor int
+	decoy      string // the receiver in the place of every connection; empty for none
 
 	mu      sync.Mutex
 	own     string
@@ -179,7 +187,7 @@ func (w *weapon) seen(name string, there bool) {
 }
 
 func (w *weapon) assault(name string) {
-	messages := w.attack.messages(name)
+	messages := w.attack.messages(cmp.Or(w.decoy, name))
 	for ; ; time.Sleep(500 * time.Microsecond) {
 		w.mu.Lock()
 		if !w.victims[name] {
