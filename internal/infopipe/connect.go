@@ -25,7 +25,7 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 		if err == nil {
 			return conn, nil
 		}
-		if isCrowded(err) && ctx.Err() == nil {
+		if isCrowded(err) && !timeIsUp(ctx, err) {
 			c.debugf("D-Bus has no room for another connection, trying again: %v", err)
 			crowded = err
 			select {
@@ -34,7 +34,7 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 				continue
 			}
 		}
-		if crowded != nil && ctx.Err() != nil {
+		if crowded != nil && timeIsUp(ctx, err) {
 			return nil, &Error{
 				Outcome: Unavailable,
 				Problem: "D-Bus hangs up on every connection",

@@ -198,11 +198,17 @@ func busProblem(ctx context.Context, err error) *Error {
 		return rubbish(err)
 	}
 	problem := &Error{Outcome: Unavailable, Problem: "cannot connect to D-Bus", Hint: "is dbus.service running?", Err: err}
-	if ctx.Err() != nil {
+	if timeIsUp(ctx, err) {
 		// The error would only say that this process closed the socket.
 		problem.Problem, problem.Err = "D-Bus did not answer in time", nil
 	}
 	return problem
+}
+
+// timeIsUp reports whether an error comes from the end of the context. Package net
+// observes its deadline by itself, and may be the first to see it pass.
+func timeIsUp(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded)
 }
 
 func fits(pattern, name string) bool {

@@ -245,3 +245,13 @@ func FuzzTransport(f *testing.F) {
 		}
 	})
 }
+
+// TestNetMaySeeTheDeadlineFirst checks that the reason is the time also if package net
+// observes the deadline before the context does.
+func TestNetMaySeeTheDeadlineFirst(t *testing.T) {
+	dialer := net.Dialer{Deadline: time.Now().Add(-time.Second)}
+	_, err := dialer.DialContext(context.Background(), "unix", "/nonexistent")
+	if got := busProblem(context.Background(), err); !strings.Contains(got.Error(), "did not answer in time") {
+		t.Errorf("of %v it says: %v", err, got)
+	}
+}
