@@ -51,15 +51,16 @@ func TestLintian(t *testing.T) {
 }
 
 // TestOwnToolchain builds with the compiler that a suite has itself, from Debian
-// 13 on, and runs the package's own tests as a builder of Debian's would.
+// 13 on. Debian 13's is the oldest that go.mod allows: there the package's own
+// tests run, too, as a builder of Debian's would run them.
 func TestOwnToolchain(t *testing.T) {
-	for _, suite := range []string{"trixie", "sid"} {
+	for suite, options := range map[string]string{"trixie": "parallel=2", "sid": "parallel=2 nocheck"} {
 		t.Run(suite, func(t *testing.T) {
 			root := machine.Root(t, machine.Recipe{Suite: suite, Packages: append([]string{"golang-go"}, debian.Tools...)})
 			o := machine.NewOverlay(t, root)
 			t.Log(o.Run(t, "/usr/bin/go", "version"))
 			to := t.TempDir()
-			debian.In(t, o, "/usr/bin/go", to, "DEB_BUILD_OPTIONS=parallel=2")
+			debian.In(t, o, "/usr/bin/go", to, "DEB_BUILD_OPTIONS="+options)
 			log, err := filepath.Glob(filepath.Join(to, "libpam-cockpit-cert-dbgsym_*.deb"))
 			if err != nil || len(log) != 1 {
 				t.Errorf("packages of debug symbols: %v, %v", log, err)

@@ -45,6 +45,18 @@ func (l *lab) policy(t *testing.T) {
 		})
 	}
 
+	t.Run("pam install --policy=auth", func(t *testing.T) {
+		l.Write(t, pamService, 0o644, []byte(rule+"auth required "+access+rest))
+		l.Run(t, "pam-cockpit-cert", "pam", "install", "--policy=auth")
+		t.Cleanup(func() { l.Run(t, "pam-cockpit-cert", "pam", "install", "--policy=account") })
+		journal := l.Journal(t)
+		l.turnsAway(t, "alice")
+		l.logged(t, journal, `pam_access\(cockpit:auth\): access denied for user .alice`)
+		l.enter(t, "bob").logout(t)
+		l.turnsAway(t, "", "--user", "alice:"+password)
+		l.login(t, "", "--user", "bob:"+password).expect(t, "200")
+	})
+
 	t.Run("pam_faillock after the rule", func(t *testing.T) {
 		const preauth = "auth requisite pam_faillock.so preauth deny=3\n"
 		passwords := preauth + "auth [success=1 default=bad] pam_unix.so\n" +
@@ -74,9 +86,9 @@ func (l *lab) policy(t *testing.T) {
 
 // turnsAway expects a certificate's login to be refused. Cockpit 248 and later
 // answers 403 with a reason; earlier releases answer 401 and show the form.
-func (l *lab) turnsAway(t *testing.T, name string) {
+func (l *lab) turnsAway(t *testing.T, name string, options ...string) {
 	t.Helper()
-	if got := l.login(t, name); got.status != "401" && got.status != "403" {
+	if got := l.login(t, name, options...); got.status != "401" && got.status != "403" {
 		t.Errorf("%s: HTTP %s: %s", name, got.status, got.body)
 	}
 }
