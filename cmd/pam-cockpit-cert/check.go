@@ -26,7 +26,7 @@ func checkCommand(s *settings) *cobra.Command {
 	var instance, service string
 	c := &cobra.Command{
 		Use:   "check {FILE | - | --instance FINGERPRINT}",
-		Short: "Ask SSSD about a certificate as a login would, and explain the answer",
+		Short: "Ask SSSD about a certificate, as a login would",
 		Long: `Ask SSSD about a certificate as a login would, with the options that the rule
 in the PAM service has, and explain the answer.
 

@@ -22,7 +22,7 @@ func loginsCommand(s *settings) *cobra.Command {
 	var count int
 	c := &cobra.Command{
 		Use:   "logins",
-		Short: "List the last logins with a certificate, refused ones with the reason",
+		Short: "List the last logins with a certificate, and why some were refused",
 		Long: `List the last logins with a certificate, the newest last: when, what became of
 it, whose it was, the browser's address, and the beginning of the certificate's
 SHA-256. A refused login has the reason, and what to do about it.

@@ -73,6 +73,9 @@ client certificate in the browser, and explains why it does or does not work.
 
 See pam-cockpit-cert(8) for this program and pam_cockpit_cert(8) for what a
 system needs.`,
+		Example: "  pam-cockpit-cert setup --ca ca.pem --now\n" +
+			"  pam-cockpit-cert status\n" +
+			"  pam-cockpit-cert check alice.pem",
 		Version:           version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -81,13 +84,23 @@ system needs.`,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return s.check() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.PersistentFlags().StringVar(&s.root, "root", "/", "work on the system below `DIR`: an image, or a container's host")
+	root.PersistentFlags().StringVar(&s.root, "root", "/", "work on the system below `DIR`, such as an image")
 	root.PersistentFlags().BoolVar(&ui.json, "json", false, "print JSON, for programs")
 	_ = root.MarkPersistentFlagDirname("root")
-	root.AddCommand(statusCommand(s), checkCommand(s), loginsCommand(s), explainCommand(s), setupCommand(s), enableCommand(s), disableCommand(s), pamCommand(s),
-		completionCommand(), scriptletCommand(s))
+	addGroup(root, "Find out:", statusCommand(s), checkCommand(s), loginsCommand(s), explainCommand(s))
+	addGroup(root, "Set up:", setupCommand(s), enableCommand(s), disableCommand(s), pamCommand(s))
+	root.AddCommand(completionCommand(), scriptletCommand(s))
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
+}
+
+// addGroup adds commands that the help shows below a title.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, command := range commands {
+		command.GroupID = title
+		root.AddCommand(command)
+	}
 }
 
 // noArgs is cobra's NoArgs, with a usage error and suggestions.
