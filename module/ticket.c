@@ -164,7 +164,7 @@ static void name_file(char *name, size_t size, pid_t login)
 void ticket_make(pam_handle_t *pamh, const struct options *options, const char *user, uid_t uid, struct ticket *ticket)
 {
     char name[64], number[24], variable[128];
-    char *argv[5 + 2 * OPTIONS_TICKET_FOR_MAX], **next = argv;
+    char *argv[6 + 2 * OPTIONS_TICKET_FOR_MAX], **next = argv;
 
     name_file(name, sizeof name, getpid());
     snprintf(number, sizeof number, "%lu", (unsigned long)uid);
@@ -173,6 +173,7 @@ void ticket_make(pam_handle_t *pamh, const struct options *options, const char *
         *next++ = (char *)"-t";
         *next++ = (char *)options->ticket_for[i];
     }
+    *next++ = (char *)"--"; /* a directory may have a user whose name begins with a hyphen */
     *next++ = (char *)user;
     *next++ = number;
     *next++ = name;

@@ -180,6 +180,7 @@ func TestProgramInTrouble(t *testing.T) {
 		"it succeeds with words": {"echo 4 why; echo written", "why", true},
 		"it succeeds":            {"echo written", "", true},
 		"the environment":        {"[ -z \"$KRB5_CONFIG$HOME$LD_PRELOAD\" ] || echo 4 environment; echo written", "", true},
+		"the arguments":          {"[ \"$1 $2 $3\" = '-- alice 61001' ] || echo 4 arguments; echo written", "", true},
 		"the signals":            {"[ \"$(grep -E '^Sig(Blk|Ign):' /proc/self/status | tr -d '[:alpha:]:\\t\\n0')\" = '' ] || echo 4 signals; echo written", "", true},
 		"the descriptors":        {"[ \"$(readlink /proc/$$/fd/3)\" != /etc/passwd ] || echo 4 descriptors; echo written", "", true},
 	} {
