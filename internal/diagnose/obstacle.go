@@ -32,7 +32,7 @@ func (s System) Obstacle(ctx context.Context) error {
 		}
 	}
 	module := pamconf.Module
-	if _, file, err := (pamconf.Service{Root: s.Root, Name: s.Service}).Parsed(); err == nil {
+	if _, file, err := s.pamService().Parsed(); err == nil {
 		if ours := pamconf.InAuth(file); len(ours) > 0 {
 			module = ours[0].Module
 		}

@@ -29,7 +29,7 @@ const thePackage = "pam_cockpit_cert (Debian, Ubuntu: libpam-cockpit-cert)"
 // rule checks the rule, and returns the module that it names.
 func (s System) rule() (module string, check Check) {
 	const id = idRule
-	place, file, err := pamconf.Service{Root: s.Root, Name: s.Service}.Parsed()
+	place, file, err := s.pamService().Parsed()
 	var none *pamconf.NoServiceError
 	switch {
 	case errors.As(err, &none):
@@ -85,7 +85,7 @@ func (s System) rule() (module string, check Check) {
 // edits reports whether the service's file is edited in place: not the vendor's, nor
 // one in Nix's store, whose files share their contents by hard links.
 func (s System) edits() bool {
-	place, err := pamconf.Service{Root: s.Root, Name: s.Service}.Find()
+	place, err := s.pamService().Find()
 	return err == nil && place.Vendor == ""
 }
 

@@ -22,7 +22,7 @@ func (s System) tickets() []Check {
 	if !s.exists("etc/krb5.keytab") {
 		return nil
 	}
-	if _, file, err := (pamconf.Service{Root: s.Root, Name: s.Service}).Parsed(); err == nil && slices.ContainsFunc(file.Ours(), noTicket) {
+	if _, file, err := s.pamService().Parsed(); err == nil && slices.ContainsFunc(file.Ours(), noTicket) {
 		return nil
 	}
 	config, err := sssdconf.Read(s.Root)

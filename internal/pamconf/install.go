@@ -141,11 +141,7 @@ func (s Service) Preview(options InstallOptions) ([]safefile.Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	var fragment []byte
-	change, err := safefile.Preview(place.Path, func(old []byte) (text []byte, err error) {
-		text, fragment, err = s.install(old, place, options, false, &Report{})
-		return text, err
-	})
+	change, fragment, err := s.plan(place, options, false)
 	if err != nil || fragment == nil {
 		return []safefile.Change{change}, err
 	}
@@ -157,14 +153,20 @@ func (s Service) Preview(options InstallOptions) ([]safefile.Change, error) {
 	return []safefile.Change{written, change}, err
 }
 
-// prepare writes, for PolicyAuth, the file that the rule includes, which has to exist
-// before the rule.
-func (s Service) prepare(place Place, options InstallOptions, done bool) (changed bool, err error) {
-	var fragment []byte
-	_, err = safefile.Preview(place.Path, func(old []byte) (text []byte, err error) {
+// plan returns the change of the service's file and, for PolicyAuth, the file that the
+// rule includes, if that changes. It writes neither.
+func (s Service) plan(place Place, options InstallOptions, done bool) (change safefile.Change, fragment []byte, err error) {
+	change, err = safefile.Preview(place.Path, func(old []byte) (text []byte, err error) {
 		text, fragment, err = s.install(old, place, options, done, &Report{})
 		return text, err
 	})
+	return change, fragment, err
+}
+
+// prepare writes, for PolicyAuth, the file that the rule includes, which has to exist
+// before the rule.
+func (s Service) prepare(place Place, options InstallOptions, done bool) (changed bool, err error) {
+	_, fragment, err := s.plan(place, options, done)
 	if err != nil || fragment == nil {
 		return false, err
 	}
@@ -283,7 +285,7 @@ func (s Service) respell(file *File, ours []Rule, options InstallOptions, place 
 func Warnings(file *File) []string {
 	var doubts []string
 	for _, rule := range file.Ours() {
-		if rule.Type != "auth" {
+		if rule.Type != typeAuth {
 			doubts = append(doubts, fmt.Sprintf("the rule in line %d is in the stack %s, where it does nothing: it belongs into auth", rule.Line, rule.Type))
 		}
 	}

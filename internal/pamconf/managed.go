@@ -68,21 +68,27 @@ func speaks(text string, words []string) bool {
 // before returns the line before which a rule has to go, so that it is before the
 // given line and not in a block.
 func (f *File) before(line int) int {
-	for _, block := range f.blocks() {
-		if block.begin < line && line <= block.end {
-			return block.begin
-		}
+	if block, is := f.blockOf(line); is {
+		return block.begin
 	}
 	return line
+}
+
+// blockOf returns the block that has the line.
+func (f *File) blockOf(line int) (found block, is bool) {
+	for _, block := range f.blocks() {
+		if block.begin < line && line <= block.end {
+			return block, true
+		}
+	}
+	return block{}, false
 }
 
 // Managed describes the block of a configuration tool that has the line, or the tool
 // that writes the whole file; "" if no tool writes the line.
 func (f *File) Managed(line int) string {
-	for _, block := range f.blocks() {
-		if block.begin < line && line <= block.end {
-			return fmt.Sprintf("the block of a configuration tool, lines %d to %d", block.begin, block.end)
-		}
+	if block, is := f.blockOf(line); is {
+		return fmt.Sprintf("the block of a configuration tool, lines %d to %d", block.begin, block.end)
 	}
 	for i, text := range f.lines {
 		if said := comment(text); speaks(said, writers) && !strings.HasPrefix(said, "begin") && !strings.HasPrefix(said, "start") && !strings.HasPrefix(said, "end") {
