@@ -117,6 +117,15 @@ func (b *connection) setOwner(asked *dbus.Call) error {
 // between, that is another process, whose answer the transport drops.
 func (b *connection) repeatPing() { b.ping.object = b.Object(b.sssd, rootPath) }
 
+// sssdAnswers waits for the ping's answer. An SSSD that does not know the method
+// answers, too.
+func (b *connection) sssdAnswers() error {
+	if err := b.ping.answer().Err; err != nil && !hasName(err, errUnknownMethod) {
+		return err
+	}
+	return nil
+}
+
 // ping calls SSSD's Ping. Before SSSD answers a client for the first time, it
 // asks the bus who the client is, once for all requests that come at that
 // moment; SSSD 2.10 and later may lose such shared requests, see reading. So the

@@ -19,7 +19,7 @@ func (c *Client) Domains(ctx context.Context) ([]string, error) {
 		return nil, busProblem(ctx, err)
 	}
 	defer conn.Close()
-	if err := conn.ping.answer().Err; err != nil && !hasName(err, errUnknownMethod) {
+	if err := conn.sssdAnswers(); err != nil {
 		return nil, classify(ctx, conn.transport.because(err))
 	}
 	paths, err := listDomains(ctx, conn)

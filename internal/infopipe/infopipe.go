@@ -123,7 +123,7 @@ func (c *Client) activate(ctx context.Context, conn *dbus.Conn) error {
 // the certificate, and that user's name and uid. Each of the three steps makes
 // its calls at once, because the user waits for each round trip.
 func (c *Client) findRunning(ctx context.Context, conn *connection, pem string) (User, error) {
-	if err := conn.ping.answer().Err; err != nil && !hasName(err, errUnknownMethod) {
+	if err := conn.sssdAnswers(); err != nil {
 		return User{}, err
 	}
 	users := conn.Object(conn.sssd, usersPath)
