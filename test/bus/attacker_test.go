@@ -43,7 +43,7 @@ type attacker struct {
 }
 
 // startAttacker starts the attacker, and returns once it is watching the bus.
-func startAttacker(t testing.TB, name string, uid uint32) *attacker {
+func startAttacker(t testing.TB, name string, uid uint32, variables ...string) *attacker {
 	t.Helper()
 	// A copy: only root may access the directory of the test's own binary.
 	program := filepath.Join(t.TempDir(), "attacker")
@@ -60,7 +60,7 @@ func startAttacker(t testing.TB, name string, uid uint32) *attacker {
 		}
 	}
 	a := &attacker{t: t, process: exec.Command(program)}
-	a.process.Env = append(os.Environ(), attackVariable+"="+name)
+	a.process.Env = append(append(os.Environ(), attackVariable+"="+name), variables...)
 	a.process.Stderr = os.Stderr
 	a.process.SysProcAttr = &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: uid, Gid: uid},
@@ -107,10 +107,10 @@ func (a *attacker) stop() int {
 type attackers []*attacker
 
 // flood starts attackers whose messages the bus delivers, or has to reject.
-func flood(t testing.TB) (all attackers) {
+func flood(t testing.TB, variables ...string) (all attackers) {
 	t.Helper()
 	for i, name := range []string{"a signal with many values", "answers, unasked", "a signal with a map from booleans"} {
-		all = append(all, startAttacker(t, name, uint32(firstStranger+i)))
+		all = append(all, startAttacker(t, name, uint32(firstStranger+i), variables...))
 	}
 	return all
 }

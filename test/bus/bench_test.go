@@ -5,7 +5,6 @@ package bus_test
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -34,8 +33,8 @@ func BenchmarkFlood(b *testing.B) {
 			const rounds = 6 // so that what else the machine does affects all alike
 			for range rounds {
 				measure(quiet)
-				for _, kind := range []int{elsewhere, here} {
-					attackers := floodAt(b, kind == elsewhere)
+				for kind, variables := range map[int][]string{elsewhere: {decoyVariable + "=1"}, here: nil} {
+					attackers := flood(b, variables...)
 					measure(kind)
 					if attackers.stop() == 0 {
 						b.Error("the attackers sent nothing")
@@ -48,16 +47,6 @@ func BenchmarkFlood(b *testing.B) {
 				p50/percentile(times[elsewhere], 50), p95/percentile(times[elsewhere], 95))
 		})
 	}
-}
-
-// floodAt is flood, at a connection of the attackers' own if decoy is set.
-func floodAt(b *testing.B, decoy bool) attackers {
-	b.Helper()
-	if decoy {
-		os.Setenv(decoyVariable, "1")
-		defer os.Unsetenv(decoyVariable)
-	}
-	return flood(b)
 }
 
 func percentile(sample []float64, p int) float64 {
