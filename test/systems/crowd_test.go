@@ -44,11 +44,7 @@ func (l *lab) crowded(t *testing.T) {
 		t.Logf("why logins had to be tried again, and how often: %v; our programs said:\n%s%s", retries,
 			containing(said, "cockpit-cert-session: "), containing(journal.Since(t, "--priority=err"), "pam_cockpit_cert("))
 	}
-	lost := containing(said, "i/o timeout")
-	if l.timeout == "" { // an emulated machine may be too slow
-		lost += containing(said, "SSSD did not answer in time")
-	}
-	if lost != "" {
+	if lost := containing(said, "i/o timeout"); lost != "" {
 		t.Errorf("answers were lost:\n%s", lost)
 	}
 	if count != l.logins || len(right) != len(names) {
@@ -88,10 +84,12 @@ const crowd = `
 	rm -r "$dir"`
 
 // Many logins ask about one certificate at once. SSSD 2.10 and later then loses
-// every tenth answer.
+// every tenth answer: no timeout would be long enough for who waits for it.
 func (l *lab) oneUser(t *testing.T) {
 	const questions = 200
-	answers := l.Sh(t, `seq `+fmt.Sprint(questions)+` | xargs -P 50 -I {} sh -c '
+	t.Cleanup(func() { l.rule(t) })
+	l.Sh(t, `sed -i 's/pam_cockpit_cert.so/& timeout=120/' `+pamService)
+	answers := l.Sh(t, `seq `+fmt.Sprint(questions)+` | xargs -P 20 -I {} sh -c '
 		answer=$(pam-cockpit-cert check `+clients+`alice.pem 2>&1) && echo mapped || echo "$answer"'`)
 	if n := strings.Count(answers, "mapped\n"); n != questions {
 		t.Errorf("%d of %d questions had the answer alice:\n%s", n, questions, strings.ReplaceAll(answers, "mapped\n", ""))

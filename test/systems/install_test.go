@@ -15,6 +15,6 @@ import (
 // install installs the Debian package, built on that Debian for its libc.
 func install(t *testing.T, s suite, o *machine.Overlay) {
 	t.Helper()
-	o.Copy(t, debian.Package(t, debian.Build(t, s.name)), "/root/package.deb")
+	o.Copy(t, debian.Package(t, debian.Build(t, s.release)), "/root/package.deb")
 	o.Sh(t, "apt-get -y --no-install-recommends install /root/package.deb")
 }

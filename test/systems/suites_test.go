@@ -16,20 +16,22 @@ import (
 
 func TestMain(m *testing.M) { machine.Main(m) }
 
-// suite is a Debian release, and how it differs from others.
+// suite is a Debian release, perhaps with newer packages, and how it differs from
+// others.
 type suite struct {
-	name string
+	name    string
+	release string // Debian's
+	// newer are the packages that come from the release's backports.
+	newer []string
 	// domain has the settings of SSSD's domain of local users.
 	domain string
 	// relay: this Cockpit never asks PAM about a certificate by itself.
 	relay bool
 	// options of the module's rule.
 	options string
-	// virtual: boot it in a virtual machine, too.
-	virtual bool
-	// newest: its systemd supports control groups of version 2 only, so that only a
+	// virtual: its systemd supports control groups of version 2 only, so that only a
 	// virtual machine is sure to boot it.
-	newest bool
+	virtual bool
 	// validates: this SSSD can check a certificate before it maps it.
 	validates bool
 }
@@ -38,13 +40,16 @@ const proxy = "id_provider = proxy\nproxy_lib_name = files\nauth_provider = none
 
 var (
 	// Cockpit 239, SSSD 2.4.
-	bullseye = suite{name: "bullseye", domain: "id_provider = files\n", options: "allow_unvalidated"}
+	bullseye = suite{name: "bullseye", release: "bullseye", domain: "id_provider = files\n", options: "allow_unvalidated"}
 	// Cockpit 287, SSSD 2.8.
-	bookworm = suite{name: "bookworm", domain: "id_provider = files\n", relay: true, validates: true}
+	bookworm = suite{name: "bookworm", release: "bookworm", domain: "id_provider = files\n", relay: true, validates: true}
 	// Cockpit 337, SSSD 2.10.
-	trixie = suite{name: "trixie", domain: proxy, relay: true, virtual: true, validates: true}
-	// The newest of both.
-	sid = suite{name: "sid", domain: proxy, relay: true, virtual: true, newest: true, validates: true}
+	trixie = suite{name: "trixie", release: "trixie", domain: proxy, relay: true, validates: true}
+	// The newest Cockpit.
+	backports = suite{name: "backports", release: "trixie", newer: []string{"cockpit-ws", "cockpit-bridge", "cockpit-system"},
+		domain: proxy, relay: true, validates: true}
+	// The newest SSSD and systemd.
+	sid = suite{name: "sid", release: "sid", domain: proxy, relay: true, virtual: true, validates: true}
 )
 
 // packages are those of every machine: Debian's Cockpit and SSSD.
@@ -56,7 +61,13 @@ var packages = []string{
 }
 
 func (s suite) recipe() machine.Recipe {
-	r := machine.Recipe{Suite: s.name, Packages: slices.Clone(packages)}
+	r := machine.Recipe{Suite: s.release, Backports: len(s.newer) > 0}
+	for _, name := range packages {
+		if slices.Contains(s.newer, name) {
+			name += "/" + s.release + "-backports"
+		}
+		r.Packages = append(r.Packages, name)
+	}
 	if s.virtual {
 		r.Packages = append(r.Packages, machine.Guest...)
 	}
