@@ -41,6 +41,18 @@ func (r Recipe) name() string {
 	return r.Suite + "-" + hex.EncodeToString(sum[:8])
 }
 
+// common is the recipe of what all roots of the suite have.
+func (r Recipe) common() Recipe { return Recipe{Suite: r.Suite} }
+
+// commands are run by sh in the root: they install the packages, and do the rest.
+func (r Recipe) commands() []string {
+	if len(r.Packages) == 0 {
+		return r.Commands
+	}
+	install := "apt-get -qq --no-install-recommends install " + strings.Join(r.Packages, " ")
+	return append([]string{install}, r.Commands...)
+}
+
 // mirror returns the address of Debian's archives: PAM_COCKPIT_CERT_MIRROR, or the
 // mirror of this machine's apt.
 var mirror = sync.OnceValue(func() string {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,22 @@ func Root(t testing.TB, recipe Recipe) string {
 	defer suite.Close()
 	prune(t, roots, recipe.name())
 
+	dir := current(t, recipe, roots)
+	// Until the test binary ends, no other process may prune the root.
+	use := lock(t, dir+".lock", unix.LOCK_SH)
+	if err := os.Chtimes(use.Name(), time.Now(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	inUse.Store(use, nil)
+	return dir
+}
+
+// inUse keeps the garbage collector from closing the files with the locks.
+var inUse sync.Map
+
+// current returns the root's directory, and makes the root if it is missing or old.
+func current(t testing.TB, recipe Recipe, roots string) string {
+	t.Helper()
 	dir := filepath.Join(roots, recipe.name())
 	info, err := os.Stat(dir)
 	missing := errors.Is(err, fs.ErrNotExist)
@@ -53,17 +70,8 @@ func Root(t testing.TB, recipe Recipe) string {
 	case time.Since(info.ModTime()) > fresh && recipe.available() == nil && unused(dir):
 		build(t, recipe, roots, dir)
 	}
-	// Until the test binary ends, no other process may prune the root.
-	use := lock(t, dir+".lock", unix.LOCK_SH)
-	if err := os.Chtimes(use.Name(), time.Now(), time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	inUse.Store(use, nil)
 	return dir
 }
-
-// inUse keeps the garbage collector from closing the files with the locks.
-var inUse sync.Map
 
 // build makes the root under another name, and renames it when it is complete.
 func build(t testing.TB, recipe Recipe, roots, dir string) {
@@ -75,22 +83,27 @@ func build(t testing.TB, recipe Recipe, roots, dir string) {
 	if err := os.MkdirAll(archives, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	how := []string{
+		"--variant=minbase", "--include=ca-certificates", `--dpkgopt=force-unsafe-io`,
+		`--aptopt=Acquire::Retries "3"`, `--aptopt=Acquire::Languages "none"`,
+		// A mirror that is not updated any more will do.
+		`--aptopt=Acquire::Check-Valid-Until "false"`,
+	}
+	if common := recipe.common(); common.name() != recipe.name() {
+		// What all roots of a suite have is installed once. mmdebstrap makes /dev.
+		how = []string{"--variant=custom",
+			`--setup-hook=tar -C ` + current(t, common, roots) + ` --exclude="./dev/*" --exclude=./etc/apt/sources.list -c . | tar -C "$1" -x`}
+	}
 	making := filepath.Join(roots, recipe.Suite+".making")
 	if err := os.RemoveAll(making); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{
-		"--mode=root", "--variant=minbase", "--format=directory",
-		"--include=" + strings.Join(append([]string{"ca-certificates"}, recipe.Packages...), ","),
-		`--dpkgopt=force-unsafe-io`,
-		`--aptopt=Acquire::Retries "3"`, `--aptopt=Acquire::Languages "none"`,
-		// A mirror that is not updated any more will do.
-		`--aptopt=Acquire::Check-Valid-Until "false"`,
+	args := slices.Concat([]string{"--mode=root", "--format=directory"}, how, []string{
 		// Everything that is downloaded is kept for the next root.
 		"--skip=download/empty", "--skip=essential/unlink",
 		`--setup-hook=mkdir -p "$1/var/cache/apt/archives" && mount --bind ` + archives + ` "$1/var/cache/apt/archives"`,
-	}
-	for _, command := range recipe.Commands {
+	})
+	for _, command := range recipe.commands() {
 		args = append(args, `--customize-hook=chroot "$1" sh -euc '`+strings.ReplaceAll(command, "'", `'\''`)+"'")
 	}
 	args = append(args,
