@@ -5,6 +5,12 @@
 // certificate or a password, and then with a WebSocket that keeps the session
 // open. The session runs the commands on standard input, one on each line, and
 // prints a line "= STATUS" after the output of each. At the end it logs out.
+//
+// What a person sees is tested in test/browser, with Chromium. This program is for
+// what a browser behind WebDriver cannot do: keep a hundred sessions open at a time
+// on a small machine, log in on a machine where no browser is installed (Debian 11,
+// a virtual machine, a domain's hosts), and return what a command in the session
+// printed, byte for byte, with its exit status.
 package main
 
 import (
