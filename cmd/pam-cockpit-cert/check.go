@@ -34,7 +34,8 @@ FILE has the certificate in PEM or DER; - is standard input. --instance takes
 one that a browser presents to this Cockpit at this moment. The exit status is 0
 if a login would succeed.`,
 		Example: "  pam-cockpit-cert check alice.pem\n" +
-			"  ipa user-show alice --raw | sed -n 's/.*usercertificate: //p' | base64 -d | pam-cockpit-cert check -",
+			"  ipa user-show alice --raw | sed -n 's/.*usercertificate: //p' |\n" +
+			"    base64 -d | pam-cockpit-cert check -",
 		RunE: func(c *cobra.Command, args []string) error {
 			if s.root != "/" {
 				return &usageError{errors.New("check asks the running SSSD: it cannot be used with --root")}

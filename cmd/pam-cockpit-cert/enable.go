@@ -52,9 +52,9 @@ func enableCommand(s *settings) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "enable",
 		Short: "Turn certificates on in Cockpit",
-		Long: `Turn certificates on in cockpit.conf, have them go through PAM where this Cockpit
-would not by itself, and put the module's rule into the PAM service cockpit.
-Then say what else is missing.
+		Long: `Turn certificates on in cockpit.conf, have them go through PAM where this
+Cockpit would not by itself, and put the module's rule into the PAM service
+cockpit. Then say what else is missing.
 
 Where the module or the session command is not installed, every browser with a
 certificate would be locked out: nothing is changed then.`,

@@ -33,7 +33,8 @@ func explainCommand(s *settings) *cobra.Command {
 		Long: `Show all that is known about the last login with a certificate, or with the one
 of this SHA-256 fingerprint, of which the beginning is enough: what became of
 it, what the journal says about it, and what to do. Where the browser still
-presents the certificate to Cockpit, SSSD is asked about it again, as check does.`,
+presents the certificate to Cockpit, SSSD is asked about it again, as check
+does.`,
 		Example: "  pam-cockpit-cert explain\n" +
 			"  pam-cockpit-cert explain 3fa94c1b07d2e865",
 		Args:              maximumArgs(1),

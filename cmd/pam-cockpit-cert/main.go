@@ -91,8 +91,14 @@ system needs.`,
 	addGroup(root, "Set up:", setupCommand(s), enableCommand(s), disableCommand(s), pamCommand(s))
 	root.AddCommand(completionCommand(), scriptletCommand(s))
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetUsageTemplate(narrow.Replace(root.UsageTemplate()))
 	return root
 }
+
+// narrow changes cobra's template so that its lines fit into 80 columns.
+var narrow = strings.NewReplacer(
+	".FlagUsages", ".FlagUsagesWrapped 80",
+	`Use "{{.CommandPath}} [command] --help" for more information about a command.`, `See also "{{.CommandPath}} COMMAND --help".`)
 
 // addGroup adds commands that the help shows below a title.
 func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {

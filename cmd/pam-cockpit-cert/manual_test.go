@@ -45,6 +45,30 @@ func TestTheManualPageHasEveryCommandAndOption(t *testing.T) {
 	walk(command(newUI(os.Stdout, os.Stderr)))
 }
 
+// Help fits into a terminal of 80 columns.
+func TestHelpIsNarrow(t *testing.T) {
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		var help strings.Builder
+		c.SetOut(&help)
+		if err := c.Help(); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(help.String(), "Usage:") {
+			t.Errorf("%s has this help: %q", c.CommandPath(), help.String())
+		}
+		for line := range strings.Lines(help.String()) {
+			if line = strings.TrimSuffix(line, "\n"); len(line) > 80 {
+				t.Errorf("%s: %d columns: %s", c.CommandPath(), len(line), line)
+			}
+		}
+		for _, child := range c.Commands() {
+			walk(child)
+		}
+	}
+	walk(command(newUI(os.Stdout, os.Stderr)))
+}
+
 // The manual page has every member of the JSON, so that programs can rely on it.
 func TestTheManualPageHasEveryMemberOfTheJSON(t *testing.T) {
 	page, err := os.ReadFile("../../man/pam-cockpit-cert.8")

@@ -45,10 +45,10 @@ func pamInstall(s *settings, service *string) *cobra.Command {
 A rule that is there already stays where it is. Every other byte of the file
 stays as it is. A file that libpam would refuse is refused, and left alone.
 
-After a certificate, the account and session stacks run, and the rest of the auth
-stack does not. With --policy=auth those of its modules run as well that ask
-nothing, such as pam_faillock and pam_listfile, and the setcred of pam_group and
-pam_cap; the certificate takes the place of those that ask for a password.`,
+After a certificate, the account and session stacks run, and the rest of the
+auth stack does not. With --policy=auth those of its modules run as well that
+ask nothing, such as pam_faillock and pam_listfile, and the setcred of pam_group
+and pam_cap; the certificate takes the place of those that ask for a password.`,
 		Example: "  pam-cockpit-cert pam install --debug\n" +
 			"  pam-cockpit-cert pam install --policy=auth\n" +
 			"  pam-cockpit-cert --root /mnt pam install",

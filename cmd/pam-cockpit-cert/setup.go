@@ -28,8 +28,8 @@ func setupCommand(s *settings) *cobra.Command {
 		Use:   "setup",
 		Short: "Set up SSSD and Cockpit for the first login",
 		Long: `Let SSSD trust the authorities that issue your users' certificates, map
-certificates to users of this system if there is no domain, and turn certificates
-on in Cockpit, as enable does. Then say what is missing.
+certificates to users of this system if there is no domain, and turn
+certificates on in Cockpit, as enable does. Then say what is missing.
 
 setup does not change files that others have written; disable removes its own.`,
 		Example: "  # in a domain, such as FreeIPA or Active Directory\n" +
