@@ -35,3 +35,22 @@ func TestNothingListensAfterwards(t *testing.T) {
 		t.Errorf("the init script starts at the next boot:\n%s", links)
 	}
 }
+
+// TestAKillLeavesNothingThatListens: also the next boot after an installation that
+// was killed when the packages' scripts had run.
+func TestAKillLeavesNothingThatListens(t *testing.T) {
+	o := machine.NewOverlay(t, machine.Root(t, machine.Recipe{Suite: "trixie", Packages: []string{"sssd-dbus", "cockpit-ws"}}))
+	o.Copy(t, filepath.Join(machine.Source(t), "tools/install-packages"), "/install-packages")
+	o.Write(t, "/etc/apt/apt.conf.d/killed", 0o644, []byte(`DPkg::Post-Invoke { "[ ! -e /usr/sbin/sshd ] || kill -9 $(cat /killed)"; };`+"\n"))
+	out, err := o.Try(t, "sh", "-c", `echo $$ >/killed; exec /install-packages openssh-server`)
+	if err == nil {
+		t.Fatalf("the installation was not killed:\n%s", out)
+	}
+	o.Run(t, "dpkg", "--configure", "--pending")
+	if state, _ := o.Try(t, "systemctl", "is-enabled", "ssh.service"); !strings.Contains(state, "disabled") {
+		t.Errorf("ssh.service is %s: it would listen after the next boot", strings.TrimSpace(state))
+	}
+	if !strings.Contains(out, "apt-get purge openssh-server") {
+		t.Errorf("nothing says how to remove it again:\n%s", out)
+	}
+}
