@@ -34,6 +34,8 @@ type lab struct {
 	desk     *machine.Neighbour
 	ca       *pki.Authority
 	browsers map[string]*browser // by whose certificate it has
+	homes    int                 // so many were made
+	drivers  int                 // so many were started
 	pictures string              // the directory for them
 }
 
@@ -92,11 +94,10 @@ func (l *lab) person(t *testing.T, name string) *browser {
 	return &b
 }
 
-// start starts chromedriver and, by it, Chromium. They end with the lab's desk.
+// start starts a browser for a person with this certificate, or none.
 func (l *lab) start(t *testing.T, name string) *browser {
 	t.Helper()
-	home := fmt.Sprintf("/home/person%d", len(l.browsers))
-	l.desk.Sh(t, `mkdir -p `+home+`/.pki/nssdb && certutil -N -d sql:`+home+`/.pki/nssdb --empty-password`)
+	home := l.home(t)
 	if name != "" {
 		certificate := l.ca.Issue(name)
 		l.desk.Write(t, home+"/client.pem", 0o600, append(certificate.PEM(), certificate.KeyPEM()...))
@@ -104,13 +105,31 @@ func (l *lab) start(t *testing.T, name string) *browser {
 			openssl pkcs12 -export -in client.pem -out client.p12 -name client -passout pass:x
 			pk12util -i client.p12 -d sql:.pki/nssdb -W x -K ''`)
 	}
-	port := 9515 + len(l.browsers)
-	// As long as the desk is there: longer than this test.
-	driver := l.desk.Command(context.Background(), "env", "HOME="+home, "chromedriver", fmt.Sprintf("--port=%d", port))
-	if err := driver.Start(); err != nil {
-		t.Fatal(err)
+	return l.chromium(t, home, "")
+}
+
+// home makes a home directory for a person, with a store for certificates.
+func (l *lab) home(t *testing.T) string {
+	t.Helper()
+	l.homes++
+	home := fmt.Sprintf("/home/person%d", l.homes)
+	l.desk.Sh(t, `mkdir -p `+home+`/.pki/nssdb && certutil -N -d sql:`+home+`/.pki/nssdb --empty-password`)
+	return home
+}
+
+// chromium starts chromedriver and, by it, Chromium: on an X screen, or headless.
+func (l *lab) chromium(t *testing.T, home, screen string) *browser {
+	t.Helper()
+	l.drivers++
+	port := 9514 + l.drivers
+	l.background(t, "env", "HOME="+home, "DISPLAY="+screen, "chromedriver", fmt.Sprintf("--port=%d", port))
+	arguments := []string{
+		"--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+		"--disable-component-update", "--disable-sync", "--window-size=1000,700", "--lang=en", "--user-data-dir=" + home + "/profile",
 	}
-	go func() { _ = driver.Wait() }()
+	if screen == "" {
+		arguments = append(arguments, "--headless")
+	}
 	client := &http.Client{Transport: &http.Transport{DialContext: l.desk.DialContext}, Timeout: 2 * time.Minute}
 	return start(t, client, fmt.Sprintf("http://127.0.0.1:%d", port), map[string]any{
 		// Cockpit's own certificate is one that it made at its first start.
@@ -119,12 +138,19 @@ func (l *lab) start(t *testing.T, name string) *browser {
 		"pageLoadStrategy": "eager",
 		"goog:chromeOptions": map[string]any{
 			"binary": "/usr/bin/chromium",
-			"args": []string{
-				"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-				"--disable-component-update", "--disable-sync", "--window-size=1000,700", "--lang=en", "--user-data-dir=" + home + "/profile",
-			},
+			"args":   arguments,
 		},
 	})
+}
+
+// background starts a program on the desk. It ends with the desk, later than this test.
+func (l *lab) background(t *testing.T, command ...string) {
+	t.Helper()
+	program := l.desk.Command(context.Background(), command...)
+	if err := program.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = program.Wait() }()
 }
 
 // picture names an artefact of the tests.

@@ -13,6 +13,12 @@ const (
 	passwordField = "#login-password-input"
 )
 
+// The terminal, a page of Cockpit's own.
+const (
+	terminalPage  = address + "/system/terminal"
+	terminalFrame = `iframe[name="cockpit1:localhost/system/terminal"]`
+)
+
 // A person whose certificate SSSD maps gets to the overview without a question.
 func (l *lab) session(t *testing.T) {
 	b := l.person(t, "alice")
@@ -20,18 +26,24 @@ func (l *lab) session(t *testing.T) {
 	b.waitTitle("Overview")
 	b.screenshot(l.picture("overview"))
 
-	b.open(address + "/system/terminal")
-	b.frame(`iframe[name="cockpit1:localhost/system/terminal"]`)
+	b.open(terminalPage)
+	b.frame(terminalFrame)
 	b.click(".terminal")
-	// In capitals it is the answer, and not what was typed.
-	b.keys("id -un | tr a-z A-Z" + enter)
-	b.waitContent(".terminal", "ALICE")
+	b.asksWho("ALICE")
 	b.screenshot(l.picture("terminal"))
 
 	b.top()
 	b.click("#toggle-menu")
 	b.click("#logout")
 	b.waitShown(userField)
+}
+
+// asksWho asks in the terminal whose session it is. In capitals it is the answer,
+// and not what was typed.
+func (b *browser) asksWho(answer string) {
+	b.t.Helper()
+	b.keys("id -un | tr a-z A-Z" + enter)
+	b.waitContent(".terminal", answer)
 }
 
 // A person who has no certificate gets the form, and a password works.

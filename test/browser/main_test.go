@@ -21,20 +21,26 @@ type suite struct {
 	recipe machine.Recipe
 	// domain is what SSSD's domain of local users needs.
 	domain string
+	// card: log in with a smart card, too. The browser's part is the same everywhere.
+	card bool
 }
 
 // computer is the person's, and the machine with Cockpit 337 as well: one root
 // less to make.
 var computer = machine.Recipe{Suite: "trixie", Packages: append([]string{
 	"chromium", "chromium-driver", "libnss3-tools", "fonts-dejavu-core",
+	// A card's reader, the middleware, and a screen with a keyboard for its PIN.
+	"vsmartcard-vpcd", "pcscd", "opensc-pkcs11", "xvfb", "xdotool",
 }, packages...)}
 
 var suites = []suite{
 	// Cockpit 337.
-	{computer, "id_provider = proxy\nproxy_lib_name = files\nauth_provider = none\n"},
+	{recipe: computer, domain: proxy, card: true},
 	// Cockpit 287.
-	{machine.Recipe{Suite: "bookworm", Packages: packages}, "id_provider = files\n"},
+	{recipe: machine.Recipe{Suite: "bookworm", Packages: packages}, domain: "id_provider = files\n"},
 }
+
+const proxy = "id_provider = proxy\nproxy_lib_name = files\nauth_provider = none\n"
 
 // What every machine has: Cockpit and SSSD as Debian has them, and sudo.
 var packages = []string{
@@ -53,6 +59,9 @@ func TestChromium(t *testing.T) {
 			t.Run("a session", l.session)
 			t.Run("no certificate", l.form)
 			t.Run("refused", l.refused)
+			if s.card {
+				t.Run("a smart card", l.smartCard)
+			}
 			t.Run("the page", l.page)
 		})
 	}

@@ -54,6 +54,9 @@ func start(t testing.TB, client *http.Client, address string, capabilities map[s
 	return b
 }
 
+// end closes the browser.
+func (b *browser) end() { b.t.Helper(); b.must("DELETE", "", nil) }
+
 // of is the browser for another test.
 func (b *browser) of(t testing.TB) *browser {
 	other := *b
@@ -325,15 +328,17 @@ func (b *browser) screenshot(path string) {
 }
 
 // eventually waits until there is no error any more.
-func (b *browser) eventually(wrong func() error) {
-	b.t.Helper()
+func (b *browser) eventually(wrong func() error) { b.t.Helper(); eventually(b.t, wrong) }
+
+func eventually(t testing.TB, wrong func() error) {
+	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		err := wrong()
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			b.t.Fatalf("after %v: %v", patience, err)
+			t.Fatalf("after %v: %v", patience, err)
 		}
 	}
 }

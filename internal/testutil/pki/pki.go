@@ -6,6 +6,7 @@
 package pki
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -84,6 +85,13 @@ func (a *Authority) Issue(commonName string, options ...Option) Certificate {
 	return certificate
 }
 
+// Certify makes a client certificate for a key that is elsewhere, such as a smart
+// card's. The result has no key.
+func (a *Authority) Certify(public crypto.PublicKey, commonName string) Certificate {
+	template := template(commonName)
+	return Certificate{DER: create(template, a.template, public, a.key), Serial: template.SerialNumber}
+}
+
 // SelfSigned makes a certificate that no authority has issued.
 func SelfSigned(commonName string) Certificate {
 	certificate, _ := sign(template(commonName), nil, nil)
@@ -133,14 +141,21 @@ func sign(template, issuer *x509.Certificate, issuerKey *ecdsa.PrivateKey) (Cert
 	must(err)
 	if issuer == nil {
 		issuer, issuerKey = template, key
-	} else {
-		issuer = &x509.Certificate{RawSubject: issuer.RawSubject, SubjectKeyId: issuer.SubjectKeyId}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, issuer, &key.PublicKey, issuerKey)
-	must(err)
+	der := create(template, issuer, &key.PublicKey, issuerKey)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	must(err)
 	return Certificate{DER: der, KeyDER: keyDER, Serial: template.SerialNumber}, key
+}
+
+// create returns a certificate in DER.
+func create(template, issuer *x509.Certificate, public crypto.PublicKey, issuerKey *ecdsa.PrivateKey) []byte {
+	if issuer != template {
+		issuer = &x509.Certificate{RawSubject: issuer.RawSubject, SubjectKeyId: issuer.SubjectKeyId}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer, public, issuerKey)
+	must(err)
+	return der
 }
 
 // must panics on an error: making certificates only fails without randomness.
