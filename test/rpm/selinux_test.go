@@ -6,11 +6,15 @@
 package rpm
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 // forDebian is the package with a policy module for what Debian has: the
@@ -46,11 +50,11 @@ var needs = []struct {
 	{"cockpit_ws_t", "cockpit_session_t", "process", []string{"transition", "sigkill"}},
 }
 
-// refused asks the policy that a system has for what is needed and not granted.
-func (h *host) refused() (missing []string) {
-	h.t.Helper()
+// refused asks a policy, in files of the system, for what is needed and not granted.
+func refused(t *testing.T, o *machine.Overlay, policy string) (missing []string) {
+	t.Helper()
 	for _, need := range needs {
-		rules := h.Sh(h.t, "sesearch -A -s "+need.source+" -t "+need.target+" -c "+need.class+" /etc/selinux/default/policy/policy.*")
+		rules := o.Sh(t, "sesearch -A -s "+need.source+" -t "+need.target+" -c "+need.class+" "+policy)
 		granted := strings.Fields(rules)
 		for _, permission := range need.permissions {
 			// One alone ends in a semicolon, many are in braces.
@@ -78,7 +82,8 @@ func TestSELinux(t *testing.T) {
 		"cockpit_session_t cockpit_session_t netlink_tcpdiag_socket write",
 		"cockpit_session_t cockpit_session_t netlink_tcpdiag_socket nlmsg_read",
 	}
-	if missing := h.refused(); !slices.Equal(missing, stock) {
+	refused := func() []string { return refused(t, h.Overlay, "/etc/selinux/default/policy/policy.*") }
+	if missing := refused(); !slices.Equal(missing, stock) {
 		t.Errorf("the stock policy refuses %q, and was thought to refuse %q", missing, stock)
 	}
 
@@ -89,7 +94,7 @@ func TestSELinux(t *testing.T) {
 	h.must("dnf", "remove", ours)
 	h.must("dnf", "install", ours, policy.name)
 	h.must("rpm", "-q", ours+"-selinux")
-	if missing := h.refused(); len(missing) > 0 {
+	if missing := refused(); len(missing) > 0 {
 		t.Errorf("with the module, the policy refuses %q", missing)
 	}
 	h.must("dnf", "reinstall", ours+"-selinux")
@@ -107,9 +112,50 @@ func TestSELinux(t *testing.T) {
 	}
 
 	h.must("rpm", "-e", ours, ours+"-selinux")
-	if missing := h.refused(); !slices.Equal(missing, stock) {
+	if missing := refused(); !slices.Equal(missing, stock) {
 		t.Errorf("erased, the policy refuses %q", missing)
 	}
+}
+
+// policyVariable names a file with a policy, /etc/selinux/targeted/policy/policy.* of
+// Fedora for example.
+const policyVariable = "PAM_COCKPIT_CERT_SELINUX_POLICY"
+
+// TestGivenPolicy checks that whatever a given policy refuses, ours grants. Debian has
+// no package of Fedora's policy, and a binary one does not belong into the source.
+func TestGivenPolicy(t *testing.T) {
+	file := os.Getenv(policyVariable)
+	if file == "" {
+		t.Skipf("Debian has no other distribution's SELinux policy: copy one from there, and name the file in %s", policyVariable)
+	}
+	ours, err := os.ReadFile(filepath.Join(machine.Source(t), "selinux/pam_cockpit_cert.te"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := machine.NewOverlay(t, machine.Root(t, machine.Recipe{Suite: suite(t), Packages: []string{"selinux-policy-default", "semodule-utils", "setools", "selinux-utils"}}))
+	o.Copy(t, file, "/policy")
+	for _, need := range refused(t, o, "/policy") {
+		if !grants(string(ours), need) {
+			t.Errorf("the policy refuses, and pam_cockpit_cert.te does not grant: %s", need)
+		} else {
+			t.Logf("only pam_cockpit_cert.te grants: %s", need)
+		}
+	}
+}
+
+// grants tells whether a policy's source has a rule for a need, as refused returns it.
+func grants(source, need string) bool {
+	fields := strings.Fields(need)
+	if fields[0] == fields[1] {
+		fields[1] = "self"
+	}
+	rule := regexp.MustCompile(`allow ` + fields[0] + ` ` + fields[1] + `:` + fields[2] + ` \{?([^;}]*)\}?;`)
+	for _, permissions := range rule.FindAllStringSubmatch(source, -1) {
+		if slices.Contains(strings.Fields(permissions[1]), fields[3]) {
+			return true
+		}
+	}
+	return false
 }
 
 // addSELinux puts the package with the policy module into the repository.
