@@ -52,13 +52,8 @@ func TestCross(t *testing.T) {
 			o := machine.NewOverlay(t, root)
 			compiler := debian.Go(t)
 			o.Bind(t, filepath.Dir(filepath.Dir(compiler)))
-			cache := filepath.Join(machine.Cache(t), "go-build")
-			if err := os.MkdirAll(cache, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			o.BindWritable(t, cache)
 			to := t.TempDir()
-			debian.For(t, o, name, compiler, to, "GOCACHE="+cache)
+			debian.For(t, o, name, compiler, to, debian.GoCache(t, o))
 			file := debian.Package(t, to)
 			if got := strings.TrimSpace(host(t, "dpkg-deb", "-f", file, "Architecture")); got != name {
 				t.Errorf("the package is for %s", got)

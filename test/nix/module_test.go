@@ -20,6 +20,8 @@ type evaluation struct {
 	Cockpit            map[string]map[string]any
 	Sssd               map[string]map[string]any
 	Etc                []string // each with a name and its source
+	Units, Programs    []string // packages: with units of systemd, with programs for every user
+	Links              []string // the directories of Programs that are in /run/current-system/sw
 	On                 bool
 	Documented         map[string]bool
 }

@@ -5,8 +5,10 @@
 // itself.
 //
 // Most tests only need Nix (Debian: nix-bin), and evaluate the NixOS module with
-// standin.nix. The others need nixpkgs, which Debian does not have, and a Nix that
-// nixpkgs accepts: set NIXPKGS to the directory of a copy.
+// standin.nix. With the tag systems, the package is built by its phases, and Debian
+// boots with it and with the files that the NixOS module makes. The others need nixpkgs,
+// which Debian does not have, and a Nix that nixpkgs accepts: set NIXPKGS to the
+// directory of a copy.
 package nix
 
 import (

@@ -14,7 +14,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"pam_cockpit_cert/internal/testutil/debian"
+	"pam_cockpit_cert/internal/testutil/machine"
 )
+
+func TestMain(m *testing.M) { machine.Main(m) }
 
 // evaluated is Nix's result of package.nix with the arguments below.
 type evaluated struct {
@@ -52,10 +57,25 @@ in
   dropped = p.src;
 }`
 
-// TestThePackagesPhasesInstallEverything runs package.nix's phases outside of Nix, in
-// the way and environment of buildGoModule: with the package's source, vendored
-// dependencies, and no network.
-func TestThePackagesPhasesInstallEverything(t *testing.T) {
+// store is Nix's store, in which every package has a directory of its own.
+const store = "/nix/store/"
+
+// source is the directory in which the package is built.
+const source = "/nix-build/source"
+
+// TestThePackage runs package.nix's phases outside of Nix, and boots a machine with the
+// result and with the files that the NixOS module makes.
+func TestThePackage(t *testing.T) {
+	dir := buildPackage(t)
+	t.Run("has every file", func(t *testing.T) { hasEveryFile(t, dir) })
+	t.Run("logs in", func(t *testing.T) { logsIn(t, dir) })
+}
+
+// buildPackage runs the phases in the way and environment of buildGoModule: with the
+// package's source, vendored dependencies, and no network. It returns the output's
+// directory, which is to be at storePath.
+func buildPackage(t *testing.T) string {
+	t.Helper()
 	var p evaluated
 	out := output(t, nixCommand(t, "nix-instantiate", "--eval", "--strict", "--json", "-E", expression))
 	if err := json.Unmarshal([]byte(out), &p); err != nil {
@@ -68,11 +88,10 @@ func TestThePackagesPhasesInstallEverything(t *testing.T) {
 		t.Errorf("vendorHash %q, want %q", p.VendorHash, want)
 	}
 
-	goTool := strings.TrimSpace(output(t, inTop(exec.Command("tools/find-go"))))
-	dir := t.TempDir()
-	src, dst := filepath.Join(dir, "source"), filepath.Join(dir, "out")
+	src := filepath.Join(t.TempDir(), "source")
 	copySource(t, src, p.Dropped)
-	vendor := exec.Command(goTool, "mod", "vendor")
+	compiler := debian.Go(t)
+	vendor := exec.Command(compiler, "mod", "vendor")
 	vendor.Dir = src
 	output(t, vendor)
 	// Without the parts that it drops, the source must have the same dependencies as
@@ -81,14 +100,38 @@ func TestThePackagesPhasesInstallEverything(t *testing.T) {
 		t.Errorf("vendorHash %s, Nix says %s", p.VendorHash, got)
 	}
 
-	script := "set -e\nrunHook() { :; }\n" + p.BuildPhase + p.CheckPhase + p.InstallPhase
-	build := exec.Command("bash", "-c", script)
-	build.Dir = src
-	build.Env = append(os.Environ(), "out="+dst, "PATH="+filepath.Dir(goTool)+":"+os.Getenv("PATH"),
-		"GO111MODULE=on", "GOTOOLCHAIN=local", "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=-mod=vendor -trimpath",
-		"CGO_ENABLED=1", "MAKEFLAGS=", "MFLAGS=")
-	output(t, build)
+	o := debian.NewBuilder(t, "trixie")
+	o.Copy(t, src, source)
+	phases := "set -e\nrunHook() { :; }\ncd " + source + "\n" + p.BuildPhase + p.CheckPhase + p.InstallPhase
+	o.Run(t, debian.Offline("sh", "-euc", plainChroot, "sh", "env", "out="+storePath(t), debian.GoCache(t, o),
+		"PATH="+filepath.Dir(compiler)+":/usr/bin:/usr/sbin", "HOME=/homeless-shelter",
+		"GO111MODULE=on", "GOTOOLCHAIN=local", "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=-mod=vendor -trimpath", "CGO_ENABLED=1",
+		"bash", "-c", phases)...)
+	return o.Dir + storePath(t)
+}
 
+// plainChroot runs a command as root with the system's directories in a root directory
+// that is no mount point. Nix without a sandbox builds so in a chroot, and the tests of
+// the package must not mount anything there.
+const plainChroot = `
+	mkdir -p /chroot /nix
+	for path in /*; do
+		if [ -h "$path" ]; then
+			cp -P "$path" /chroot
+		elif [ "$path" != /chroot ]; then
+			mkdir "/chroot$path"
+			mount --rbind "$path" "/chroot$path"
+		fi
+	done
+	exec chroot /chroot "$@"`
+
+// storePath returns the directory of the package in the store.
+func storePath(t *testing.T) string {
+	t.Helper()
+	return store + strings.Repeat("0", 32) + "-pam_cockpit_cert-" + strings.TrimSpace(read(t, "VERSION"))
+}
+
+func hasEveryFile(t *testing.T, dir string) {
 	for _, want := range []string{
 		"bin/pam-cockpit-cert",
 		"lib/security/pam_cockpit_cert.so",
@@ -105,22 +148,21 @@ func TestThePackagesPhasesInstallEverything(t *testing.T) {
 		"share/man/man8/pam_cockpit_cert.8",
 		"share/zsh/site-functions/_pam-cockpit-cert",
 	} {
-		if _, err := os.Stat(filepath.Join(dst, want)); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, want)); err != nil {
 			t.Error(err)
 		}
 	}
 
 	// Nix rejects a package that refers to Go (disallowedReferences), and a file that
 	// refers to the build directory differs from build to build.
-	goRoot := strings.TrimSpace(output(t, exec.Command(goTool, "env", "GOROOT")))
-	walk(t, dst, func(path string) {
+	goRoot := filepath.Dir(filepath.Dir(debian.Go(t)))
+	walk(t, dir, func(path string) {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, leaked := range []string{goRoot + "/", dir} {
-			// An installed file may have the path where it is installed.
-			if bytes.Contains(bytes.ReplaceAll(data, []byte(dst), nil), []byte(leaked)) {
+		for _, leaked := range []string{goRoot, filepath.Dir(source)} {
+			if bytes.Contains(data, []byte(leaked+"/")) {
 				t.Errorf("%s contains %s", path, leaked)
 			}
 		}

@@ -122,6 +122,7 @@ let
       assertions
       environment
       security
+      systemd
       warnings
       ;
     services = {
@@ -163,7 +164,12 @@ let
         cockpit_cert.enable = true;
       };
     };
-    environment.etc = { };
+    environment = {
+      etc = { };
+      systemPackages = [ ];
+      pathsToLink = [ ];
+    };
+    systemd.packages = [ ];
     assertions = [ ];
     warnings = [ ];
   };
@@ -208,6 +214,9 @@ in
     lib.optional (config.environment.etc.${name} != { })
       "${name} ${config.environment.etc.${name}.source}"
   ) (attrNames config.environment.etc);
+  units = config.systemd.packages;
+  programs = config.environment.systemPackages;
+  links = config.environment.pathsToLink;
   on = config.services.cockpit.enable && config.services.sssd.enable;
   documented = mapAttrs (
     _: o:

@@ -46,14 +46,8 @@ func Build(t testing.TB, suite string) string {
 	if err := os.RemoveAll(making); err != nil {
 		t.Fatal(err)
 	}
-	// Go's cache, which keeps results of different compilers and flags apart.
-	cache := filepath.Join(machine.Cache(t), "go-build")
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	o := NewBuilder(t, suite)
-	o.BindWritable(t, cache)
-	In(t, o, Go(t), making, "GOCACHE="+cache)
+	In(t, o, Go(t), making, GoCache(t, o))
 	if err := os.Rename(making, dir); err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +64,18 @@ func NewBuilder(t testing.TB, suite string) *machine.Overlay {
 	return o
 }
 
+// GoCache gives the system Go's cache of all builds, which keeps results of different
+// compilers and flags apart, and returns the variable that names it.
+func GoCache(t testing.TB, o *machine.Overlay) string {
+	t.Helper()
+	cache := filepath.Join(machine.Cache(t), "go-build")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o.BindWritable(t, cache)
+	return "GOCACHE=" + cache
+}
+
 func goroot(t testing.TB) string {
 	t.Helper()
 	out, err := exec.Command("go", "env", "GOROOT").Output()
@@ -81,6 +87,11 @@ func goroot(t testing.TB) string {
 
 // Go returns the path of this machine's Go, which a system of NewBuilder has as well.
 func Go(t testing.TB) string { return goroot(t) + "/bin/go" }
+
+// Offline returns the command line that runs a command in a new network namespace.
+func Offline(command ...string) []string {
+	return append([]string{"unshare", "--net", "sh", "-euc", offline, "sh"}, command...)
+}
 
 // offline runs in a new network namespace. It sets the loopback interface up
 // (SIOCSIFFLAGS, IFF_UP), which the package's tests need.
@@ -115,9 +126,9 @@ func For(t testing.TB, o *machine.Overlay, architecture, compiler, to string, en
 		t.Fatalf("staging the source: %v\n%s", err, out)
 	}
 	o.Copy(t, staged, "/build/source")
-	command := append([]string{"unshare", "--net", "sh", "-euc", offline, "sh", "env"}, environment...)
+	command := append([]string{"env"}, environment...)
 	command = append(command, "/build/source/deb/build", compiler, "/build/packages")
-	o.Run(t, append(command, options...)...)
+	o.Run(t, Offline(append(command, options...)...)...)
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		t.Fatal(err)
 	}
