@@ -91,6 +91,30 @@ let
     )
   ];
 
+  # The rule as the manual page changes it, with an administrator's rules around it.
+  changed = nixos [
+    base
+    (
+      { config, ... }:
+      let
+        inherit (config.security.pam.services.cockpit.rules.auth) cockpit_cert;
+        site = order: {
+          inherit order;
+          control = "optional";
+          modulePath = "pam_warn.so";
+        };
+      in
+      {
+        security.pam.services.cockpit.rules.auth = {
+          cockpit_cert.control = "[success=ok new_authtok_reqd=ok user_unknown=die default=ignore]";
+          cockpit_cert.settings.debug = true;
+          before = site (cockpit_cert.order - 10);
+          after = site (cockpit_cert.order + 10);
+        };
+      }
+    )
+  ];
+
   off = nixos [
     base
     {
@@ -131,6 +155,14 @@ let
         config = "[sssd]\nservices = nss, pam\n# services = ifp\n";
       };
       says = "services.pam-cockpit-cert asks SSSD's InfoPipe,";
+    }
+    {
+      config.security.pam.services.cockpit.rules.auth.cockpit_cert.order = 20000;
+      says = "security.pam.services.cockpit.rules.auth.cockpit_cert.order puts the rule of";
+    }
+    {
+      config.security.pam.services.cockpit.rules.auth.cockpit_cert.control = "sufficient";
+      says = "security.pam.services.cockpit.rules.auth.cockpit_cert.control lets PAM go on";
     }
     {
       config.security.pam.services.cockpit.text = "auth required pam_deny.so";
@@ -256,6 +288,15 @@ let
     (expect "options become the rule's, and it is first among many" (words (firstRule busy)) (
       words "${rule package} allow_unvalidated debug no_ticket timeout=30 ticket_for=host@other.example.com"
     ))
+    (expect "rules can be placed around it, and it can be changed"
+      (map (line: lib.head (lib.splitString " #" line)) (lib.take 3 (authLines changed)))
+      [
+        "auth optional pam_warn.so"
+        "auth [success=ok new_authtok_reqd=ok user_unknown=die default=ignore] ${package}/lib/security/pam_cockpit_cert.so debug"
+        "auth optional pam_warn.so"
+      ]
+    )
+    (expect "nothing is wrong with a changed rule" (failures changed) [ ])
     (expect "nothing is wrong with every option set" (failures busy) [ ])
     (expect "the CA file is where SSSD looks" (toString
       busy.environment.etc."sssd/pki/sssd_auth_ca_db.pem".source

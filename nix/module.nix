@@ -208,6 +208,27 @@ in
         '';
       }
       {
+        assertion =
+          cockpit.enable && security.rules.auth.cockpit_cert.enable
+          -> lib.all (name: security.rules.auth.cockpit_cert.order < security.rules.auth.${name}.order or firstOrder + 1) [
+            "unix"
+            "sss"
+          ];
+        message = ''
+          security.pam.services.cockpit.rules.auth.cockpit_cert.order puts the rule of
+          services.pam-cockpit-cert behind those that ask for a password, which a login by certificate
+          does not have. Unset it.
+        '';
+      }
+      {
+        assertion = cockpit.enable -> lib.hasInfix " user_unknown=die " security.rules.auth.cockpit_cert.control;
+        message = ''
+          security.pam.services.cockpit.rules.auth.cockpit_cert.control lets PAM go on to the rules for
+          passwords after services.pam-cockpit-cert has refused a certificate. Unset it, or keep
+          user_unknown=die in it.
+        '';
+      }
+      {
         assertion = cockpit.enable -> isOn (webService.ClientCertAuthentication or null);
         message = ''
           services.cockpit.settings.WebService.ClientCertAuthentication is off: Cockpit does not ask
@@ -243,11 +264,12 @@ in
           not start, and services.pam-cockpit-cert has nobody to ask whose certificate it is.
         '';
 
+    # An administrator may change the rule, in the ways that the manual page describes.
     security.pam.services.cockpit.rules.auth.cockpit_cert = {
       order = lib.mkDefault firstOrder;
-      control = "[success=done new_authtok_reqd=done user_unknown=die default=ignore]";
+      control = lib.mkDefault "[success=done new_authtok_reqd=done user_unknown=die default=ignore]";
       modulePath = module;
-      settings = {
+      settings = lib.mapAttrs (_: lib.mkDefault) {
         inherit (cfg) debug timeout;
         allow_unvalidated = cfg.allowUnvalidated;
         no_ticket = !cfg.tickets;

@@ -129,6 +129,20 @@ func TestRulesAroundTheRule(t *testing.T) {
 	}
 }
 
+// The manual page's rule after which PAM goes on, and a rule that has its arguments
+// itself, conflict with nothing.
+func TestTheRuleMayBeChanged(t *testing.T) {
+	control := regexp.MustCompile(`\[success=ok [^]]*user_unknown=die[^]]*\]`).FindString(read(t, "man/pam_cockpit_cert.8"))
+	if control == "" {
+		t.Fatal("the manual page has no rule after which PAM goes on")
+	}
+	e := evaluate(t, aDomain+`security.pam.services.cockpit.rules.auth.cockpit_cert = {
+		control = "`+control+`"; settings.debug = true; settings.timeout = 5; };`)
+	if want := "auth " + control + " /package/lib/security/pam_cockpit_cert.so debug timeout=5"; len(e.Failures) > 0 || e.firstRule() != want {
+		t.Errorf("failed assertions: %q; the first rule is\n%s, want\n%s", e.Failures, e.firstRule(), want)
+	}
+}
+
 // The option rejects numbers that the module would ignore.
 func TestTheTimeoutIsTheModulesOwn(t *testing.T) {
 	most := regexp.MustCompile(`OPTIONS_TIMEOUT_MAX (\d+)`).FindStringSubmatch(read(t, "module/options.h"))
@@ -146,6 +160,9 @@ func TestAWrongOptionIsExplained(t *testing.T) {
 		"no root in InfoPipe":                 {`services.sssd.settings.ifp.allowed_uids = "alice";`, "services.sssd.settings.ifp.allowed_uids = "},
 		"no PAM service":                      {`security.pam.services.cockpit.enable = false;`, "security.pam.services.cockpit.enable is off"},
 		"the rule off":                        {`security.pam.services.cockpit.rules.auth.cockpit_cert.enable = false;`, "rules.auth.cockpit_cert is off"},
+		"the rule behind passwords":           {`security.pam.services.cockpit.rules.auth.cockpit_cert.order = 12000;`, "rules.auth.cockpit_cert.order puts the rule"},
+		"passwords before the rule":           {`security.pam.services.cockpit.rules.auth.unix.order = 50;`, "rules.auth.cockpit_cert.order puts the rule"},
+		"a rule that refuses nobody":          {`security.pam.services.cockpit.rules.auth.cockpit_cert.control = "sufficient";`, "keep\nuser_unknown=die in it"},
 		"rules replaced":                      {`security.pam.services.cockpit.text = "auth required pam_deny.so";`, "security.pam.services.cockpit.text is set"},
 		"certificates off":                    {`services.cockpit.settings.WebService.ClientCertAuthentication = false;`, "ClientCertAuthentication is off"},
 		"certificates off in Cockpit's words": {`services.cockpit.settings.WebService.ClientCertAuthentication = "no";`, "ClientCertAuthentication is off"},

@@ -168,7 +168,7 @@ func TestTheModuleHasTheRuleOfEveryOtherPackage(t *testing.T) {
 		t.Fatalf("no control field in %s", ruleFile)
 	}
 	module := read(t, "nix/module.nix")
-	if !strings.Contains(module, `control = "`+control+`";`) {
+	if !strings.Contains(module, `control = lib.mkDefault "`+control+`";`) {
 		t.Errorf("nix/module.nix has another control field than %s", control)
 	}
 	if n := strings.Count(module, control); n != strings.Count(module, "[success=") {

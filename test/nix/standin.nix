@@ -32,12 +32,14 @@ let
 
   lib = {
     inherit (builtins)
+      all
       any
       attrNames
       concatMap
       elem
       foldl'
       head
+      mapAttrs
       ;
     toLower = replaceStrings upper lower;
     mapAttrsToList = f: set: map (name: f name set.${name}) (attrNames set);
