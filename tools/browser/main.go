@@ -89,7 +89,7 @@ func load(config *tls.Config, user string) (*page, error) {
 
 // login returns the session's cookie.
 func login(config *tls.Config, user string) (*http.Cookie, error) {
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}, Timeout: 2 * time.Minute}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}, Timeout: 5 * time.Minute}
 	defer client.CloseIdleConnections()
 	request, err := http.NewRequest(http.MethodGet, "https://"+address+"/cockpit/login", nil)
 	if err != nil {
