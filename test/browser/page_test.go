@@ -30,17 +30,24 @@ func (l *lab) page(t *testing.T) {
 		}
 	}
 
+	b.becomeAdministrator()
+	b.frame(pageFrame)
+	t.Run("state", func(t *testing.T) { l.state(t, b.of(t)) })
+	t.Run("logins", func(t *testing.T) { l.logins(t, b.of(t)) })
+	t.Run("check", func(t *testing.T) { l.check(t, b.of(t)) })
+	t.Run("turned off", func(t *testing.T) { l.turnOff(t, b.of(t)) })
+	t.Run("dark and German", l.darkAndGerman)
+	t.Run("turned on", l.turnOn)
+}
+
+// becomeAdministrator turns on administrative access, and leaves all frames.
+func (b *browser) becomeAdministrator() {
+	b.t.Helper()
 	b.top()
 	b.click("#super-user-indicator button")
 	b.fill(dialog+` input[type="password"]`, password)
 	b.click(dialog + ` button[class*="pf-m-primary"]`)
 	b.waitText("#super-user-indicator", "Administrative access")
-	b.frame(pageFrame)
-	t.Run("state", func(t *testing.T) { l.state(t, b.of(t)) })
-	t.Run("logins", func(t *testing.T) { l.logins(t, b.of(t)) })
-	t.Run("check", func(t *testing.T) { l.check(t, b.of(t)) })
-	t.Run("switch", func(t *testing.T) { l.turnOff(t, b.of(t)) })
-	t.Run("dark and German", l.darkAndGerman)
 }
 
 // screenshot keeps a picture of all of Cockpit, and goes back into the page.
@@ -78,35 +85,87 @@ func (l *lab) logins(t *testing.T, b *browser) {
 	l.screenshot(b, "logins")
 }
 
+// A certificate is pasted, or comes from a file on the person's computer.
 func (l *lab) check(t *testing.T, b *browser) {
+	isOf := func(user string) {
+		t.Helper()
+		b.click("#check")
+		b.waitText("#report", "CN="+user+",O=Lab")
+		b.waitText("#report", "success (PAM_SUCCESS)")
+		if text := b.text("#problem"); text != "" {
+			t.Errorf("beside the report there is a problem: %q", text)
+		}
+	}
 	b.fill("#paste", string(l.ca.Issue("carol").PEM()))
-	b.click("#check")
-	b.waitText("#report", "success (PAM_SUCCESS)")
-	b.waitText("#report", "carol")
+	isOf("carol")
 	b.run(`document.getElementById("paste").value = ""`, nil)
 	b.fill("#paste", "nonsense")
 	b.click("#check")
 	b.waitText("#problem", "this is not a certificate")
+
+	const file = "/home/alice.der"
+	l.desk.Write(t, file, 0o644, l.ca.Issue("alice").DER)
+	b.fill("#file", file)
+	isOf("alice")
 }
 
-// Nothing is turned off before it is said what that does.
+// Nothing is turned off before it is said what that does. No mouse is needed.
 func (l *lab) turnOff(t *testing.T, b *browser) {
-	b.click("#disable")
+	b.tabTo("#disable")
+	b.keys(enter)
 	b.waitText("#confirm", "disconnected")
-	b.click("#confirm-no")
+	b.tabTo("#confirm-no")
+	b.keys(enter)
 	if b.shown("#confirm") {
 		t.Error("after Cancel there is still a question")
 	}
 	l.Run(t, "grep", "ClientCertAuthentication", "/etc/cockpit/cockpit.conf")
 
-	b.click("#disable")
-	b.click("#confirm-yes")
+	// Where it was before the question.
+	b.keys(enter)
+	b.waitText("#confirm", "disconnected")
+	b.tabTo("#confirm-yes")
+	b.keys(enter)
 	b.top()
 	b.waitText("body", "Disconnected")
 
 	b = l.person(t, "nobody here")
 	b.open(address)
 	b.waitShown(userField)
+}
+
+// tabTo moves the focus with the keyboard, from where it is to this element.
+func (b *browser) tabTo(selector string) {
+	b.t.Helper()
+	// Cockpit's own menus come before the page.
+	for range 200 {
+		b.keys(tab)
+		var there bool
+		b.run(`return document.hasFocus() && document.activeElement.matches("`+selector+`")`, &there)
+		if there {
+			return
+		}
+	}
+	b.t.Fatalf("the key Tab does not lead to %s", selector)
+}
+
+// turnOn is for those who have only a password, while certificates are off.
+func (l *lab) turnOn(t *testing.T) {
+	b := l.person(t, "")
+	b.open(address)
+	l.logIn(b, "alice")
+	b.open(page)
+	b.becomeAdministrator()
+	b.frame(pageFrame)
+	b.click("#enable")
+	b.waitText("#confirm", "disconnected")
+	b.click("#confirm-yes")
+	b.top()
+	b.waitText("body", "Disconnected")
+
+	b = l.person(t, "alice")
+	b.open(address)
+	b.waitTitle("Overview")
 }
 
 // The page follows Cockpit's own choice of language and style.

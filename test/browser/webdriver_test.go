@@ -122,8 +122,15 @@ func (b *browser) must(method, path string, parameters any) json.RawMessage {
 	return value
 }
 
-// open goes to a page, and waits until it is loaded.
-func (b *browser) open(url string) { b.t.Helper(); b.must("POST", "/url", map[string]any{"url": url}) }
+// open goes to a page, and waits until it is loaded. A Cockpit that restarts may end
+// a connection: then it tries again.
+func (b *browser) open(url string) {
+	b.t.Helper()
+	b.eventually(func() error {
+		_, err := b.call("POST", b.session+"/url", map[string]any{"url": url})
+		return err
+	})
+}
 
 // top leaves all frames.
 func (b *browser) top() { b.t.Helper(); b.must("POST", "/frame", map[string]any{"id": nil}) }
@@ -203,8 +210,11 @@ func (b *browser) title() string {
 	return title
 }
 
-// enter is the key.
-const enter = "\uE007"
+// Keys, as the protocol names them.
+const (
+	tab   = "\uE004"
+	enter = "\uE007"
+)
 
 // keys types into what has the focus.
 func (b *browser) keys(text string) {
