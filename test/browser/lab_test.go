@@ -155,6 +155,6 @@ func (l *lab) background(t *testing.T, command ...string) {
 
 // picture names an artefact of the tests.
 func (l *lab) picture(name string) string {
-	name = strings.NewReplacer("/", "-", " ", "-", "_", "-").Replace(l.recipe.Suite + " " + name)
+	name = strings.NewReplacer("/", "-", " ", "-", "_", "-").Replace(l.name() + " " + name)
 	return filepath.Join(l.pictures, name+".png")
 }
