@@ -96,6 +96,19 @@ func TestTheBridgeFails(t *testing.T) {
 		ws.hearEnd()
 		ws.exits(9)
 	})
+	t.Run("by a signal", func(t *testing.T) {
+		bridge(t, "echo something; kill -KILL $$")
+		ended := func(ws *cockpitWS) string {
+			ws.hear("something\n")
+			ws.hearEnd()
+			ws.wait()
+			return ws.program.ProcessState.String()
+		}
+		got, want := ended(login(t, "required pam_permit.so")), ended(loginWithout(t, "required pam_permit.so"))
+		if got != want {
+			t.Errorf("cockpit-ws sees %q, and without cockpit-cert-session %q", got, want)
+		}
+	})
 	t.Run("for it is not there", func(t *testing.T) {
 		if path, err := exec.LookPath("cockpit-bridge"); err == nil {
 			t.Skipf("there is a %s", path)
@@ -183,6 +196,19 @@ type cockpitWS struct {
 // login logs in by certificate, with a PAM service whose auth stack is given.
 func login(t *testing.T, auth string) *cockpitWS {
 	t.Helper()
+	return launch(t, auth, "tls-cert 0123", pamhost.Anyones(t, "cockpit-cert-session"), "--session", cockpitSession, "localhost")
+}
+
+// loginWithout runs cockpit-session itself, with the reply that it gets from
+// cockpit-cert-session.
+func loginWithout(t *testing.T, auth string) *cockpitWS {
+	t.Helper()
+	return launch(t, auth, "Basic Og==", cockpitSession, "localhost")
+}
+
+// launch starts a program as cockpit-ws does, and gives this response to its challenge.
+func launch(t *testing.T, auth, response, program string, arguments ...string) *cockpitWS {
+	t.Helper()
 	namespace.Need(t)
 	if info, err := os.Stat(cockpitSession); errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode()&os.ModeSetuid == 0 {
 		t.Skipf("needs the setuid %s of Cockpit up to 329", cockpitSession)
@@ -211,7 +237,7 @@ func login(t *testing.T, auth string) *cockpitWS {
 	}
 	ws := &cockpitWS{UnixConn: conn.(*net.UnixConn), t: t, said: relay.NewFrameReader(conn, 1<<20)}
 	ws.SetDeadline(time.Now().Add(patience))
-	ws.program = exec.Command(pamhost.Anyones(t, "cockpit-cert-session"), "--session", cockpitSession, "localhost")
+	ws.program = exec.Command(program, arguments...)
 	ws.program.Stdin, ws.program.Stdout, ws.program.Stderr = theirs, theirs, os.Stderr
 	// A uid that belongs to no account, in place of cockpit-ws's.
 	ws.program.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 64123, Gid: uint32(gid)}}
@@ -234,7 +260,7 @@ func login(t *testing.T, auth string) *cockpitWS {
 	if challenge.Kind != relay.Challenge {
 		t.Fatalf("cockpit-session begins with %q", payload)
 	}
-	ws.say(string(relay.AppendFrame(nil, []byte("\n"+`{"command":"authorize","cookie":"`+challenge.Cookie+`","response":"tls-cert 0123"}`))))
+	ws.say(string(relay.AppendFrame(nil, []byte("\n"+`{"command":"authorize","cookie":"`+challenge.Cookie+`","response":"`+response+`"}`))))
 	return ws
 }
 
@@ -274,12 +300,17 @@ func (ws *cockpitWS) problem(code, text string) {
 	}
 }
 
-// exits expects the program to end with an exit status.
-func (ws *cockpitWS) exits(code int) {
-	ws.t.Helper()
+// wait waits for the program's end.
+func (ws *cockpitWS) wait() {
 	timer := time.AfterFunc(patience, func() { ws.program.Process.Kill() })
 	defer timer.Stop()
 	ws.program.Wait()
+}
+
+// exits expects the program to end with an exit status.
+func (ws *cockpitWS) exits(code int) {
+	ws.t.Helper()
+	ws.wait()
 	if got := ws.program.ProcessState.ExitCode(); got != code {
 		ws.t.Errorf("the program ended as %v, want exit status %d", ws.program.ProcessState, code)
 	}
