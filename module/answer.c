@@ -48,9 +48,8 @@ bool answer_valid(const struct answer *a)
     has_user = a->user[0] != '\0';
     switch (a->kind) {
     case ANSWER_LOG:
-        return a->result == 0 && !has_user && a->text[0] != '\0';
     case ANSWER_ASKING:
-        return a->result == 0 && !has_user && a->text[0] == '\0';
+        return a->result == 0 && !has_user && a->text[0] != '\0';
     case ANSWER_VERDICT:
         return result_valid(a->result) && has_user == (a->result == PAM_SUCCESS);
     default:

@@ -39,8 +39,11 @@ func encode(record *C.struct_answer) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(record)), unsafe.Sizeof(*record))
 }
 
-func (out answers) asking() {
-	out.write(&C.struct_answer{kind: C.ANSWER_ASKING})
+// asking tells the gate that SSSD is asked about this certificate.
+func (out answers) asking(certificate string) {
+	record := C.struct_answer{kind: C.ANSWER_ASKING}
+	copyText(record.text[:], certificate)
+	out.write(&record)
 }
 
 func (out answers) verdict(answer login.Answer) {

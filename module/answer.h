@@ -20,7 +20,7 @@
 
 enum answer_kind {
     ANSWER_LOG = 1,     /* a line for syslog */
-    ANSWER_ASKING = 2,  /* from here on the worker waits for SSSD */
+    ANSWER_ASKING = 2,  /* from here on the worker waits for SSSD; the text names the certificate */
     ANSWER_VERDICT = 3, /* the last record */
 };
 

@@ -57,7 +57,7 @@ func cockpitCertWorker(holder, timeout C.int, debug, allowUnvalidated C.bool) {
 	case "hang":
 		time.Sleep(time.Hour)
 	case "hang while asking":
-		out.asking()
+		out.asking("certificate X")
 		time.Sleep(time.Hour)
 	case "ignore every signal and hang":
 		for s := syscall.Signal(1); s < 32; s++ {

@@ -27,6 +27,7 @@
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
 #include <security/pam_modutil.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -89,25 +90,45 @@ static void first_line(const struct answer *a, size_t size, char *line, size_t r
     line[n] = '\0';
 }
 
+/*
+ * Logs why a login is refused: with its certificate, once that is known, and with
+ * the browser's address, if the host has set it.
+ */
+__attribute__((format(printf, 4, 5))) static void log_refusal(pam_handle_t *pamh, int priority,
+                                                              const char *certificate, const char *format, ...)
+{
+    char reason[1024];
+    const void *address = NULL;
+    bool known;
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    known = pam_get_item(pamh, PAM_RHOST, &address) == PAM_SUCCESS && address != NULL && *(const char *)address != '\0';
+    pam_syslog(pamh, priority, "%s%s%s%s%.100s", certificate, *certificate == '\0' ? "" : ": ", reason,
+               known ? "; rhost=" : "", known ? (const char *)address : "");
+}
+
 /* Logs why a worker gave no verdict: output is what it printed, status is how it ended, or -1. */
-static void log_broken(pam_handle_t *pamh, const char *output, int status)
+static void log_broken(pam_handle_t *pamh, const char *certificate, const char *output, int status)
 {
     char limit[200], own[64], childrens[64];
     ssize_t n = readlink("/proc/self/ns/pid", own, sizeof own);
 
     if (n > 0 && readlink("/proc/self/ns/pid_for_children", childrens, sizeof childrens) > 0 &&
         strncmp(own, childrens, (size_t)n) != 0)
-        pam_syslog(pamh, LOG_ERR, "the worker cannot run: the login process puts its children into another PID namespace");
+        log_refusal(pamh, LOG_ERR, certificate, "the worker cannot run: the login process puts its children into another PID namespace");
     else if (limits_explain(output, limit, sizeof limit))
-        pam_syslog(pamh, LOG_ERR, "the worker cannot run: %s", limit);
+        log_refusal(pamh, LOG_ERR, certificate, "the worker cannot run: %s", limit);
     else if (*output != '\0')
-        pam_syslog(pamh, LOG_CRIT, "the worker broke, please report this: %s", output);
+        log_refusal(pamh, LOG_CRIT, certificate, "the worker broke, please report this: %s", output);
     else if (status == -1)
-        pam_syslog(pamh, LOG_CRIT, "the worker ended without an answer");
+        log_refusal(pamh, LOG_CRIT, certificate, "the worker ended without an answer");
     else if (WIFSIGNALED(status))
-        pam_syslog(pamh, LOG_CRIT, "the worker ended without an answer, by signal %d", WTERMSIG(status));
+        log_refusal(pamh, LOG_CRIT, certificate, "the worker ended without an answer, by signal %d", WTERMSIG(status));
     else
-        pam_syslog(pamh, LOG_CRIT, "the worker ended without an answer, with exit status %d", WEXITSTATUS(status));
+        log_refusal(pamh, LOG_CRIT, certificate, "the worker ended without an answer, with exit status %d", WEXITSTATUS(status));
 }
 
 static int end_worker(pam_handle_t *pamh)
@@ -125,10 +146,12 @@ static int end_worker(pam_handle_t *pamh)
 }
 
 /*
- * Fills in the worker's verdict, and returns 0; or else logs what went wrong,
- * and returns the PAM code that says so.
+ * Fills in the worker's verdict and the name of the certificate, which is empty
+ * if it is not known, and returns 0; or else logs what went wrong, and returns
+ * the PAM code that says so.
  */
-static int ask_worker(pam_handle_t *pamh, const struct options *options, struct answer *verdict)
+static int ask_worker(pam_handle_t *pamh, const struct options *options, struct answer *verdict,
+                      char certificate[sizeof verdict->text])
 {
     bool asking = false;
     int result = PAM_SERVICE_ERR, status;
@@ -136,6 +159,7 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
     size_t got;
     char line[200];
 
+    certificate[0] = '\0';
     (void)end_worker(pamh); /* left by a call that ended by siglongjmp */
     if (worker_start(&worker, options) != 0) {
         pam_syslog(pamh, LOG_ERR, "cannot start the worker: %m%s",
@@ -150,10 +174,12 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
         }
         if (read != READ_RECORD || lines == LOG_LINES_MAX)
             break;
-        if (verdict->kind == ANSWER_ASKING)
+        if (verdict->kind == ANSWER_ASKING) {
             asking = true;
-        else
+            memcpy(certificate, verdict->text, sizeof verdict->text);
+        } else {
             pam_syslog(pamh, (int)verdict->priority, "%s", verdict->text);
+        }
     }
     if (result == 0) {
         worker_kill(&worker); /* it ends while the caller goes on */
@@ -163,19 +189,19 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
 
     switch (read) {
     case READ_TIMEOUT:
-        pam_syslog(pamh, LOG_ERR, "no answer within %u seconds while %s", options->timeout,
-                   asking ? "asking SSSD; is it overloaded or stopped? See systemctl status sssd"
-                          : "looking for the certificate; is this machine overloaded?");
+        log_refusal(pamh, LOG_ERR, certificate, "no answer within %u seconds while %s", options->timeout,
+                    asking ? "asking SSSD; is it overloaded or stopped? See systemctl status sssd"
+                           : "looking for the certificate; is this machine overloaded?");
         return asking ? PAM_AUTHINFO_UNAVAIL : PAM_SERVICE_ERR;
     case READ_GARBAGE:
         first_line(verdict, got, line, sizeof line);
-        log_broken(pamh, line, status);
+        log_broken(pamh, certificate, line, status);
         break;
     case READ_END:
-        log_broken(pamh, "", status);
+        log_broken(pamh, certificate, "", status);
         break;
     default:
-        pam_syslog(pamh, LOG_CRIT, "the worker broke, please report this: its answer could not be read");
+        log_refusal(pamh, LOG_CRIT, certificate, "the worker broke, please report this: its answer could not be read");
     }
     return PAM_SERVICE_ERR;
 }
@@ -185,43 +211,40 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
  * uid. Otherwise whoever can create a directory entry called root, or one with
  * the name of a local account, could log in as that account.
  */
-static int accept_user(pam_handle_t *pamh, const struct answer *verdict)
+static int accept_user(pam_handle_t *pamh, const struct answer *verdict, const char *certificate)
 {
     const struct passwd *account = pam_modutil_getpwnam(pamh, verdict->user);
     int result;
 
     if (account == NULL) {
-        pam_syslog(pamh, LOG_ERR,
-                   "SSSD names the user '%s', whom this system does not know: "
-                   "is sss in the passwd line of /etc/nsswitch.conf, and can getent passwd find the name?",
-                   verdict->user);
+        log_refusal(pamh, LOG_ERR, certificate,
+                    "SSSD names the user '%s', whom this system does not know: "
+                    "is sss in the passwd line of /etc/nsswitch.conf, and can getent passwd find the name?",
+                    verdict->user);
         return PAM_USER_UNKNOWN;
     }
     if (account->pw_uid != verdict->uid) {
-        pam_syslog(pamh, LOG_ALERT,
-                   "REFUSED: SSSD's user '%s' has uid %lu, but this system's account of that name has uid %lu: "
-                   "rename one of the two",
-                   verdict->user, (unsigned long)verdict->uid, (unsigned long)account->pw_uid);
+        log_refusal(pamh, LOG_ALERT, certificate,
+                    "REFUSED: SSSD's user '%s' has uid %lu, but this system's account of that name has uid %lu: "
+                    "rename one of the two",
+                    verdict->user, (unsigned long)verdict->uid, (unsigned long)account->pw_uid);
         return PAM_SERVICE_ERR;
     }
     result = pam_set_item(pamh, PAM_USER, verdict->user);
     if (result == PAM_SUCCESS)
         result = login_remember(pamh, verdict->uid);
     if (result != PAM_SUCCESS)
-        pam_syslog(pamh, LOG_ERR, "cannot set the user name: %s", pam_strerror(pamh, result));
+        log_refusal(pamh, LOG_ERR, certificate, "cannot set the user name: %s", pam_strerror(pamh, result));
     return result;
 }
 
-/* Logs the verdict; with a refused login, also the browser's address, if the host has set it. */
+/* Logs the verdict, whose text names the certificate. */
 static void log_verdict(pam_handle_t *pamh, const struct answer *verdict)
 {
-    const void *address = NULL;
-
-    if (verdict->result == PAM_SUCCESS || verdict->result == PAM_IGNORE ||
-        pam_get_item(pamh, PAM_RHOST, &address) != PAM_SUCCESS || address == NULL || *(const char *)address == '\0')
+    if (verdict->result == PAM_SUCCESS || verdict->result == PAM_IGNORE)
         pam_syslog(pamh, (int)verdict->priority, "%s", verdict->text);
     else
-        pam_syslog(pamh, (int)verdict->priority, "%s; rhost=%.100s", verdict->text, (const char *)address);
+        log_refusal(pamh, (int)verdict->priority, "", "%s", verdict->text);
 }
 
 /*
@@ -252,6 +275,7 @@ static int authenticate(pam_handle_t *pamh, const struct options *options)
     const void *user = NULL;
     int result;
     struct answer verdict;
+    char certificate[sizeof verdict.text];
     struct stat exported;
 
     login_forget(pamh);
@@ -270,12 +294,12 @@ static int authenticate(pam_handle_t *pamh, const struct options *options)
         return PAM_IGNORE;
     }
 
-    result = ask_worker(pamh, options, &verdict);
+    result = ask_worker(pamh, options, &verdict, certificate);
     if (result != 0)
         return result;
     result = (int)verdict.result; /* answer_valid() has checked that it is one of the five */
     if (result == PAM_SUCCESS)
-        result = accept_user(pamh, &verdict);
+        result = accept_user(pamh, &verdict, certificate);
     /* The worker's message about a success is true only if accept_user agreed. */
     if (verdict.text[0] != '\0' && result == (int)verdict.result)
         log_verdict(pamh, &verdict);

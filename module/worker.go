@@ -35,19 +35,19 @@ func cockpitCertWorker(holder, timeout C.int, debug, allowUnvalidated C.bool) {
 
 	log := newLog(out, bool(debug))
 	answer := login.Decide(ctx,
-		clientcert.Source{
-			Proc:   clientcert.Proc,
-			TLSDir: clientcert.TLSDir,
-			Stdin:  0,
-			Holder: int(holder),
-		},
 		announced{
-			Mapper: &infopipe.Client{
-				Address:          infopipe.SystemBus,
-				AllowUnvalidated: bool(allowUnvalidated),
-				Log:              log.Debugf,
+			Finder: clientcert.Source{
+				Proc:   clientcert.Proc,
+				TLSDir: clientcert.TLSDir,
+				Stdin:  0,
+				Holder: int(holder),
 			},
 			out: out,
+		},
+		&infopipe.Client{
+			Address:          infopipe.SystemBus,
+			AllowUnvalidated: bool(allowUnvalidated),
+			Log:              log.Debugf,
 		}, log)
 	if !log.IsLevelEnabled(answer.Level) {
 		answer.Message = ""
@@ -55,14 +55,17 @@ func cockpitCertWorker(holder, timeout C.int, debug, allowUnvalidated C.bool) {
 	out.verdict(answer)
 }
 
-// announced is a Mapper that tells the gate when SSSD is asked: if the deadline
-// passes after that, SSSD is not available.
+// announced is a Finder that tells the gate of the certificate. SSSD is asked next: if
+// the deadline passes after that, SSSD is not available.
 type announced struct {
-	login.Mapper
+	login.Finder
 	out answers
 }
 
-func (a announced) FindByCertificate(ctx context.Context, pem string) (infopipe.User, error) {
-	a.out.asking()
-	return a.Mapper.FindByCertificate(ctx, pem)
+func (a announced) Find(ctx context.Context) (clientcert.Certificate, error) {
+	certificate, err := a.Finder.Find(ctx)
+	if err == nil {
+		a.out.asking(login.Described(certificate))
+	}
+	return certificate, err
 }

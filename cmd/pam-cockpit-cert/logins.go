@@ -100,6 +100,9 @@ func (u *ui) login(login journal.Login) {
 	mark := loginMarks[login.State]
 	u.sayf("%s  %s  %-10s  %-15s  %.*s", login.Time.Local().Format(time.DateTime), u.coloured(mark.colour, fmt.Sprintf("%-10s", mark.word)),
 		shown(login.User), shown(login.From), short, shown(login.Fingerprint))
+	if login.State == journal.Refused && login.Subject != "" {
+		u.sayf("%-19s  certificate of %s", "", login.Subject)
+	}
 	if login.Reason != "" {
 		u.sayf("%-19s  %s", "", login.Reason)
 	}

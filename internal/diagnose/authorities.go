@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"pam_cockpit_cert/internal/clientcert"
 	"pam_cockpit_cert/internal/safefile"
 	"pam_cockpit_cert/internal/sssdconf"
 )
@@ -206,7 +207,7 @@ func (s System) revocationList(name string, config *sssdconf.Config) Check {
 		if list == nil || list.NextUpdate.IsZero() || s.Now.Before(list.NextUpdate) {
 			continue
 		}
-		summary := fmt.Sprintf("%s has a list of %s that expired on %s", path, nameOf(list.RawIssuer), list.NextUpdate.UTC().Format(time.DateOnly))
+		summary := fmt.Sprintf("%s has a list of %s that expired on %s", path, clientcert.Name(list.RawIssuer), list.NextUpdate.UTC().Format(time.DateOnly))
 		if config.Verification().SoftCRL {
 			return warning(id, summary+": what was revoked since is not known", advise("fetch a new one"))
 		}

@@ -26,6 +26,7 @@ type Login struct {
 	User        string    `json:"user,omitempty"`
 	From        string    `json:"from,omitempty"` // the browser's address
 	Fingerprint string    `json:"fingerprint,omitempty"`
+	Subject     string    `json:"subject,omitempty"` // of the certificate, like sssctl cert-show
 	Service     string    `json:"service"`
 	Reason      string    `json:"reason,omitempty"`
 	Next        string    `json:"next,omitempty"` // what to do about it

@@ -8,22 +8,26 @@ import (
 	"strings"
 )
 
-// The forms of the module's lines. The rest of a line may have details, such as
-// the certificate's subject: releases of the module differ.
+// The forms of the module's lines. Release 0.1.0 does not log the subject.
 var (
 	// moduleLine is as pam_syslog(3) writes it.
 	moduleLine = regexp.MustCompile(`^pam_cockpit_cert\(([^:()]*):auth\): (.*)$`)
 	// acceptedLine names the user who has the certificate.
-	acceptedLine = regexp.MustCompile(`^certificate ([0-9a-f]{64})\b.*? is user (.+?)'s(?:$|[ ,;:(])`)
+	acceptedLine = regexp.MustCompile(`^certificate ([0-9a-f]{64}) is user (.+)'s` + subjectText + `$`)
 	// namedLine begins with a certificate, and has the reason after a colon.
-	namedLine = regexp.MustCompile(`^certificate ([0-9a-f]{64})\b(?: \(.*?\))?.*?: (.*)$`)
+	namedLine = regexp.MustCompile(`^certificate ([0-9a-f]{64})` + subjectText + `: (.*)$`)
 	// fingerprintText matches a fingerprint anywhere.
 	fingerprintText = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
-	// addressedLine ends with the browser's address, as PAM_RHOST has it.
-	addressedLine = regexp.MustCompile(`^(.*); rhost=([^ ]+)$`)
+	// addressedLine ends with the browser's address, as PAM_RHOST has it. A subject, which
+	// may look like it, ends with a quote.
+	addressedLine = regexp.MustCompile(`^(.*); rhost=([^ "]+)$`)
 	// settingLine is about the rule or about tickets, and not about the login's result.
 	settingLine = regexp.MustCompile(`^(?:unknown option |timeout=|ticket_for=|no Kerberos ticket|cannot set KRB5CCNAME)`)
 )
+
+// subjectText matches a subject, in which a backslash escapes quotes. Nothing else may
+// end it: anybody can make a certificate whose subject looks like the rest of a line.
+const subjectText = `(?: \(subject "((?:[^"\\]|\\.)*)"\))?`
 
 // The lines of other programs about a login that the module accepted.
 var (
@@ -47,7 +51,7 @@ func verdict(entry Entry) (Login, bool) {
 		said, login.From = addressed[1], addressed[2]
 	}
 	if accepted := acceptedLine.FindStringSubmatch(said); accepted != nil {
-		login.State, login.Fingerprint, login.User = Unfinished, accepted[1], accepted[2]
+		login.State, login.Fingerprint, login.User, login.Subject = Unfinished, accepted[1], accepted[2], accepted[3]
 		return login, true
 	}
 	if entry.priority > warning || settingLine.MatchString(said) {
@@ -58,7 +62,7 @@ func verdict(entry Entry) (Login, bool) {
 		login.Fingerprint = ofInstance(entry.unit)
 	}
 	if named := namedLine.FindStringSubmatch(said); named != nil {
-		said = named[2]
+		login.Subject, said = named[2], named[3]
 	}
 	login.Reason, login.Next, _ = strings.Cut(said, "; ")
 	return login, true

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sirupsen/logrus"
 
@@ -60,7 +61,7 @@ func Map(ctx context.Context, certificate clientcert.Certificate, mapper Mapper)
 		Result:  Success,
 		User:    user,
 		Level:   logrus.InfoLevel,
-		Message: fmt.Sprintf("certificate %s is user %s's", certificate.Instance, user.Name),
+		Message: fmt.Sprintf("certificate %s is user %s's%s", certificate.Instance, user.Name, subject(certificate)),
 	}
 }
 
@@ -80,7 +81,7 @@ func notMapped(certificate clientcert.Certificate, err error) Answer {
 	answer := Answer{
 		Result:  ServiceError,
 		Level:   logrus.ErrorLevel,
-		Message: fmt.Sprintf("certificate %s: %v", certificate.Instance, err),
+		Message: fmt.Sprintf("%s: %v", Described(certificate), err),
 	}
 	var failed *infopipe.Error
 	if errors.As(err, &failed) {
@@ -99,4 +100,32 @@ func ofOutcome(outcome infopipe.Outcome) Result {
 	default:
 		return ServiceError
 	}
+}
+
+// Described names a certificate in a log.
+func Described(certificate clientcert.Certificate) string {
+	return "certificate " + certificate.Instance + subject(certificate)
+}
+
+// maxSubject is how much of a subject is logged, in bytes: a line must have room for
+// the reason.
+const maxSubject = 128
+
+// subject describes the certificate's subject, if it has one. Its text is that of a
+// person who perhaps nobody trusts, and must not pass for other parts of the line:
+// clientcert.Name escapes control characters, and each quote by a backslash.
+func subject(certificate clientcert.Certificate) string {
+	name := certificate.Subject()
+	if name == "" {
+		return ""
+	}
+	if len(name) > maxSubject {
+		name = name[:maxSubject]
+		// The closing quote must not follow half of an escaped backslash.
+		if backslashes := len(name) - len(strings.TrimRight(name, `\`)); backslashes%2 == 1 {
+			name = name[:len(name)-1]
+		}
+		name += "..."
+	}
+	return ` (subject "` + name + `")`
 }

@@ -21,7 +21,7 @@ func TestValid(t *testing.T) {
 		valid  bool
 	}{
 		"a line for the log":                {New(Log, 6, 0, 1000, "", "hello"), true},
-		"asking":                            {New(Asking, 0, 0, 1000, "", ""), true},
+		"asking":                            {New(Asking, 0, 0, 1000, "", "certificate"), true},
 		"a success":                         {New(Verdict, 6, Success, 1000, "alice", "all is well"), true},
 		"a success with nothing to say":     {New(Verdict, 6, Success, 1000, "alice", ""), true},
 		"a name in UTF-8 with a blank":      {New(Verdict, 6, Success, 1000, "josé smith", ""), true},
@@ -39,8 +39,8 @@ func TestValid(t *testing.T) {
 		"a log line with a result":          {New(Log, 3, UserUnknown, 1000, "", "x"), false},
 		"a log line with a user":            {New(Log, 3, 0, 1000, "alice", "x"), false},
 		"a log line without text":           {New(Log, 3, 0, 1000, "", ""), false},
-		"asking with text":                  {New(Asking, 0, 0, 1000, "", "x"), false},
-		"asking with a result":              {New(Asking, 0, UserUnknown, 1000, "", ""), false},
+		"asking without text":               {New(Asking, 0, 0, 1000, "", ""), false},
+		"asking with a result":              {New(Asking, 0, UserUnknown, 1000, "", "certificate"), false},
 		"a newline in the text":             {New(Log, 3, 0, 1000, "", "a\nb"), false},
 		"an escape in the text":             {New(Log, 3, 0, 1000, "", "a\x1bb"), false},
 		"a delete in the user":              {New(Verdict, 3, Success, 1000, "a\x7f", ""), false},
@@ -98,7 +98,7 @@ func TestTheTableOfResults(t *testing.T) {
 // FuzzValid checks that every record that the gate accepts is safe for syslog and PAM.
 func FuzzValid(f *testing.F) {
 	f.Add(New(Log, 6, 0, 1000, "", "hello").Bytes())
-	f.Add(New(Asking, 0, 0, 1000, "", "").Bytes())
+	f.Add(New(Asking, 0, 0, 1000, "", "certificate").Bytes())
 	f.Add(New(Verdict, 6, Success, 1000, "alice", "text").Bytes())
 	f.Add(New(Verdict, 3, ServiceError, 1000, "", "text").Bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {

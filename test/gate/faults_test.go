@@ -51,7 +51,7 @@ func TestWorkerMisbehaves(t *testing.T) {
 		"segmentation fault":           {pamhost.ServiceErr, broke + "SIGSEGV", true},
 		"killed":                       {pamhost.ServiceErr, "ended without an answer, by signal 9", true},
 		"hang":                         {pamhost.ServiceErr, "no answer within 3 seconds while looking for the certificate", false},
-		"hang while asking":            {pamhost.AuthinfoUnavail, "no answer within 3 seconds while asking SSSD", false},
+		"hang while asking":            {pamhost.AuthinfoUnavail, "certificate X: no answer within 3 seconds while asking SSSD", false},
 		"ignore every signal and hang": {pamhost.ServiceErr, "no answer within 3 seconds", false},
 		"exit silently":                {pamhost.ServiceErr, "ended without an answer, with exit status 0", true},
 		"return silently":              {pamhost.ServiceErr, "ended without an answer, with exit status 0", true},

@@ -65,7 +65,7 @@ func TestGateUnderSanitizers(t *testing.T) {
 		result, user string
 	}{
 		"a success":                   {root, pamhost.Success, "root"},
-		"a success after log lines":   {join(line, record(answer.Asking, 0, 0, 0, "", ""), line, root), pamhost.Success, "root"},
+		"a success after log lines":   {join(line, record(answer.Asking, 0, 0, 0, "", "certificate"), line, root), pamhost.Success, "root"},
 		"what follows is not read":    {join(root, []byte("garbage")), pamhost.Success, "root"},
 		"an unknown user":             {record(answer.Verdict, 3, answer.UserUnknown, 0, "", "why"), pamhost.UserUnknown, ""},
 		"SSSD unavailable":            {record(answer.Verdict, 3, answer.Unavailable, 0, "", "why"), pamhost.AuthinfoUnavail, ""},

@@ -96,7 +96,7 @@ func TestAnswersThatSSSDNeverGives(t *testing.T) {
 		},
 		"another account's user ID": {
 			answers: fake.Answers{"Get uidNumber": fake.Property(uint32(0))},
-			expect:  expect{result: pamhost.ServiceErr, log: "REFUSED: SSSD's user 'alice' has uid 0, but"},
+			expect:  expect{result: pamhost.ServiceErr, log: `certificate [0-9a-f]{64} \(subject "CN=alice,O=Lab"\): REFUSED: SSSD's user 'alice' has uid 0, but`},
 		},
 		"another account's name": {
 			answers: name("root"),
@@ -104,7 +104,7 @@ func TestAnswersThatSSSDNeverGives(t *testing.T) {
 		},
 		"a name that nobody has here": {
 			answers: name("nobody-has-this-name"),
-			expect:  expect{result: pamhost.UserUnknown, log: "SSSD names the user 'nobody-has-this-name', whom this system does not know"},
+			expect:  expect{result: pamhost.UserUnknown, log: `certificate [0-9a-f]{64} \(subject "CN=alice,O=Lab"\): SSSD names the user 'nobody-has-this-name', whom this system does not know`},
 		},
 		"an offline domain": {
 			answers: fake.Answers{

@@ -92,7 +92,7 @@ func (e expect) check(t *testing.T, report pamhost.Report, syslog *namespace.Sys
 		t.Errorf("took %v, want %v to %v", took, e.after, e.within)
 	}
 	if e.log == "" {
-		e.log = `certificate [0-9a-f]{64} is user ` + regexp.QuoteMeta(e.user) + "'s$"
+		e.log = `certificate [0-9a-f]{64} is user ` + regexp.QuoteMeta(e.user) + `'s \(subject "[^"]*"\)$`
 	}
 	syslog.Wait(t, `^<\d+>.* pamhost\[\d+\]: pam_cockpit_cert\(cockpit:auth\): .*`+e.log)
 	for _, line := range syslog.Lines() {
@@ -106,6 +106,7 @@ func TestLogin(t *testing.T) {
 	namespace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
 	alice := ca.Issue("alice")
+	unmapped := ca.Issue("mallory")
 	revoked := ca.Issue("alice")
 	ca.Revoke(revoked)
 	const refused = "SSSD refuses the certificate"
@@ -151,8 +152,16 @@ func TestLogin(t *testing.T) {
 			expect: expect{result: pamhost.UserUnknown, log: refused},
 		},
 		"unmapped": {
-			login:  login{certificate: ca.Issue("mallory")},
-			expect: expect{result: pamhost.UserUnknown, log: "SSSD knows no user by this certificate"},
+			login:  login{certificate: unmapped, arguments: []string{"-r", "2001:db8::7"}},
+			expect: expect{result: pamhost.UserUnknown, log: `certificate ` + unmapped.Fingerprint() + ` \(subject "CN=mallory,O=Lab"\): SSSD knows no user by this certificate.*; rhost=2001:db8::7$`},
+		},
+		"unmapped, with a subject like a success": {
+			login:  login{certificate: ca.Issue("mallory\") is user root's\n (subject \"")},
+			expect: expect{result: pamhost.UserUnknown, log: `certificate [0-9a-f]{64} \(subject "CN=mallory\\"\) is user root's\\0A \(subject \\",O=Lab"\): SSSD knows`},
+		},
+		"unmapped, with a subject of the greatest length": {
+			login:  login{certificate: ca.Issue(strings.Repeat("x", 20000))},
+			expect: expect{result: pamhost.UserUnknown, log: `certificate [0-9a-f]{64} \(subject "CN=x{125}\.\.\."\): SSSD knows no user by this certificate.*does a rule of sss-certmap`},
 		},
 		"expired": {
 			login:  login{certificate: ca.Issue("alice", pki.Expired)},

@@ -11,13 +11,13 @@ import "testing"
 // each.
 func (l *lab) refused(t *testing.T) {
 	for _, test := range []struct {
-		name, certificate string
-		validated         bool // only an SSSD that can validate refuses it
-		says              string
+		name, certificate, subject string
+		validated                  bool // only an SSSD that can validate refuses it
+		says                       string
 	}{
-		{"another authority's", "stranger", true, `SSSD refuses the certificate .*Invalid certificate provided`},
-		{"revoked", "revoked", true, `SSSD refuses the certificate .*Invalid certificate provided`},
-		{"unmapped", "unmapped", false, `SSSD knows no user by this certificate`},
+		{"another authority's", "stranger", "alice", true, `SSSD refuses the certificate .*Invalid certificate provided`},
+		{"revoked", "revoked", "alice", true, `SSSD refuses the certificate .*Invalid certificate provided`},
+		{"unmapped", "unmapped", "nobody here", false, `SSSD knows no user by this certificate`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.validated && !l.validates {
@@ -26,7 +26,7 @@ func (l *lab) refused(t *testing.T) {
 			journal := l.Journal(t)
 			l.refuses(t, test.certificate, "The certificate does not belong to a user of this system.")
 			l.logged(t, journal, `pam_cockpit_cert\(cockpit:auth\): certificate `+
-				l.certificates[test.certificate].Fingerprint()+`: `+test.says)
+				l.certificates[test.certificate].Fingerprint()+` \(subject "CN=`+test.subject+`,O=Lab"\): `+test.says)
 			// A password does not help either.
 			l.refuses(t, test.certificate, "The certificate does not belong to a user of this system.", "--user", "alice:"+password)
 		})

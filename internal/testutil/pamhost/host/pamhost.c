@@ -38,6 +38,7 @@ static const char usage[] =
     "  -d DIR      service files (default /etc/pam.d)\n"
     "  -s SERVICE  (default cockpit)\n"
     "  -u USER     set the user name beforehand\n"
+    "  -r ADDRESS  set the remote host's address\n"
     "  -p PASSWORD answers a prompt without echo\n"
     "  -g          do not authenticate, as for a user whom Kerberos has authenticated\n"
     "  -n COUNT    authenticate so often, each with a handle of its own\n"
@@ -58,7 +59,7 @@ static const char usage[] =
 
 #define THREADS_MAX 512
 
-static const char *confdir, *service = "cockpit", *user, *password, *calls = "", *environment;
+static const char *confdir, *service = "cockpit", *user, *address, *password, *calls = "", *environment;
 static int count = 1, warm_up, flags;
 static bool authenticated, print_times, keep, at_once;
 
@@ -338,6 +339,8 @@ static void authenticate(struct outcome *o, bool report)
     }
     if (environment != NULL && pam_putenv(pamh, environment) != PAM_SUCCESS)
         die("-e");
+    if (address != NULL && pam_set_item(pamh, PAM_RHOST, address) != PAM_SUCCESS)
+        die("-r");
     if (at_once && pam_set_item(pamh, PAM_FAIL_DELAY, (const void *)(uintptr_t)do_not_delay) != PAM_SUCCESS)
         die("-f");
     if (!authenticated)
@@ -485,11 +488,12 @@ int main(int argc, char **argv)
     struct text before, after;
     pthread_t ids[THREADS_MAX], busy_ids[THREADS_MAX];
 
-    while ((c = getopt(argc, argv, "d:s:u:p:gn:w:j:b:C:o:e:x:iqfkt")) != -1) {
+    while ((c = getopt(argc, argv, "d:s:u:r:p:gn:w:j:b:C:o:e:x:iqfkt")) != -1) {
         switch (c) {
         case 'd': confdir = optarg; break;
         case 's': service = optarg; break;
         case 'u': user = optarg; break;
+        case 'r': address = optarg; break;
         case 'p': password = optarg; break;
         case 'g': authenticated = true; break;
         case 'n': count = atoi(optarg); break;

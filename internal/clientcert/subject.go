@@ -1,55 +1,30 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-FileCopyrightText: The pam_cockpit_cert authors
 
-package diagnose
+package clientcert
 
 import (
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
-	"math/big"
+	"slices"
 	"strings"
-	"time"
 	"unicode/utf16"
 )
 
-// description has the fields of a certificate.
-type description struct {
-	Subject, Issuer       string
-	RawSubject, RawIssuer []byte
-	NotBefore, NotAfter   time.Time
-	Err                   error // why fields are missing
-}
-
-// describe parses a certificate more leniently than crypto/x509, which rejects some
-// that OpenSSL accepts, for example those with a negative serial number.
-func describe(der []byte) description {
+// Subject returns the subject as Name spells it; empty if there is none, or if the
+// certificate is malformed.
+func (c Certificate) Subject() string {
 	var certificate struct {
 		TBS struct {
-			Version            int `asn1:"optional,explicit,default:0,tag:0"`
-			Serial             *big.Int
-			SignatureAlgorithm pkix.AlgorithmIdentifier
-			Issuer             asn1.RawValue
-			Validity           struct{ NotBefore, NotAfter time.Time }
-			Subject            asn1.RawValue
-			PublicKey          asn1.RawValue
-			IssuerID           asn1.BitString   `asn1:"optional,tag:1"`
-			SubjectID          asn1.BitString   `asn1:"optional,tag:2"`
-			Extensions         []pkix.Extension `asn1:"optional,explicit,tag:3"`
+			Version                                      int `asn1:"optional,explicit,default:0,tag:0"`
+			Serial, Algorithm, Issuer, Validity, Subject asn1.RawValue
 		}
-		SignatureAlgorithm pkix.AlgorithmIdentifier
-		Signature          asn1.BitString
 	}
-	if _, err := asn1.Unmarshal(der, &certificate); err != nil {
-		return description{Err: err}
+	if _, err := asn1.Unmarshal(c.DER, &certificate); err != nil {
+		return ""
 	}
-	tbs := certificate.TBS
-	return description{
-		Subject: nameOf(tbs.Subject.FullBytes), RawSubject: tbs.Subject.FullBytes,
-		Issuer: nameOf(tbs.Issuer.FullBytes), RawIssuer: tbs.Issuer.FullBytes,
-		NotBefore: tbs.Validity.NotBefore.UTC(), NotAfter: tbs.Validity.NotAfter.UTC(),
-	}
+	return Name(certificate.TBS.Subject.FullBytes)
 }
 
 // attributes has SSSD's names for types of attributes: OpenSSL's short names, with
@@ -64,10 +39,11 @@ var attributes = map[string]string{
 	"1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
 }
 
-// nameOf spells a distinguished name like sssctl cert-show, because the rules of
+// Name spells a distinguished name like sssctl cert-show, because the rules of
 // sss-certmap(5) are compared with that: in the form of RFC 2253, the last part first,
-// and several attributes of one part separately.
-func nameOf(der []byte) string {
+// and several attributes of one part separately. The result is printable ASCII, in
+// which a quote follows a backslash. It is empty if the name is malformed.
+func Name(der []byte) string {
 	var parts []asn1.RawValue
 	if _, err := asn1.Unmarshal(der, &parts); err != nil {
 		return ""
@@ -87,9 +63,10 @@ func nameOf(der []byte) string {
 			if label == "" {
 				label = "OID." + attribute.Type.String()
 			}
-			words = append([]string{label + "=" + spelled(attribute.Value)}, words...)
+			words = append(words, label+"="+spelled(attribute.Value))
 		}
 	}
+	slices.Reverse(words)
 	return strings.Join(words, ",")
 }
 
