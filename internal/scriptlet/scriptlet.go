@@ -8,10 +8,12 @@
 package scriptlet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	"pam_cockpit_cert/internal/cockpit"
 	"pam_cockpit_cert/internal/pamconf"
@@ -102,7 +104,8 @@ func (s Scriptlet) leave() error {
 	if err != nil {
 		s.warn("look at %s: the rule could not be taken out", filepath.Join(s.Root, serviceFile))
 	}
-	if _, disableErr := cockpit.DisableCertificates(s.Root); disableErr != nil {
+	report, disableErr := cockpit.DisableCertificates(s.Root)
+	if disableErr != nil {
 		s.warn("%v", disableErr)
 		err = ErrIncomplete
 	}
@@ -119,7 +122,35 @@ func (s Scriptlet) leave() error {
 	if readErr != nil || config.RunsSessionCommand() {
 		s.warn("take Command out of [tls-cert] in %s:", filepath.Join(s.Root, cockpit.ConfigFile))
 		s.warn("its program is gone, and no browser with a certificate can log in")
+		return ErrIncomplete
+	}
+	if restartErr := s.restart(report.Changed); restartErr != nil {
+		err = restartErr
+	}
+	return err
+}
+
+// patience is how long the removal of the package waits for systemd.
+const patience = 30 * time.Second
+
+// restart has Cockpit read cockpit.conf again, because a cockpit-ws would go on starting
+// the session command. It ends no session: the package may be removed from within one.
+func (s Scriptlet) restart(changed bool) error {
+	if s.Root != "/" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	open, err := cockpit.StopIdle(ctx)
+	if err != nil {
+		s.warn("%v", err)
 		err = ErrIncomplete
+	}
+	if err != nil || open.Relayed || open.Any && changed {
+		s.warn("Cockpit was not restarted, because that ends the sessions in")
+		s.warn("it. Until then, some browsers with a certificate cannot log")
+		s.warn("in. When the sessions may end, run:")
+		s.warn("systemctl try-restart cockpit")
 	}
 	return err
 }

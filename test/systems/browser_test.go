@@ -163,6 +163,12 @@ func (s *session) logout(t testing.TB) {
 	}
 }
 
+// abandon ends tools/browser, whose session has ended.
+func (s *session) abandon() {
+	_ = s.in.Close()
+	_ = s.command.Wait()
+}
+
 // patience is how long a test waits, on a busy machine, for what must happen soon.
 const patience = time.Minute
 
