@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -111,6 +112,9 @@ static void __attribute__((noreturn)) worker_main(int answers, pid_t keeper, con
         dprintf(STDERR_FILENO, "built without runtime.ld");
         _exit(EXIT_FAILURE);
     }
+#ifdef M_ARENA_MAX
+    (void)mallopt(M_ARENA_MAX, 1); /* glibc would set up another heap for each of Go's threads, while the user waits */
+#endif
     for (const init_function *init = go_runtime_init_start; init < go_runtime_init_end; init++)
         (*init)(1, runtime_vector, runtime_vector + 2);
     cockpitCertWorker(holder, (int)options->timeout, options->debug, options->allow_unvalidated);

@@ -324,6 +324,52 @@ func BenchmarkGrowth(b *testing.B) {
 	}
 }
 
+// BenchmarkStart measures what a login takes without a bus and SSSD: two processes,
+// the sandbox, Go's start, and their end. Beside it are executed programs that do
+// nothing.
+func BenchmarkStart(b *testing.B) {
+	alice := pki.NewAuthority("Lab CA").Issue("alice")
+	cockpittls.Export(b, cockpittls.From257, alice)
+	dir := b.TempDir()
+	pamhost.Service(b, dir, "cockpit", "auth required "+pamhost.Built(b, "pam_cockpit_cert.so")+"\n")
+	const turn = 10
+	host := pamhost.Host{
+		Args:    []string{"-d", dir, "-t", "-n", strconv.Itoa(turn)},
+		Prepare: cockpittls.NewInstance(b, alice.Fingerprint()).Enter,
+	}
+
+	source, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "nothing")
+	if err := os.WriteFile(source, []byte("package main\n\nfunc main() {}\n"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	if out, err := exec.Command("go", "build", "-o", program, source).CombinedOutput(); err != nil {
+		b.Fatalf("building a Go program: %v: %s", err, out)
+	}
+	execute := func(program string, s *sample) {
+		for range turn {
+			start := time.Now()
+			if err := exec.Command(program).Run(); err != nil {
+				b.Fatal(err)
+			}
+			*s = append(*s, float64(time.Since(start).Microseconds())/1000)
+		}
+	}
+
+	var c, inGo, login sample
+	for range 20 {
+		execute("/bin/true", &c)
+		execute(program, &inGo)
+		report := host.Run(b)
+		if got := report.Get("result"); got != pamhost.AuthinfoUnavail {
+			b.Fatalf("PAM result %s, although there is no bus", got)
+		}
+		login.add(report)
+	}
+	row("an executed C program, which does nothing", c, c)
+	row("an executed Go program, which does nothing", inGo, c)
+	row("a login without a bus, in the same process", login, c)
+}
+
 func row(what string, s, first sample) {
 	fmt.Printf("%-42s         p50 %8.3f ms  p95 %8.3f ms   %.2fx, %.2fx the first\n", what,
 		s.percentile(50), s.percentile(95), s.percentile(50)/first.percentile(50), s.percentile(95)/first.percentile(95))
