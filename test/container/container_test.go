@@ -11,6 +11,9 @@
 package container
 
 import (
+	"encoding/json"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -172,11 +175,11 @@ func volumes(t *testing.T, root string) []mount {
 func logsIn(t *testing.T, s storage) {
 	authority, stranger := pki.NewAuthority("CA"), pki.NewAuthority("Stranger")
 	alice, nobody, forged := authority.Issue("alice"), authority.Issue("nobody"), stranger.Issue("alice")
-	ldap := newDirectory(t, alice.DER)
+	ldap := newDirectory(t, authority, alice.DER)
 
 	config := t.TempDir()
 	mounts := []mount{
-		{write(t, config+"/sssd.conf", sssdConf), "/etc/sssd/sssd.conf", "ro"},
+		{write(t, config+"/sssd.conf", sssdConf(t)), "/etc/sssd/sssd.conf", "ro"},
 		{write(t, config+"/client-ca.pem", string(authority.PEM())), "/etc/sssd/pki/sssd_auth_ca_db.pem", "ro"},
 	}
 	for name, c := range map[string]pki.Certificate{"alice": alice, "nobody": nobody, "forged": forged} {
@@ -217,6 +220,7 @@ func logsIn(t *testing.T, s storage) {
 	}
 
 	_, root := s.container(tag)
+	ldap.known(t, root)
 	mounts = append(mounts, volumes(t, root)...)
 	b := start(t, root, mounts...)
 	ldap.serve(t, b)
@@ -231,6 +235,10 @@ func logsIn(t *testing.T, s storage) {
 	}
 
 	asAlice(b)
+	// People should notice the first error of a log in which all was well.
+	for _, message := range b.errors() {
+		t.Errorf("an error in the log of a container that works: %s", message)
+	}
 	for unit, want := range map[string]string{
 		"cockpit.service": "cockpit-systemd-service 1",
 		"cockpit-wsinstance-https@" + alice.Fingerprint() + ".service": "cockpit-wsinstance 1",
@@ -264,6 +272,7 @@ func logsIn(t *testing.T, s storage) {
 
 	// An update: a new container with the volumes of the old one.
 	_, root = s.container(tag)
+	ldap.known(t, root)
 	updated := start(t, root, mounts...)
 	ldap.serve(t, updated)
 	asAlice(updated)
@@ -275,6 +284,30 @@ func logsIn(t *testing.T, s storage) {
 	}
 	if out, err := updated.output("stat", "-c", "%U", "/home/alice/kept"); err != nil || out != "alice" {
 		t.Errorf("alice's file after the update: %s (%v)", out, err)
+	}
+}
+
+// errors returns the messages of errors in the journal, but for two of SSSD's about
+// systemd-nspawn, which forbids keyctl(2) and gives inheritable capabilities.
+func (b *box) errors() (messages []string) {
+	b.t.Helper()
+	out, err := b.output("sh", "-c", "journalctl --sync && journalctl --quiet --no-pager --priority=err --output=json")
+	if err != nil {
+		b.t.Fatalf("reading the journal: %v: %s", err, out)
+	}
+	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
+		var entry struct {
+			Program string `json:"SYSLOG_IDENTIFIER"`
+			Message string `json:"MESSAGE"`
+		}
+		if err := decoder.Decode(&entry); errors.Is(err, io.EOF) {
+			return messages
+		} else if err != nil {
+			b.t.Fatalf("reading the journal: %v: %s", err, out)
+		}
+		if entry.Program != "sssd" || !strings.Contains(entry.Message, "private keyring") && !strings.Contains(entry.Message, "capabilities aren't needed") {
+			messages = append(messages, entry.Program+": "+entry.Message)
+		}
 	}
 }
 

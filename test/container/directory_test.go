@@ -6,46 +6,48 @@
 package container
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"pam_cockpit_cert/internal/testutil/pki"
 )
 
 // directory is an LDAP server outside the container, with one user, whose entry has
 // her certificate. Inside, only SSSD knows her.
 type directory struct{ dir string }
 
-// slapdConf has an extra attribute for certificates, because OpenLDAP, unlike other
-// servers, cannot answer SSSD's search for userCertificate.
+// slapdConf has only schemas that come with OpenLDAP.
 const slapdConf = `include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
 include /etc/ldap/schema/nis.schema
-attributetype ( 1.3.6.1.4.1.99999.1.1 NAME 'labUserCert' EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 )
-objectclass ( 1.3.6.1.4.1.99999.2.1 NAME 'labCertUser' SUP top AUXILIARY MAY labUserCert )
 modulepath /usr/lib/ldap
 moduleload back_mdb
 pidfile DIR/pid
+TLSCertificateFile DIR/server.pem
+TLSCertificateKeyFile DIR/server.key
 database mdb
-suffix "dc=lab,dc=test"
+suffix "dc=example,dc=org"
 directory DIR/db
-index objectClass,uid,uidNumber,gidNumber,labUserCert eq
+index objectClass,uid,uidNumber,gidNumber eq
 `
 
-const entries = `dn: dc=lab,dc=test
+const entries = `dn: dc=example,dc=org
 objectClass: dcObject
 objectClass: organization
-dc: lab
-o: lab
+dc: example
+o: example
 
-dn: uid=alice,dc=lab,dc=test
+dn: uid=alice,dc=example,dc=org
 objectClass: inetOrgPerson
 objectClass: posixAccount
-objectClass: labCertUser
 uid: alice
 cn: Alice
 sn: Alice
@@ -53,46 +55,65 @@ uidNumber: 62001
 gidNumber: 62001
 homeDirectory: /home/alice
 loginShell: /bin/bash
-labUserCert:: CERTIFICATE
+userCertificate;binary:: CERTIFICATE
 
-dn: cn=alice,dc=lab,dc=test
+dn: cn=alice,dc=example,dc=org
 objectClass: posixGroup
 cn: alice
 gidNumber: 62001
 `
 
-// sssdConf is the configuration that an administrator gives to the container.
-const sssdConf = `[sssd]
-services = nss, pam, ifp
-domains = lab.test
+// sssdConf returns the configuration that the README gives for a first try, with the
+// name of the tests' authority, which is the only thing that the reader has to change.
+func sssdConf(t *testing.T) string {
+	t.Helper()
+	readme, err := os.ReadFile(filepath.Join(top, "container", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)`sssd.conf` is\n\n(    \\[sssd\\]\n.*?)\n\n\\(name your authority in `matchrule`").FindSubmatch(readme)
+	const example = "^CN=Example CA,O=Example$"
+	if block == nil || !strings.Contains(string(block[1]), example) {
+		t.Fatal("container/README.md has no sssd.conf for a first try")
+	}
+	text := regexp.MustCompile("(?m)^    ").ReplaceAllString(string(block[1]), "")
+	return strings.Replace(text, example, "^CN=CA,O=Lab$", 1) + "\n"
+}
 
-[domain/lab.test]
-id_provider = ldap
-auth_provider = none
-ldap_uri = ldap://` + outside + `:389
-ldap_search_base = dc=lab,dc=test
-ldap_id_use_start_tls = false
-ldap_user_certificate = labUserCert
-`
-
-func newDirectory(t *testing.T, certificate []byte) directory {
+// newDirectory makes the directory ldap.example.org, whose own certificate is of the
+// users' authority.
+func newDirectory(t *testing.T, authority *pki.Authority, user []byte) directory {
 	t.Helper()
 	d := directory{t.TempDir()}
 	if err := os.Mkdir(filepath.Join(d.dir, "db"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	own := authority.Issue("ldap.example.org", func(c *x509.Certificate) {
+		c.DNSNames, c.ExtKeyUsage = []string{"ldap.example.org"}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	})
+	write(t, filepath.Join(d.dir, "server.pem"), string(own.PEM()))
+	write(t, filepath.Join(d.dir, "server.key"), string(own.KeyPEM()))
 	write(t, filepath.Join(d.dir, "slapd.conf"), strings.ReplaceAll(slapdConf, "DIR", d.dir))
 	ldif := filepath.Join(d.dir, "entries.ldif")
-	write(t, ldif, strings.ReplaceAll(entries, "CERTIFICATE", base64.StdEncoding.EncodeToString(certificate)))
+	write(t, ldif, strings.ReplaceAll(entries, "CERTIFICATE", base64.StdEncoding.EncodeToString(user)))
 	run(t, "slapadd", "-q", "-f", filepath.Join(d.dir, "slapd.conf"), "-l", ldif)
 	return d
+}
+
+// known lets a container find the directory by its name, like podman's --add-host.
+func (d directory) known(t *testing.T, root string) {
+	t.Helper()
+	write(t, filepath.Join(root, "etc/hosts"), "127.0.0.1 localhost\n"+outside+" ldap.example.org\n")
+	if err := os.Chmod(filepath.Join(root, "etc/hosts"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // serve makes it reachable from a container until the test ends.
 func (d directory) serve(t *testing.T, b *box) {
 	t.Helper()
 	cmd := b.outsideCommand("slapd", "-d", "0", "-f", filepath.Join(d.dir, "slapd.conf"),
-		"-h", "ldap://"+net.JoinHostPort(outside, "389")+"/")
+		"-h", "ldaps://"+net.JoinHostPort(outside, "636")+"/")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +121,7 @@ func (d directory) serve(t *testing.T, b *box) {
 	t.Cleanup(stop)
 	b.until("a directory that answers", func() bool {
 		return check(exec.Command("nsenter", "--target", itoa(b.nspawn.Process.Pid), "--net",
-			"bash", "-c", "exec 3<>/dev/tcp/"+outside+"/389")) == nil
+			"bash", "-c", "exec 3<>/dev/tcp/"+outside+"/636")) == nil
 	})
 	// SSSD has noticed that the server was not running, and would try again in a minute.
 	b.until("SSSD knowing alice", func() bool {
