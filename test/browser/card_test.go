@@ -80,18 +80,21 @@ func (l *lab) insert(t *testing.T, card *pivcard.Card) (takeOut func()) {
 }
 
 // typePIN waits until the browser asks for the PIN, and types it. While the window
-// opens keys can get lost: it types again until the window has gone.
+// opens keys can get lost: if it is still there long after, it types again.
 func (l *lab) typePIN() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	out, err := l.desk.Command(ctx, "env", "DISPLAY="+screen, "PIN="+pin, "sh", "-euc", `
 		window() { xdotool search "$@" --onlyvisible --name '^Unlock Security Device$' windowfocus; }
-		window --sync
+		until window --sync; do sleep 0.2; done
 		while window; do
 			xdotool key ctrl+a
 			xdotool type "$PIN"
 			xdotool key Return
-			sleep 2
+			for pause in $(seq 100); do
+				window || exit 0
+				sleep 0.2
+			done
 		done`).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)

@@ -125,7 +125,7 @@ func (l *lab) chromium(t *testing.T, home, screen string) *browser {
 	l.background(t, "env", "HOME="+home, "DISPLAY="+screen, "chromedriver", fmt.Sprintf("--port=%d", port))
 	arguments := []string{
 		"--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--window-size=1000,700", "--lang=en", "--user-data-dir=" + home + "/profile",
+		"--disable-component-update", "--disable-sync", "--window-size=1000,700", "--lang=en", fmt.Sprintf("--user-data-dir=%s/profile%d", home, l.drivers),
 	}
 	if screen == "" {
 		arguments = append(arguments, "--headless")
