@@ -88,7 +88,8 @@ func move(to, from End) error {
 
 // transfer makes one non-blocking system call, and waits until it can succeed. It
 // uses RawSyscall, because during a Syscall Go's scheduler may start another
-// thread.
+// thread. In transfers by Cockpit 337, io.Copy took a third more processor time, and
+// splice(2) an eighth less, which is not worth its code.
 func transfer(wait func(func(fd uintptr) bool) error, call uintptr, buffer []byte) (n int, err error) {
 	var errno syscall.Errno
 	err = wait(func(fd uintptr) bool {
