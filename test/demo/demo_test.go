@@ -12,19 +12,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"pam_cockpit_cert/internal/testutil/demo"
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
-// demo starts the program of make demo in its own process group, like a shell, with
+// start starts the program of make demo in its own process group, like a shell, with
 // a directory for temporary files that must stay empty.
-func demo(t *testing.T) (command *exec.Cmd, transcript io.Reader) {
+func start(t *testing.T) (command *exec.Cmd, transcript io.Reader) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for namespaces of its own")
@@ -103,7 +103,7 @@ func left(t *testing.T) []string {
 // TestTranscript checks that make demo prints every result, in the order of the
 // logins.
 func TestTranscript(t *testing.T) {
-	command, out := demo(t)
+	command, out := start(t)
 	text, err := io.ReadAll(out)
 	if err != nil {
 		t.Fatal(err)
@@ -111,27 +111,7 @@ func TestTranscript(t *testing.T) {
 	if err := command.Wait(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	var results []string
-	for _, match := range regexp.MustCompile(`(?m)^    the module returns +(.*)$`).FindAllSubmatch(text, -1) {
-		results = append(results, string(match[1]))
-	}
-	want := []string{"success", "user_unknown", "user_unknown", "user_unknown", "ignore", "ignore", "unavail", "service_err"}
-	if !slices.Equal(results, want) {
-		t.Errorf("results %v, want %v, in\n%s", results, want, text)
-	}
-	for _, line := range []string{
-		`    PAM_USER is +alice`,
-		`    the user reads +The certificate does not belong to a user of this system\. .*`,
-		`    Cockpit's service +logs alice in, and asks for no password`,
-		`    Cockpit's service +refuses the login, and offers no other method`,
-		`    Cockpit's service +goes on to the next method, a password`,
-		`.*REFUSED: SSSD's user 'alice' has uid 1000, but.*`,
-		`That was all\. .*`,
-	} {
-		if !regexp.MustCompile("(?m)^" + line + "$").Match(text) {
-			t.Errorf("no line %q in\n%s", line, text)
-		}
-	}
+	demo.Check(t, string(text))
 }
 
 // TestInterrupt ends the demo by Ctrl-C, which every process of the terminal gets, and
@@ -143,7 +123,7 @@ func TestInterrupt(t *testing.T) {
 			"SIGTERM": func(pid int) error { return syscall.Kill(pid, syscall.SIGTERM) },
 		} {
 			t.Run(name+" at "+at, func(t *testing.T) {
-				command, out := demo(t)
+				command, out := start(t)
 				for lines := bufio.NewScanner(out); at != "" && lines.Scan(); {
 					if strings.HasPrefix(lines.Text(), at) {
 						break

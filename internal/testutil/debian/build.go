@@ -113,6 +113,21 @@ func For(t testing.TB, o *machine.Overlay, architecture, compiler, to string, en
 	if architecture != "" {
 		options = []string{"--host-arch=" + architecture}
 	}
+	Stage(t, o)
+	command := append([]string{"env"}, environment...)
+	command = append(command, "/build/source/deb/build", compiler, "/build/packages")
+	o.Run(t, Offline(append(command, options...)...)...)
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cp", "-r", o.Dir+"/build/packages/.", to).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// Stage puts the source into the system's /build/source.
+func Stage(t testing.TB, o *machine.Overlay) {
+	t.Helper()
 	// With the modules, so that nothing is fetched while building.
 	staged := filepath.Join(t.TempDir(), "source")
 	script := `
@@ -126,15 +141,6 @@ func For(t testing.TB, o *machine.Overlay, architecture, compiler, to string, en
 		t.Fatalf("staging the source: %v\n%s", err, out)
 	}
 	o.Copy(t, staged, "/build/source")
-	command := append([]string{"env"}, environment...)
-	command = append(command, "/build/source/deb/build", compiler, "/build/packages")
-	o.Run(t, Offline(append(command, options...)...)...)
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("cp", "-r", o.Dir+"/build/packages/.", to).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
 }
 
 // Package returns the binary package in a directory that Build filled.

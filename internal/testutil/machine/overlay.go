@@ -112,7 +112,7 @@ func (o *Overlay) inside(ctx context.Context, args []string) *exec.Cmd {
 		mkdir -m 1777 "$root/run/lock"
 		while [ "$1" != -- ]; do
 			mkdir -p "$root$1"
-			mount --bind "$1" "$root$1"
+			mount --rbind "$1" "$root$1"
 			mount -o "remount,bind,$2" "$root$1"
 			shift 2
 		done

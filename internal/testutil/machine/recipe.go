@@ -23,6 +23,7 @@ type Recipe struct {
 	Suite     string   // bullseye, bookworm, trixie or sid
 	Packages  []string // besides those of mmdebstrap's minbase; NAME/SUITE-backports takes a backport
 	Backports bool     // apt knows the suite's backports, and prefers other packages
+	NoUpdates bool     `json:",omitempty"` // the suite alone: updates reach its architectures at different times
 	Commands  []string // run by sh as root in the root, once the packages are installed
 }
 
@@ -41,8 +42,13 @@ func (r Recipe) name() string {
 	return r.Suite + "-" + hex.EncodeToString(sum[:8])
 }
 
-// common is the recipe of what all roots of the suite have.
-func (r Recipe) common() Recipe { return Recipe{Suite: r.Suite} }
+// common is the recipe of what all roots of the suite have, which has updates.
+func (r Recipe) common() Recipe {
+	if r.NoUpdates {
+		return r
+	}
+	return Recipe{Suite: r.Suite}
+}
 
 // commands are run by sh in the root: they install the packages, and do the rest.
 func (r Recipe) commands() []string {
@@ -72,9 +78,9 @@ var mirror = sync.OnceValue(func() string {
 func (r Recipe) sources() []string {
 	archive, security := "deb "+mirror()+"/debian ", "deb "+mirror()+"/debian-security "
 	sources := []string{archive + r.Suite + " main"}
-	switch r.Suite {
-	case "sid":
-	case "bullseye":
+	switch {
+	case r.NoUpdates, r.Suite == "sid":
+	case r.Suite == "bullseye":
 		// The suite is out of support: its security archive has lost packages
 		// that its lists still name.
 	default:
