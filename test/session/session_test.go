@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -71,6 +72,48 @@ func TestPAMRefuses(t *testing.T) {
 			ws.exits(5)
 		})
 	}
+}
+
+// Logins that end with a question, which nobody can answer, leave no process behind.
+func TestRefusedOften(t *testing.T) {
+	const logins = 200
+	service(t, "optional pam_unix.so nodelay\nauth required pam_permit.so\naccount required pam_debug.so acct=new_authtok_reqd\npassword required pam_unix.so")
+	for range logins {
+		ws := launchRelay(t)
+		ws.refused("acct=new_authtok_reqd Changing password for nobody. This login needs an answer, which Cockpit does not take along with a certificate.")
+		ws.exits(5)
+		ws.Close()
+	}
+	var left []string
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if left = processes(t, "cockpit-session", "cockpit-cert-se"); len(left) == 0 {
+			break
+		}
+	}
+	if len(left) > 0 {
+		t.Errorf("after %d logins, %d processes are left: %v", logins, len(left), left)
+	}
+	shellForNobody(t)
+	bridge(t, "echo here")
+	login(t, "required pam_permit.so").hear("here\n")
+}
+
+// processes returns those with these names, also of those that have ended, but for
+// which nobody has waited.
+func processes(t *testing.T, names ...string) []string {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, path := range all {
+		text, _ := os.ReadFile(path) // no text if it has just gone
+		if slices.Contains(names, strings.TrimSpace(string(text))) {
+			found = append(found, path)
+		}
+	}
+	return found
 }
 
 // Until the end of a session the data of the bridge and cockpit-ws is passed on, and
@@ -196,20 +239,34 @@ type cockpitWS struct {
 // login logs in by certificate, with a PAM service whose auth stack is given.
 func login(t *testing.T, auth string) *cockpitWS {
 	t.Helper()
-	return launch(t, auth, "tls-cert 0123", pamhost.Anyones(t, "cockpit-cert-session"), "--session", cockpitSession, "localhost")
+	service(t, auth)
+	return launchRelay(t)
+}
+
+// service replaces Cockpit's PAM service.
+func service(t *testing.T, auth string) {
+	t.Helper()
+	namespace.Need(t)
+	namespace.Copy(t, "/etc/pam.d")
+	pamhost.Service(t, "/etc/pam.d", "cockpit", "auth "+auth+"\naccount required pam_permit.so\nsession required pam_permit.so\n")
+}
+
+func launchRelay(t *testing.T) *cockpitWS {
+	t.Helper()
+	return launch(t, "tls-cert 0123", pamhost.Anyones(t, "cockpit-cert-session"), "--session", cockpitSession, "localhost")
 }
 
 // loginWithout runs cockpit-session itself, with the reply that it gets from
 // cockpit-cert-session.
 func loginWithout(t *testing.T, auth string) *cockpitWS {
 	t.Helper()
-	return launch(t, auth, "Basic Og==", cockpitSession, "localhost")
+	service(t, auth)
+	return launch(t, "Basic Og==", cockpitSession, "localhost")
 }
 
 // launch starts a program as cockpit-ws does, and gives this response to its challenge.
-func launch(t *testing.T, auth, response, program string, arguments ...string) *cockpitWS {
+func launch(t *testing.T, response, program string, arguments ...string) *cockpitWS {
 	t.Helper()
-	namespace.Need(t)
 	if info, err := os.Stat(cockpitSession); errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode()&os.ModeSetuid == 0 {
 		t.Skipf("needs the setuid %s of Cockpit up to 329", cockpitSession)
 	}
@@ -221,9 +278,6 @@ func launch(t *testing.T, auth, response, program string, arguments ...string) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	namespace.Copy(t, "/etc/pam.d")
-	pamhost.Service(t, "/etc/pam.d", "cockpit", "auth "+auth+"\naccount required pam_permit.so\nsession required pam_permit.so\n")
-
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
