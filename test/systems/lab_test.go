@@ -39,7 +39,7 @@ type lab struct {
 	certificates map[string]pki.Certificate
 	logins       int    // of a crowd, all of which are in at the same time
 	atOnce       int    // of a crowd, how many log in at a time
-	timeout      string // lines of cockpit.conf after [tls-cert], for a machine that is slower than Cockpit expects
+	timeout      string // lines of cockpit.conf after [tls-cert]
 }
 
 // users returns the names of all users who have certificates.
@@ -95,6 +95,10 @@ func prepare(t *testing.T, s suite, o *machine.Overlay) *lab {
 		systemctl -q enable cockpit.socket sssd.service`, "sh", password}, users()...)...)
 	return l
 }
+
+// unhurried are lines of cockpit.conf, after [tls-cert], for logins that take longer
+// than Cockpit waits by default: many at a time, or on an emulated machine.
+const unhurried = "timeout = 300\n[basic]\ntimeout = 300\n"
 
 // onSection is the section of cockpit.conf that turns certificates on.
 const onSection = "[WebService]\nClientCertAuthentication = true\n"

@@ -38,8 +38,7 @@ func TestVirtualMachine(t *testing.T) {
 	o := machine.NewOverlay(t, machine.Root(t, sid.recipe()))
 	l := prepare(t, sid, o)
 	l.Machine = machine.BootVM(t, o)
-	// An emulated machine needs longer than Cockpit waits by default.
-	l.logins, l.atOnce, l.timeout = 5, 3, "timeout = 300\n[basic]\ntimeout = 300\n"
+	l.logins, l.atOnce, l.timeout = 5, 3, unhurried
 	if got := l.Run(t, "cat", "/proc/1/cgroup"); got != "0::/init.scope\n" {
 		t.Errorf("these control groups are others: %q", got)
 	}
@@ -49,8 +48,6 @@ func TestVirtualMachine(t *testing.T) {
 	t.Run("a session", l.session)
 	t.Run("refused", l.refused)
 	t.Run("outages", l.outages)
-	l.options = "timeout=120" // some at a time may need longer than a rule allows by default
-	l.rule(t)
 	t.Run("a crowd", l.crowded)
 	t.Run("the login process", l.process)
 }
