@@ -46,6 +46,7 @@ func TestTheImage(t *testing.T) {
 	t.Run("says what it is and how to run it", func(t *testing.T) { describes(t, storage{t, s.dir}) })
 	t.Run("holds what it runs and nothing else", func(t *testing.T) { holds(t, storage{t, s.dir}) })
 	t.Run("logs in by certificate and keeps its state", func(t *testing.T) { logsIn(t, storage{t, s.dir}) })
+	t.Run("runs as the Quadlet unit", func(t *testing.T) { runsAsUnit(t, storage{t, s.dir}) })
 	t.Run("says in its log that it cannot work", func(t *testing.T) { complains(t, storage{t, s.dir}) })
 	t.Run("goes into another image with two lines", func(t *testing.T) { goesInto(t, storage{t, s.dir}) })
 	t.Run("prepares a host's service file", func(t *testing.T) { prepares(t, storage{t, s.dir}) })

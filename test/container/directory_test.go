@@ -80,23 +80,31 @@ func sssdConf(t *testing.T) string {
 	return strings.Replace(text, example, "^CN=CA,O=Lab$", 1) + "\n"
 }
 
-// newDirectory makes the directory ldap.example.org, whose own certificate is of the
-// users' authority.
+// directoryFiles returns the files of the directory ldap.example.org, which slapd will
+// find at this path. Its own certificate is of the users' authority.
+func directoryFiles(at string, authority *pki.Authority, user []byte) map[string]string {
+	own := authority.Issue("ldap.example.org", func(c *x509.Certificate) {
+		c.DNSNames, c.ExtKeyUsage = []string{"ldap.example.org"}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	})
+	return map[string]string{
+		"server.pem":   string(own.PEM()),
+		"server.key":   string(own.KeyPEM()),
+		"slapd.conf":   strings.ReplaceAll(slapdConf, "DIR", at),
+		"entries.ldif": strings.ReplaceAll(entries, "CERTIFICATE", base64.StdEncoding.EncodeToString(user)),
+	}
+}
+
+// newDirectory makes the directory on this machine.
 func newDirectory(t *testing.T, authority *pki.Authority, user []byte) directory {
 	t.Helper()
 	d := directory{t.TempDir()}
 	if err := os.Mkdir(filepath.Join(d.dir, "db"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	own := authority.Issue("ldap.example.org", func(c *x509.Certificate) {
-		c.DNSNames, c.ExtKeyUsage = []string{"ldap.example.org"}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	})
-	write(t, filepath.Join(d.dir, "server.pem"), string(own.PEM()))
-	write(t, filepath.Join(d.dir, "server.key"), string(own.KeyPEM()))
-	write(t, filepath.Join(d.dir, "slapd.conf"), strings.ReplaceAll(slapdConf, "DIR", d.dir))
-	ldif := filepath.Join(d.dir, "entries.ldif")
-	write(t, ldif, strings.ReplaceAll(entries, "CERTIFICATE", base64.StdEncoding.EncodeToString(user)))
-	run(t, "slapadd", "-q", "-f", filepath.Join(d.dir, "slapd.conf"), "-l", ldif)
+	for name, text := range directoryFiles(d.dir, authority, user) {
+		write(t, filepath.Join(d.dir, name), text)
+	}
+	run(t, "slapadd", "-q", "-f", filepath.Join(d.dir, "slapd.conf"), "-l", filepath.Join(d.dir, "entries.ldif"))
 	return d
 }
 

@@ -39,14 +39,19 @@ func newStorage(t *testing.T) storage {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := storage{t, dir}
 	t.Cleanup(func() {
-		// buildah mounts its storage onto itself.
-		_ = unix.Unmount(filepath.Join(dir, "storage", "overlay"), unix.MNT_DETACH)
+		s.unmount()
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
 	})
-	return storage{t, dir}
+	return s
+}
+
+// unmount ends the mount that buildah makes of its storage onto itself.
+func (s storage) unmount() {
+	_ = unix.Unmount(filepath.Join(s.dir, "storage", "overlay"), unix.MNT_DETACH)
 }
 
 // command returns buildah's command line without the subcommand.
