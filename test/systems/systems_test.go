@@ -47,7 +47,6 @@ func TestVirtualMachine(t *testing.T) {
 	l.on(t)
 	t.Run("a session", l.session)
 	t.Run("refused", l.refused)
-	t.Run("outages", l.outages)
 	t.Run("a crowd", l.crowded)
 	t.Run("the login process", l.process)
 }
