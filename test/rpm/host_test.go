@@ -20,7 +20,10 @@ import (
 	"pam_cockpit_cert/internal/testutil/machine"
 )
 
-func TestMain(m *testing.M) { machine.Main(m) }
+func TestMain(m *testing.M) {
+	become()
+	machine.Main(m)
+}
 
 const (
 	service       = "/etc/pam.d/cockpit"
