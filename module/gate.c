@@ -153,7 +153,7 @@ static int end_worker(pam_handle_t *pamh)
 static int ask_worker(pam_handle_t *pamh, const struct options *options, struct answer *verdict,
                       char certificate[sizeof verdict->text])
 {
-    bool asking = false;
+    bool asking;
     int result = PAM_SERVICE_ERR, status;
     enum read_result read;
     size_t got;
@@ -174,12 +174,10 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
         }
         if (read != READ_RECORD || lines == LOG_LINES_MAX)
             break;
-        if (verdict->kind == ANSWER_ASKING) {
-            asking = true;
+        if (verdict->kind == ANSWER_ASKING)
             memcpy(certificate, verdict->text, sizeof verdict->text);
-        } else {
+        else
             pam_syslog(pamh, (int)verdict->priority, "%s", verdict->text);
-        }
     }
     if (result == 0) {
         worker_kill(&worker); /* it ends while the caller goes on */
@@ -187,6 +185,7 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
     }
     status = end_worker(pamh);
 
+    asking = certificate[0] != '\0'; /* SSSD is asked once the certificate is known */
     switch (read) {
     case READ_TIMEOUT:
         log_refusal(pamh, LOG_ERR, certificate, "no answer within %u seconds while %s", options->timeout,
