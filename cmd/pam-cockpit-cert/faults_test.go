@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pam_cockpit_cert/internal/cockpit"
+	"pam_cockpit_cert/internal/testutil/strace"
 )
 
 // faultMarker makes this test binary run as the command, with its work in the first
@@ -263,9 +264,7 @@ func counts(trace, dir string) (first, last map[string]int) {
 // old one or the new one, with its attributes, and it is the only file in its
 // directory. The next run repairs the rest.
 func TestAFaultAtEverySystemCall(t *testing.T) {
-	if out, err := exec.Command("strace", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
-		t.Skipf("needs strace, and the right to use it: %v: %s", err, out)
-	}
+	strace.Need(t)
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}

@@ -41,8 +41,7 @@ func command(t *testing.T, stdin []byte, user uint32, args ...string) (output st
 }
 
 func config(t *testing.T, more string) string {
-	return "[sssd]\nservices = nss, ifp\ndomains = local\n" + sssd.LocalDomain(t, "local") +
-		"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n" + more
+	return sssd.Mapping(t, "alice") + more
 }
 
 // wants looks for each text in the output.
@@ -135,7 +134,7 @@ func TestCheckSaysWhatALoginWouldGetAndWhy(t *testing.T) {
 		{"unmapped", ca.Issue("mallory"), nil, "PAM_USER_UNKNOWN",
 			[]string{"SSSD knows no user by this certificate", "looked for in domain local, rule alice: "}},
 		{"no rule at all", alice, func(s *sssd.SSSD) {
-			s.Start("[sssd]\nservices = nss, ifp\ndomains = local\n" + sssd.LocalDomain(t, "local"))
+			s.Start(sssd.Mapping(t))
 		}, "PAM_USER_UNKNOWN", []string{"no section [certmap/local/USER]"}},
 		{"SSSD down", alice, func(s *sssd.SSSD) { s.StartBus() }, "PAM_AUTHINFO_UNAVAIL",
 			[]string{"result       unavail", "next         "}},

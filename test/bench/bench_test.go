@@ -241,8 +241,7 @@ func (s *system) exported(f func()) {
 func light(b *testing.B, ca *pki.Authority) *sssd.SSSD {
 	s := sssd.New(b, ca.PEM())
 	s.AddUser("alice", 61001)
-	s.Start("[sssd]\nservices = nss, ifp\ndomains = local\n" + sssd.LocalDomain(b, "local") +
-		"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n")
+	s.Start(sssd.Mapping(b, "alice"))
 	return s
 }
 

@@ -9,8 +9,10 @@
 package browser
 
 import (
+	"slices"
 	"testing"
 
+	"pam_cockpit_cert/internal/testutil/debian"
 	"pam_cockpit_cert/internal/testutil/machine"
 )
 
@@ -38,10 +40,8 @@ var suites = []suite{
 	{recipe: computer, domain: proxy, card: true},
 	// Cockpit 372, the newest. Its bridge crashes where a user has no session bus, which
 	// Debian recommends.
-	{recipe: machine.Recipe{Suite: "trixie", Backports: true, Packages: append([]string{
-		"cockpit-ws/trixie-backports", "cockpit-bridge/trixie-backports", "cockpit-system/trixie-backports",
-		"dbus-user-session",
-	}, others...)}, domain: proxy},
+	{recipe: machine.Recipe{Suite: "trixie", Backports: true, Packages: slices.Concat(
+		debian.Cockpit("trixie", true), []string{"dbus-user-session"}, others)}, domain: proxy},
 	// Cockpit 287.
 	{recipe: machine.Recipe{Suite: "bookworm", Packages: packages}, domain: "id_provider = files\n"},
 }
@@ -57,7 +57,7 @@ func (s suite) name() string {
 }
 
 // What machines have: Cockpit and SSSD as Debian has them, and sudo.
-var packages = append([]string{"cockpit-ws", "cockpit-bridge", "cockpit-system"}, others...)
+var packages = slices.Concat(debian.Cockpit("", false), others)
 
 var others = []string{
 	"systemd", "systemd-sysv", "dbus", "libpam-systemd", "udev",

@@ -85,8 +85,7 @@ func newLab(t testing.TB, broker bool, timeout int) *lab {
 	module := pamhost.Built(t, "pam_cockpit_cert.so")
 	rule := fmt.Sprintf("auth required %s timeout=%d\n", module, timeout)
 	s.Write("/etc/pam.d/cockpit", rule+"account required pam_permit.so\n")
-	s.Start("[sssd]\nservices = nss, ifp\ndomains = local\n" + sssd.LocalDomain(t, "local") +
-		"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n[ifp]\np11_child_timeout = 5\n")
+	s.Start(sssd.Mapping(t, "alice") + "[ifp]\np11_child_timeout = 5\n")
 	cockpittls.Export(t, cockpittls.From257, alice)
 	l := &lab{SSSD: s, timeout: timeout, dir: t.TempDir(), instance: cockpittls.NewInstance(t, alice.Fingerprint())}
 	pamhost.Service(t, l.dir, "cockpit", rule)

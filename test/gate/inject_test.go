@@ -20,6 +20,7 @@ import (
 	"pam_cockpit_cert/internal/testutil/pamhost"
 	"pam_cockpit_cert/internal/testutil/pki"
 	"pam_cockpit_cert/internal/testutil/sssd"
+	"pam_cockpit_cert/internal/testutil/strace"
 )
 
 // called are the system calls of the gate, the keeper and the worker, without those
@@ -69,8 +70,7 @@ func TestAFaultWithACertificate(t *testing.T) {
 	alice := ca.Issue("alice")
 	s := sssd.New(t, ca.PEM())
 	s.AddUser("alice", 61001)
-	s.Start("[sssd]\nservices = nss, ifp\ndomains = local\n" + sssd.LocalDomain(t, "local") +
-		"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n")
+	s.Start(sssd.Mapping(t, "alice"))
 	cockpittls.Export(t, cockpittls.From257, alice)
 	successes := 0
 	i := injection{cockpittls.NewInstance(t, alice.Fingerprint()).Enter, slices.Concat(called, asking), []string{"error=EIO"}, 2}
@@ -90,9 +90,7 @@ func TestAFaultWithACertificate(t *testing.T) {
 // run has judge look at each login, and checks what must hold of all of them.
 func (i injection) run(t *testing.T, judge func(inject, result, user string)) {
 	t.Helper()
-	if out, err := exec.Command("strace", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
-		t.Skipf("needs strace, and the right to use it: %v: %s", err, out)
-	}
+	strace.Need(t)
 	dir, module, host := service(t), pamhost.Built(t, "pam_cockpit_cert.so"), pamhost.Built(t, "test/pamhost")
 	pamhost.Service(t, dir, "cockpit", fmt.Sprintf("auth required %s timeout=%d\n", module, deadline))
 	namespace.ListenSyslog(t)

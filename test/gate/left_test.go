@@ -21,6 +21,7 @@ import (
 	"pam_cockpit_cert/internal/testutil/fuse"
 	"pam_cockpit_cert/internal/testutil/namespace"
 	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/strace"
 )
 
 // TestWorkerThatCannotEnd checks that the login does not wait for a worker whose end
@@ -125,9 +126,7 @@ func debugKeeper(number string, long time.Duration) error {
 // signals even if the host's filter rejects pidfd_send_signal.
 func TestFilterRefusesTheFirstMeans(t *testing.T) {
 	namespace.Need(t)
-	if out, err := exec.Command("strace", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
-		t.Skipf("needs strace, and the right to use it: %v: %s", err, out)
-	}
+	strace.Need(t)
 	faulty := pamhost.Built(t, "test/faulty/pam_cockpit_cert.so")
 	setFault(t, "ignore every signal and hang")
 	dir := t.TempDir()

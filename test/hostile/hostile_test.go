@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 		clientMain(argument)
 	}
 	if os.Getenv(oldKernelVariable) != "" {
-		fmt.Fprintln(os.Stderr, onOldKernel(os.Args[1:]))
+		fmt.Fprintln(os.Stderr, oldkernel.Exec(os.Args[1:]))
 		os.Exit(1)
 	}
 	namespace.Main(m, "/var/log", bin)
@@ -75,9 +75,7 @@ func TestOnlyTheControlGroupDecides(t *testing.T) {
 	s := sssd.New(t, ca.PEM())
 	s.AddUser("alice", 5001)
 	s.AddUser("bob", 5002)
-	s.Start("[sssd]\nservices = nss, ifp\ndomains = local\n" + sssd.LocalDomain(t, "local") +
-		"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n" +
-		"[certmap/local/bob]\nmatchrule = <SUBJECT>^CN=bob,O=Lab$\n")
+	s.Start(sssd.Mapping(t, "alice", "bob"))
 	pamhost.Service(t, "/etc/pam.d", "cockpit",
 		"auth [success=done new_authtok_reqd=done user_unknown=die default=ignore] "+pamhost.Built(t, "pam_cockpit_cert.so")+"\n"+
 			"auth required pam_unix.so nodelay\naccount required pam_permit.so\nsession required pam_permit.so\n")
@@ -214,18 +212,6 @@ func listen(t *testing.T, oldKernel bool) listener {
 		}
 	}
 	return listener{socket, command.Process}
-}
-
-// onOldKernel executes a program as on a kernel before 6.5.
-func onOldKernel(args []string) error {
-	if err := oldkernel.RefusePeerPidfd(unix.ENOPROTOOPT); err != nil {
-		return err
-	}
-	program, err := exec.LookPath(args[0])
-	if err != nil {
-		return err
-	}
-	return unix.Exec(program, args, os.Environ())
 }
 
 // recycled is an attack by PID reuse: a process of the attacker's instance connects,

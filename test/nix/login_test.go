@@ -13,18 +13,10 @@ import (
 	"strings"
 	"testing"
 
+	"pam_cockpit_cert/internal/testutil/debian"
 	"pam_cockpit_cert/internal/testutil/machine"
 	"pam_cockpit_cert/internal/testutil/pki"
 )
-
-// debianHost is the recipe of the machine, with the newest Cockpit, as NixOS has it.
-// test/systems has a machine with the same packages, so that both use one root.
-var debianHost = machine.Recipe{Suite: "trixie", Backports: true, Packages: []string{
-	"systemd", "systemd-sysv", "dbus", "libpam-systemd", "udev",
-	"cockpit-ws/trixie-backports", "cockpit-bridge/trixie-backports", "cockpit-system/trixie-backports",
-	"sssd-common", "sssd-dbus", "sssd-proxy", "libnss-sss",
-	"curl", "openssl", "procps", "login", "passwd", "libpam-cap",
-}}
 
 const (
 	clients  = "/root/clients/"
@@ -56,7 +48,8 @@ func logsIn(t *testing.T, dir string) {
 		t.Errorf("NixOS would refuse this: %q", wrong)
 	}
 
-	o := machine.NewOverlay(t, machine.Root(t, debianHost))
+	// The newest Cockpit, as NixOS has it.
+	o := machine.NewOverlay(t, machine.Root(t, debian.Host("trixie", true)))
 	o.Copy(t, dir, storePath(t))
 	o.Build(t, "./tools/browser", "/usr/local/bin/browser")
 	ca := pki.NewAuthority("Lab CA")

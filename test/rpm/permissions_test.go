@@ -19,14 +19,13 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"pam_cockpit_cert/internal/testutil/cockpittls"
 	"pam_cockpit_cert/internal/testutil/namespace"
 	"pam_cockpit_cert/internal/testutil/oldkernel"
 	"pam_cockpit_cert/internal/testutil/pamhost"
 	"pam_cockpit_cert/internal/testutil/pki"
 	"pam_cockpit_cert/internal/testutil/sssd"
+	"pam_cockpit_cert/internal/testutil/strace"
 )
 
 // need is a permission that a login needs where Cockpit is confined.
@@ -53,8 +52,8 @@ var started = []need{
 
 // Variables that make this binary another program.
 const (
-	peerVariable   = "PAM_COCKPIT_CERT_RPM_PEER"   // what connects to this socket
-	kernelVariable = "PAM_COCKPIT_CERT_RPM_KERNEL" // the program of its arguments, on this kernel or as on an "old" one, before 6.5
+	peerVariable      = "PAM_COCKPIT_CERT_RPM_PEER"   // what connects to this socket
+	oldKernelVariable = "PAM_COCKPIT_CERT_OLD_KERNEL" // the program of its arguments, as before Linux 6.5
 )
 
 // become is for TestMain.
@@ -68,15 +67,8 @@ func become() {
 		_, _ = io.Copy(io.Discard, connection)
 		os.Exit(0)
 	}
-	if kernel := os.Getenv(kernelVariable); kernel != "" {
-		var err error
-		if kernel == "old" {
-			err = oldkernel.RefusePeerPidfd(unix.ENOPROTOOPT)
-		}
-		if err == nil {
-			err = unix.Exec(os.Args[1], os.Args[1:], os.Environ())
-		}
-		fmt.Fprintln(os.Stderr, err)
+	if os.Getenv(oldKernelVariable) != "" {
+		fmt.Fprintln(os.Stderr, oldkernel.Exec(os.Args[1:]))
 		os.Exit(1)
 	}
 }
@@ -85,15 +77,12 @@ func become() {
 // starts cockpit-session.
 func needs(t *testing.T) []need {
 	t.Helper()
-	if out, err := exec.Command("strace", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
-		t.Skipf("needs strace, and the right to use it: %v: %s", err, out)
-	}
+	strace.Need(t)
 	ca := pki.NewAuthority("Lab CA")
 	alice := ca.Issue("alice")
 	s := sssd.New(t, ca.PEM())
 	s.AddUser("alice", 61001)
-	s.Start("[sssd]\nservices = nss, ifp\ndomains = local\n" + sssd.LocalDomain(t, "local") +
-		"[certmap/local/alice]\nmatchrule = <SUBJECT>^CN=alice,O=Lab$\n")
+	s.Start(sssd.Mapping(t, "alice"))
 	cockpittls.Export(t, cockpittls.From257, alice)
 	namespace.ListenSyslog(t)
 	pam := t.TempDir()
@@ -101,15 +90,14 @@ func needs(t *testing.T) []need {
 	peer, connection := connected(t, cockpittls.NewInstance(t, alice.Fingerprint()))
 
 	found := slices.Clone(started)
-	for _, kernel := range []string{"this", "old"} {
+	host := []string{pamhost.Built(t, "test/pamhost"), "-d", pam}
+	for _, program := range [][]string{host, append([]string{"env", oldKernelVariable + "=1", self(t)}, host...)} {
 		traces := t.TempDir()
 		report := pamhost.Host{
 			Program: "strace",
-			Args: []string{"-ff", "-yy", "-s", "400", "-o", filepath.Join(traces, "trace"),
-				self(t), pamhost.Built(t, "test/pamhost"), "-d", pam},
-			Env:   []string{kernelVariable + "=" + kernel},
-			Stdin: connection,
-			Noisy: true,
+			Args:    append([]string{"-ff", "-yy", "-s", "400", "-o", filepath.Join(traces, "trace")}, program...),
+			Stdin:   connection,
+			Noisy:   true,
 		}.Run(t)
 		if report.Get("result") != pamhost.Success || report.Get("user") != "alice" {
 			t.Fatalf("the login whose needs are looked for: %v", report)

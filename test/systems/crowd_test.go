@@ -15,13 +15,7 @@ import (
 // same time. Each session has to be that of the certificate's user. On a busy
 // machine a login may fail in spite of all patience, and is then tried again.
 func (l *lab) crowded(t *testing.T) {
-	timeout, options := l.timeout, l.options
-	t.Cleanup(func() {
-		l.timeout, l.options = timeout, options
-		l.on(t)
-	})
-	l.timeout, l.options = unhurried, l.options+" timeout=120"
-	l.on(t)
+	l.patient(t)
 	names := users()[:min(l.logins, others+2)]
 	journal := l.Journal(t)
 	out := l.Run(t, append([]string{"bash", "-euc", crowd, "crowd", fmt.Sprint(l.logins), fmt.Sprint(l.atOnce)}, names...)...)
@@ -94,8 +88,7 @@ const crowd = `
 // every tenth answer: no timeout would be long enough for who waits for it.
 func (l *lab) oneUser(t *testing.T) {
 	const questions = 200
-	t.Cleanup(func() { l.rule(t) })
-	l.Sh(t, `sed -i 's/pam_cockpit_cert.so/& timeout=120/' `+pamService)
+	l.patient(t)
 	answers := l.Sh(t, `seq `+fmt.Sprint(questions)+` | xargs -P 20 -I {} sh -c '
 		answer=$(pam-cockpit-cert check `+clients+`alice.pem 2>&1) && echo mapped || echo "$answer"'`)
 	if n := strings.Count(answers, "mapped\n"); n != questions {

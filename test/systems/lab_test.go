@@ -117,6 +117,18 @@ func (l *lab) on(t testing.TB) {
 	l.configure(t, onSection+l.relaySection())
 }
 
+// patient turns certificates on with time limits that no login exceeds, until the test ends.
+func (l *lab) patient(t *testing.T) {
+	t.Helper()
+	timeout, options := l.timeout, l.options
+	t.Cleanup(func() {
+		l.timeout, l.options = timeout, options
+		l.on(t)
+	})
+	l.timeout, l.options = unhurried, l.options+" timeout=120"
+	l.on(t)
+}
+
 // rule adds the module's rule to Cockpit's service, in place of Debian 11's own.
 func (l *lab) rule(t testing.TB) {
 	t.Helper()

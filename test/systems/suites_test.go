@@ -8,9 +8,9 @@
 package systems
 
 import (
-	"slices"
 	"testing"
 
+	"pam_cockpit_cert/internal/testutil/debian"
 	"pam_cockpit_cert/internal/testutil/machine"
 )
 
@@ -21,8 +21,8 @@ func TestMain(m *testing.M) { machine.Main(m) }
 type suite struct {
 	name    string
 	release string // Debian's
-	// newer are the packages that come from the release's backports.
-	newer []string
+	// newest: with the newest Cockpit, from the release's backports.
+	newest bool
 	// domain has the settings of SSSD's domain of local users.
 	domain string
 	// relay: this Cockpit never asks PAM about a certificate by itself.
@@ -46,28 +46,14 @@ var (
 	// Cockpit 337, SSSD 2.10.
 	trixie = suite{name: "trixie", release: "trixie", domain: proxy, relay: true, validates: true}
 	// The newest Cockpit.
-	backports = suite{name: "backports", release: "trixie", newer: []string{"cockpit-ws", "cockpit-bridge", "cockpit-system"},
+	backports = suite{name: "backports", release: "trixie", newest: true,
 		domain: proxy, relay: true, validates: true}
 	// The newest SSSD and systemd.
 	sid = suite{name: "sid", release: "sid", domain: proxy, relay: true, virtual: true, validates: true}
 )
 
-// packages are those of every machine: Debian's Cockpit and SSSD.
-var packages = []string{
-	"systemd", "systemd-sysv", "dbus", "libpam-systemd", "udev",
-	"cockpit-ws", "cockpit-bridge", "cockpit-system",
-	"sssd-common", "sssd-dbus", "sssd-proxy", "libnss-sss",
-	"curl", "openssl", "procps", "login", "passwd", "libpam-cap",
-}
-
 func (s suite) recipe() machine.Recipe {
-	r := machine.Recipe{Suite: s.release, Backports: len(s.newer) > 0}
-	for _, name := range packages {
-		if slices.Contains(s.newer, name) {
-			name += "/" + s.release + "-backports"
-		}
-		r.Packages = append(r.Packages, name)
-	}
+	r := debian.Host(s.release, s.newest)
 	if s.virtual {
 		r.Packages = append(r.Packages, machine.Guest...)
 	}

@@ -8,6 +8,8 @@ package oldkernel
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
+	"os/exec"
 	"runtime"
 	"unsafe"
 
@@ -55,6 +57,19 @@ func RefusePeerPidfd(answer unix.Errno) error {
 		return fmt.Errorf("seccomp: %w", errno)
 	}
 	return nil
+}
+
+// Exec executes a program in place of this one, as on a kernel before 6.5. It returns
+// only if that fails.
+func Exec(args []string) error {
+	if err := RefusePeerPidfd(unix.ENOPROTOOPT); err != nil {
+		return err
+	}
+	program, err := exec.LookPath(args[0])
+	if err != nil {
+		return err
+	}
+	return unix.Exec(program, args, os.Environ())
 }
 
 // seccompData is the data of a filter, see seccomp(2).

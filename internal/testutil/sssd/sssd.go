@@ -144,6 +144,17 @@ func LocalDomain(t testing.TB, domain string) string {
 	return "[domain/" + domain + "]\nid_provider = proxy\nproxy_lib_name = files\nlocal_auth_policy = only\nauth_provider = none\n"
 }
 
+// Mapping returns an sssd.conf with a domain of local users, called local, that maps a
+// certificate to each of these users: that with the subject CN=name,O=Lab.
+func Mapping(t testing.TB, names ...string) string {
+	t.Helper()
+	text := "[sssd]\nservices = nss, ifp\ndomains = local\n" + LocalDomain(t, "local")
+	for _, name := range names {
+		text += "[certmap/local/" + name + "]\nmatchrule = <SUBJECT>^CN=" + name + ",O=Lab$\n"
+	}
+	return text
+}
+
 // Before tells whether this machine's SSSD is older.
 func Before(t testing.TB, version string) bool {
 	t.Helper()
