@@ -83,11 +83,11 @@ func NewInstance(t testing.TB, fingerprint string) Instance {
 	var instance Instance
 	for _, root := range roots {
 		dir := root + unit(fingerprint)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		undo := func() { remove(dir, root) }
+		if err := namespace.Outside(func() error { return os.MkdirAll(dir, 0o755) }, undo); err != nil {
 			t.Skipf("no control groups can be made here: %v", err)
 		}
-		t.Cleanup(func() { remove(dir, root) })
-		namespace.OnInterrupt(func() { remove(dir, root) })
+		t.Cleanup(undo)
 		instance.dirs = append(instance.dirs, dir)
 	}
 	return instance

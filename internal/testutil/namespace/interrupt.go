@@ -19,12 +19,16 @@ var (
 	onInterrupt []func()
 )
 
-// OnInterrupt calls a function after Ctrl-C, when every other process inside was
-// killed. It is for what does not end with the namespaces.
-func OnInterrupt(f func()) {
+// Outside makes what does not end with the namespaces. After Ctrl-C, when every other
+// process inside was killed, undo is called, and nothing more is made.
+func Outside(makeIt func() error, undo func()) error {
 	interruptMu.Lock()
 	defer interruptMu.Unlock()
-	onInterrupt = append(onInterrupt, f)
+	if err := makeIt(); err != nil {
+		return err
+	}
+	onInterrupt = append(onInterrupt, undo)
+	return nil
 }
 
 func endOnInterrupt() {
