@@ -120,6 +120,35 @@ static void add_lines(FILE *out, const char *path, const char *const *keys)
     fclose(in);
 }
 
+/*
+ * Adds this process's children, except those in state X (dead): where SIGCHLD is
+ * ignored, waitpid(2) no longer finds these, and the kernel takes them off the
+ * list a moment later.
+ */
+static void add_children(FILE *out)
+{
+    char path[64], state;
+    int pid;
+    FILE *in;
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    in = fopen(path, "re");
+    if (in == NULL)
+        die(path);
+    while (fscanf(in, "%d", &pid) == 1) {
+        FILE *stat;
+
+        snprintf(path, sizeof path, "/proc/%d/stat", pid);
+        stat = fopen(path, "re");
+        if (stat == NULL)
+            continue;
+        if (fscanf(stat, "%*d (%*[^)]) %c", &state) == 1 && state != 'X')
+            fprintf(out, "child %d, state %c\n", pid, state);
+        fclose(stat);
+    }
+    fclose(in);
+}
+
 /* Threads, children, descriptors, signals, privileges, limits, environment, directory. */
 static struct text snapshot(void)
 {
@@ -127,14 +156,13 @@ static struct text snapshot(void)
                                          "Cap",      "NoNewPrivs:", "Seccomp", "Umask:",   "Uid:",    "Gid:",    "Groups:", NULL};
     static const char *const all[] = {"", NULL};
     struct text t = {0};
-    char directory[4096], children[128];
+    char directory[4096];
     FILE *out = open_memstream(&t.data, &t.size);
 
     if (out == NULL)
         die("snapshot");
     add_lines(out, "/proc/self/status", status);
-    snprintf(children, sizeof children, "/proc/self/task/%d/children", (int)getpid());
-    add_lines(out, children, all);
+    add_children(out);
     add_folder(out, "/proc/self/task", false);
     add_folder(out, "/proc/self/fd", true);
     add_lines(out, "/proc/self/limits", all);
