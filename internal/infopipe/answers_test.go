@@ -19,6 +19,9 @@ import (
 
 const pem = "the certificate"
 
+// busy is how much later a busy machine may answer than the deadline says.
+const busy = 5 * time.Second
+
 // ask asks a bus, and fails a test that takes longer than it should.
 func ask(t *testing.T, client *infopipe.Client, timeout time.Duration) (infopipe.User, error) {
 	t.Helper()
@@ -26,7 +29,7 @@ func ask(t *testing.T, client *infopipe.Client, timeout time.Duration) (infopipe
 	defer cancel()
 	start := time.Now()
 	user, err := client.FindByCertificate(ctx, pem)
-	if took := time.Since(start); took > timeout+time.Second {
+	if took := time.Since(start); took > timeout+busy {
 		t.Errorf("took %v, with a deadline of %v", took, timeout)
 	}
 	return user, err

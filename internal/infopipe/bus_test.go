@@ -56,12 +56,8 @@ func TestActivation(t *testing.T) {
 	})
 	t.Run("does not start in time", func(t *testing.T) {
 		address := fake.StartBus(t, self+" hang ADDRESS")
-		start := time.Now()
 		user, err := ask(t, &infopipe.Client{Address: address, ActivationTimeout: 200 * time.Millisecond}, 5*time.Second)
 		check(t, user, err, infopipe.Unavailable, "SSSD did not start within 200ms")
-		if took := time.Since(start); took > 2*time.Second {
-			t.Errorf("took %v", took)
-		}
 	})
 	t.Run("does not start before the deadline", func(t *testing.T) {
 		address := fake.StartBus(t, self+" hang ADDRESS")

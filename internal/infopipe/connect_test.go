@@ -46,7 +46,7 @@ func TestConnectingWaitsForRoomUntilTheDeadline(t *testing.T) {
 	start = time.Now()
 	_, err = client.FindByCertificate(context.Background(), "")
 	checkUnavailable(t, err)
-	if took := time.Since(start); took > time.Second {
+	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("waited %v for a bus that is not running", took)
 	}
 }

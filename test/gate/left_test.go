@@ -142,7 +142,7 @@ func TestFilterRefusesTheFirstMeans(t *testing.T) {
 		if got := report.Get("result"); got != pamhost.ServiceErr {
 			t.Errorf("%s: PAM result %s, want %s", inject, got, pamhost.ServiceErr)
 		}
-		if ms, err := strconv.ParseFloat(report.Get("ms"), 64); err != nil || ms > 2000 {
+		if ms, err := strconv.ParseFloat(report.Get("ms"), 64); err != nil || ms > 8000 { // a second more than its deadline; a busy machine takes longer
 			t.Errorf("%s: answered after %.0f ms, %v", inject, ms, err)
 		}
 		if left := workers(t); len(left) > 0 {

@@ -115,11 +115,11 @@ func TestAnswersThatSSSDNeverGives(t *testing.T) {
 		},
 		"no reply": {
 			answers: fake.Answers{"FindByValidCertificate": {Silent: true}}, options: "timeout=2",
-			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD did not answer in time", after: 1500 * time.Millisecond, within: 6 * time.Second},
+			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD did not answer in time", after: 1500 * time.Millisecond},
 		},
 		"no reply to the last question": {
 			answers: fake.Answers{"Get uidNumber": {Silent: true}}, options: "timeout=2",
-			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD did not answer in time", after: 1500 * time.Millisecond, within: 6 * time.Second},
+			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD did not answer in time", after: 1500 * time.Millisecond},
 		},
 		"gone in the midst of it": {
 			answers: fake.Answers{"FindByValidCertificate": {Leave: true}},
@@ -154,7 +154,7 @@ func TestUnconfigured(t *testing.T) {
 	report, syslog := login{certificate: ca.Issue("alice")}.run(t)
 	expect{
 		result: pamhost.AuthinfoUnavail, log: "SSSD did not start within 5s; is /etc/sssd/sssd.conf there and valid",
-		after: 4 * time.Second, within: 7 * time.Second,
+		after: 4 * time.Second, within: 15 * time.Second,
 	}.check(t, report, syslog)
 }
 
@@ -175,7 +175,7 @@ func TestBusHangs(t *testing.T) {
 	report, syslog := login{certificate: ca.Issue("alice"), options: "timeout=2"}.run(t)
 	expect{
 		result: pamhost.AuthinfoUnavail, log: "D-Bus did not answer in time",
-		after: 1500 * time.Millisecond, within: 6 * time.Second,
+		after: 1500 * time.Millisecond,
 	}.check(t, report, syslog)
 }
 

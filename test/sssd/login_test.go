@@ -259,7 +259,7 @@ func TestLogin(t *testing.T) {
 				s.SignalInfoPipe(syscall.SIGSTOP)
 			},
 			login:  login{certificate: alice, options: "timeout=2"},
-			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD did not answer in time", after: 1500 * time.Millisecond, within: 5 * time.Second},
+			expect: expect{result: pamhost.AuthinfoUnavail, log: "SSSD did not answer in time", after: 1500 * time.Millisecond},
 		},
 		"InfoPipe is killed while it is asked": {
 			start: func(t *testing.T, s *sssd.SSSD) {

@@ -96,7 +96,7 @@ func NewInstance(t testing.TB, fingerprint string) Instance {
 // remove removes a control group, once its last process is gone, and its parents
 // up to the root, unless another test has groups there.
 func remove(dir, root string) {
-	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if err := os.Remove(dir); !errors.Is(err, syscall.EBUSY) {
 			break
 		}

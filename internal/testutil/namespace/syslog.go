@@ -57,7 +57,7 @@ func (s *Syslog) Lines() []string {
 func (s *Syslog) Wait(t testing.TB, expression string) string {
 	t.Helper()
 	re := regexp.MustCompile(expression)
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		for _, line := range s.Lines() {
 			if re.MatchString(line) {
 				return line
