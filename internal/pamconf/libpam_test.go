@@ -46,7 +46,7 @@ func newLibpam(t testing.TB) *libpam {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"other", "common", "common-auth", "common-account", "common-password", "common-session",
-		"password-auth", "postlogin", "system-remote-login"} {
+		"password-auth", "postlogin", "postlogin-auth", "postlogin-session", "system-remote-login"} {
 		l.write(t, name, "auth required pam_permit.so\naccount required pam_permit.so\npassword required pam_permit.so\nsession required pam_permit.so\n")
 	}
 	l.start(t)

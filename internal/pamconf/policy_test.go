@@ -29,6 +29,43 @@ func stock(t *testing.T, service, stacks string) map[string]string {
 	return files
 }
 
+// SUSE's pam-config writes these modules into common-auth, each in the place of
+// pam_unix or after it. None of them may keep the other rules from being told apart.
+func TestTheAuthPolicyWithEveryModuleOfPAMConfig(t *testing.T) {
+	for name, password := range map[string]string{
+		"pam_unix_ng":      "auth required pam_unix_ng.so try_first_pass\n",
+		"pam_unix2":        "auth required pam_unix2.so\n",
+		"pam_kanidm":       "auth sufficient pam_unix.so try_first_pass\nauth required pam_kanidm.so ignore_unknown_user\n",
+		"pam_nam":          "auth sufficient pam_unix.so try_first_pass\nauth required pam_nam.so use_first_pass\n",
+		"pam_winbind":      "auth sufficient pam_unix.so try_first_pass\nauth required pam_winbind.so use_first_pass\n",
+		"pam_himmelblau":   "auth sufficient pam_himmelblau.so ignore_unknown_user\nauth required pam_unix.so try_first_pass\n",
+		"pam_ssh":          "auth sufficient pam_ssh.so try_first_pass\nauth required pam_unix.so try_first_pass\n",
+		"pam_systemd_home": "auth sufficient pam_systemd_home.so\nauth required pam_unix.so try_first_pass\n",
+		"fingerprints": "auth sufficient pam_fp.so\nauth sufficient pam_fprint.so\nauth sufficient pam_thinkfinger.so\n" +
+			"auth sufficient pam_fprintd.so\nauth required pam_unix.so try_first_pass\n",
+		"keyrings": "auth optional pam_gnome_keyring.so\nauth optional pam_kwallet5.so\nauth required pam_ecryptfs.so unwrap\n" +
+			"auth optional pam_fscrypt.so\nauth optional pam_cryptpass.so\nauth optional pam_csync.so\nauth required pam_unix.so try_first_pass\n",
+		"pam_ccreds": "auth sufficient pam_unix.so try_first_pass\n" +
+			"auth [authinfo_unavail=ignore success=1 default=2] pam_krb5.so use_first_pass\n" +
+			"auth [default=done] pam_ccreds.so action=validate use_first_pass\n" +
+			"auth [default=done] pam_ccreds.so action=store\nauth [default=bad] pam_ccreds.so action=update\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := system(t, map[string]string{
+				"etc/pam.d/cockpit":     "auth substack common-auth\nauth required pam_nologin.so\n",
+				"etc/pam.d/common-auth": "auth optional pam_faildelay.so delay=2000000\nauth required pam_group.so\n" + password,
+			})
+			report, err := s.Install(InstallOptions{Policy: PolicyAuth})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if runs := strings.Join(report.Runs, " "); runs != "pam_faildelay.so pam_group.so pam_nologin.so" {
+				t.Errorf("after a certificate run: %s", runs)
+			}
+		})
+	}
+}
+
 func TestTheAuthPolicyOfStockFiles(t *testing.T) {
 	for _, test := range []struct{ service, stacks, copies string }{
 		{"debian-12", "debian", "auth required pam_sepermit.so\nauth optional pam_cap.so\n" +
@@ -37,6 +74,7 @@ func TestTheAuthPolicyOfStockFiles(t *testing.T) {
 		{"fedora", "fedora", "auth required pam_sepermit.so\nauth required pam_env.so\nauth required pam_faildelay.so delay=2000000\n" +
 			"auth required pam_faillock.so preauth silent\n"},
 		{"suse", "suse", "auth required pam_env.so\nauth required pam_listfile.so item=user sense=deny file=/etc/cockpit/disallowed-users onerr=succeed\n"},
+		{"suse-with-postlogin", "tumbleweed", "auth required pam_listfile.so item=user sense=deny file=/etc/cockpit/disallowed-users onerr=succeed\n"},
 		{"arch", "arch", "auth required pam_shells.so\nauth requisite pam_nologin.so\nauth required pam_faillock.so preauth\n" +
 			"auth required pam_env.so\nauth required pam_faillock.so authsucc\n"},
 	} {

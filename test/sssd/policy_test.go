@@ -95,6 +95,12 @@ func TestTheAuthPolicy(t *testing.T) {
 		}, "pam_env.so, pam_listfile.so",
 			map[string][2]string{"pam_listfile": {"echo alice >/etc/cockpit/disallowed-users", "rm /etc/cockpit/disallowed-users"}},
 			func(report pamhost.Report) bool { return slices.Contains(report["env"], "COCKPIT_TEST=pam_env") }},
+		{"suse-with-postlogin", "tumbleweed", func(t *testing.T) {
+			shell(t, `sed -i /pam_oath/d /etc/pam.d/cockpit; sed -i '1a auth required pam_group.so' /etc/pam.d/common-auth
+				echo '*;*;alice;Al0000-2400;games' >>/etc/security/group.conf`)
+		}, "pam_group.so, pam_listfile.so",
+			map[string][2]string{"pam_listfile": {"echo alice >/etc/cockpit/disallowed-users", "rm /etc/cockpit/disallowed-users"}},
+			func(report pamhost.Report) bool { return slices.Contains(report["group"], "60") }},
 	} {
 		t.Run(test.service, func(t *testing.T) {
 			s := sssd.New(t, ca.PEM())
