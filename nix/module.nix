@@ -133,7 +133,7 @@ in
         ::: {.warning}
         Such an SSSD looks at neither the issuer nor revocation
         (CVE-2021-3698): with a loose mapping rule, anyone can make a
-        certificate that it takes for somebody else's. The SSSD in nixpkgs
+        certificate that it takes for another user's. The SSSD in nixpkgs
         validates, and with it this option changes nothing.
         :::
       '';

@@ -127,7 +127,7 @@ func TestACockpitSessionThatFails(t *testing.T) {
 func TestARefusedLogin(t *testing.T) {
 	const init = `{"command":"init","version":1,"problem":`
 	for _, test := range []struct{ name, says, text, logs string }{
-		{"nobody's certificate", init + `"authentication-failed","message":"The certificate does not belong to a user of this system."}`,
+		{"a certificate that no user has", init + `"authentication-failed","message":"The certificate does not belong to a user of this system."}`,
 			"The certificate does not belong to a user of this system.", "authentication-failed: The certificate"},
 		{"SSSD is down", init + `"authentication-unavailable","message":"Authentication service cannot retrieve authentication info"}`,
 			"Authentication service cannot retrieve authentication info", "authentication-unavailable: "},

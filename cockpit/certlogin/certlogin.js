@@ -182,8 +182,8 @@ async function check(event) {
 // ask asks for confirmation, because the change disconnects all users.
 function ask(verb) {
     byId("confirm-text").textContent = verb === "enable"
-        ? _("Turning certificates on restarts Cockpit: you and everybody else in it are disconnected, and can log in again at once.")
-        : _("Turning certificates off restarts Cockpit: you and everybody else in it are disconnected. From then on everybody needs a password.");
+        ? _("Turning certificates on restarts Cockpit: you and all others who are logged in are disconnected, and can log in again at once.")
+        : _("Turning certificates off restarts Cockpit: you and all others who are logged in are disconnected. After that all users need a password.");
     byId("confirm-yes").textContent = verb === "enable" ? _("Turn on and disconnect") : _("Turn off and disconnect");
     byId("confirm-yes").onclick = () => change(verb);
     byId("confirm").hidden = false;

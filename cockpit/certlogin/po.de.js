@@ -58,8 +58,8 @@ cockpit.locale({
     "Reason": [null, "Grund"],
     "To do": [null, "Zu tun"],
     "Choose a file with a certificate, or paste one.": [null, "Wählen Sie eine Datei mit einem Zertifikat aus, oder fügen Sie eines ein."],
-    "Turning certificates on restarts Cockpit: you and everybody else in it are disconnected, and can log in again at once.": [null, "Das Einschalten der Zertifikate startet Cockpit neu: Sie und alle anderen darin werden getrennt und können sich sofort wieder anmelden."],
-    "Turning certificates off restarts Cockpit: you and everybody else in it are disconnected. From then on everybody needs a password.": [null, "Das Ausschalten der Zertifikate startet Cockpit neu: Sie und alle anderen darin werden getrennt. Von da an brauchen alle ein Passwort."],
+    "Turning certificates on restarts Cockpit: you and all others who are logged in are disconnected, and can log in again at once.": [null, "Das Einschalten der Zertifikate startet Cockpit neu: Sie und alle anderen, die angemeldet sind, werden getrennt und können sich sofort wieder anmelden."],
+    "Turning certificates off restarts Cockpit: you and all others who are logged in are disconnected. After that all users need a password.": [null, "Das Ausschalten der Zertifikate startet Cockpit neu: Sie und alle anderen, die angemeldet sind, werden getrennt. Von da an brauchen alle ein Passwort."],
     "Turn on and disconnect": [null, "Einschalten und trennen"],
     "Turn off and disconnect": [null, "Ausschalten und trennen"]
 });

@@ -103,7 +103,7 @@ func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) 
 }
 
 // warnOfStrangers asks SSSD about a new self-signed certificate. If SSSD accepts it,
-// there is a warning: anybody can make a certificate like the one that was checked.
+// there is a warning: everyone can make a certificate like the one that was checked.
 func (r *CertificateReport) warnOfStrangers(ctx context.Context, c Checker) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()

@@ -64,7 +64,7 @@ func (s System) executable(name string) error {
 		return fmt.Errorf("%s cannot be executed: %w", name, err)
 	}
 	if !info.Mode().IsRegular() || info.Mode()&0o001 == 0 {
-		return fmt.Errorf("%s cannot be executed by everybody: %w", path, fs.ErrPermission)
+		return fmt.Errorf("%s is not executable for all users: %w", path, fs.ErrPermission)
 	}
 	return nil
 }

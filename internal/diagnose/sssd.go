@@ -73,7 +73,7 @@ func (s System) validation(ctx context.Context) Check {
 	var failed *infopipe.Error
 	switch accepted := err == nil || hasName(err, "sbus.Error.NotFound") || hasName(err, "org.freedesktop.DBus.Error.InvalidArgs"); {
 	case isRefusal(err):
-		return ok(id, "SSSD refuses a certificate that nobody vouches for")
+		return ok(id, "SSSD rejects a self-signed certificate")
 	case !accepted && errors.As(err, &failed):
 		return broken(id, "SSSD does not judge a certificate: "+failed.Problem+cause(failed.Err), advise(failed.Hint))
 	case !accepted:

@@ -62,9 +62,9 @@ func onlyUser(listed *dbus.Call, path dbus.ObjectPath) error {
 	return nil
 }
 
-// errListsNobody is the cause of an Error if SSSD's list is empty. As with a
+// errEmptyList is the cause of an Error if SSSD's list is empty. As with a
 // NotFound, that only counts if all domains are online.
-var errListsNobody = errors.New("ListByCertificate names nobody")
+var errEmptyList = errors.New("ListByCertificate names no user")
 
 // noUser returns the error for a FindByValidCertificate that found no user. If
 // the list has a user, the two answers contradict each other, which happens
@@ -89,7 +89,7 @@ func onlyPath(listed *dbus.Call) (dbus.ObjectPath, error) {
 	}
 	switch len(all) {
 	case 0:
-		return "", &Error{Outcome: NotMapped, Problem: nobody, Hint: nobodyHint, Err: errListsNobody}
+		return "", &Error{Outcome: NotMapped, Problem: unmapped, Hint: unmappedHint, Err: errEmptyList}
 	case 1:
 		return all[0], nil
 	default:

@@ -66,8 +66,8 @@ const (
 
 // The message if SSSD finds no user, and no domain is offline.
 const (
-	nobody     = "SSSD knows no user by this certificate"
-	nobodyHint = "is it in the user's entry, or does a rule of sss-certmap(5) match it? An entry is looked up again after 15 s"
+	unmapped     = "SSSD knows no user by this certificate"
+	unmappedHint = "is it in the user's entry, or does a rule of sss-certmap(5) match it? An entry is looked up again after 15 s"
 )
 
 // underSELinux is a further hint: an SELinux policy in enforcing mode may make
@@ -83,7 +83,7 @@ var meanings = []struct {
 	outcome       Outcome
 	problem, hint string
 }{
-	{errNotFound, "", NotMapped, nobody, nobodyHint},
+	{errNotFound, "", NotMapped, unmapped, unmappedHint},
 	{"sbus.Error.Errno", ": Invalid certificate provided", NotMapped,
 		"SSSD refuses the certificate",
 		"is it valid today, and is its issuer in /etc/sssd/pki/sssd_auth_ca_db.pem? See pam-cockpit-cert check, and /var/log/sssd/sssd_ifp.log"},

@@ -74,7 +74,7 @@ func (c *Client) FindByCertificate(ctx context.Context, pem string) (User, error
 	switch {
 	case err == nil:
 		return user, nil
-	case isNotFound(err), errors.Is(err, errListsNobody):
+	case isNotFound(err), errors.Is(err, errEmptyList):
 		if problem := offline(ctx, conn); problem != nil {
 			return User{}, problem
 		}

@@ -26,7 +26,7 @@ var (
 )
 
 // subjectText matches a subject, in which a backslash escapes quotes. Nothing else may
-// end it: anybody can make a certificate whose subject looks like the rest of a line.
+// end it: an attacker can make a certificate whose subject looks like the rest of a line.
 const subjectText = `(?: \(subject "((?:[^"\\]|\\.)*)"\))?`
 
 // The lines of other programs about a login that the module accepted.

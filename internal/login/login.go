@@ -111,8 +111,8 @@ func Described(certificate clientcert.Certificate) string {
 // the reason.
 const maxSubject = 128
 
-// subject describes the certificate's subject, if it has one. Its text is that of a
-// person who perhaps nobody trusts, and must not pass for other parts of the line:
+// subject describes the certificate's subject, if it has one. An attacker can make a
+// certificate whose subject looks like other parts of the line, and so forge the log:
 // clientcert.Name escapes control characters, and each quote by a backslash.
 func subject(certificate clientcert.Certificate) string {
 	name := certificate.Subject()

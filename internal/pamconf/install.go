@@ -218,7 +218,7 @@ func (s Service) install(old []byte, place Place, options InstallOptions, done b
 	spelling := Spelling{Module: cmp.Or(options.Module, options.Default, Module), Debug: options.Debug != nil && *options.Debug}
 	edited, err := file.Insert(spelling)
 	if errors.Is(err, ErrNoAuth) {
-		return nil, nil, fmt.Errorf("%s: %w: its logins follow %s, where everybody's do; write an auth stack first", place.Path, err,
+		return nil, nil, fmt.Errorf("%s: %w: PAM uses those of %s; write an auth stack first", place.Path, err,
 			filepath.Join(s.Root, ConfigDir, "other"))
 	}
 	policy := options.Policy

@@ -113,15 +113,15 @@ func unescaped(text string) Message {
 // certificate is the scheme; in Cockpit 239 it is the whole response.
 const certificate = "tls-cert"
 
-// nobody replaces the response: the scheme, and ":" in base64, which is an empty
-// user name and password. Without the ":" cockpit-session would have no user name
+// noUser replaces the response. It is the scheme, and ":" in base64: an empty user
+// name and password. Without the ":" cockpit-session would have no user name
 // at all; if PAM then refuses the login, cockpit-session crashes while it records
 // that (btmp_log in its session-utils.c, up to 370 at least), before it has told
 // the reason.
-const nobody = "Basic Og=="
+const noUser = "Basic Og=="
 
 // RewriteReply returns the reply to the challenge with this cookie, with its
-// response, "tls-cert" and perhaps a token, replaced by nobody. The rest of
+// response, "tls-cert" and perhaps a token, replaced by noUser. The rest of
 // payload stays, without blanks, because cockpit-session searches it for
 // `"response":"`. peer is the browser's address, if the reply has it.
 //
@@ -151,10 +151,10 @@ func RewriteReply(payload []byte, cookie string) (changed []byte, peer string, e
 	}
 
 	value := message.values["response"]
-	out := make([]byte, 0, len(payload)+len(`"`+nobody+`"`))
+	out := make([]byte, 0, len(payload)+len(`"`+noUser+`"`))
 	out = append(out, '\n')
 	out = append(out, message.compact[:value.start]...)
-	out = append(out, `"`+nobody+`"`...)
+	out = append(out, `"`+noUser+`"`...)
 	out = append(out, message.compact[value.end:]...)
 
 	// cockpit-session uses the first match in the whole text (get_authorize_key

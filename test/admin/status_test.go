@@ -75,7 +75,7 @@ func TestStatusAsksSSSDAndTheLinker(t *testing.T) {
 	output, status := command(t, nil, 0, "status")
 	matches(t, output,
 		`ok +sssd: running$`,
-		`ok +validation: SSSD refuses a certificate that nobody vouches for$`,
+		`ok +validation: SSSD rejects a self-signed certificate$`,
 		`ok +authorities: 1 in /etc/sssd/pki/sssd_auth_ca_db.pem`,
 		`ok +pam-rule: in line 1 of /etc/pam.d/cockpit`,
 		`ok +pam-module: `+regexp.QuoteMeta(module)+`$`,

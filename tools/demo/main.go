@@ -52,12 +52,12 @@ func demonstrate(t *terminal) {
 
 	logins := &logins{t: t, rule: string(rule), module: pamhost.Built(t, "pam_cockpit_cert.so")}
 	logins.show("The browser has a certificate for CN=alice,O=Lab, which SSSD maps to alice", &alice)
-	logins.show("The browser has a certificate for CN=mallory,O=Lab, which maps to nobody", &mallory)
+	logins.show("The browser has a certificate for CN=mallory,O=Lab, which no user has", &mallory)
 	expired := ca.Issue("alice", pki.Expired)
 	logins.show("The browser has a certificate of alice's that expired yesterday", &expired)
 	forged := pki.NewAuthority("Lab CA").Issue("alice")
 	logins.show("The browser has a certificate for alice that another authority issued", &forged)
-	logins.show("The browser has alice's certificate, but somebody logs in as bob by name", &alice, "-u", "bob")
+	logins.show("The browser has alice's certificate, but the user name bob is already set", &alice, "-u", "bob")
 	logins.show("The browser has no certificate", nil)
 
 	machine.StopSSSD()
