@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ const decoyVariable = "PAM_COCKPIT_CERT_DECOY"
 type attacker struct {
 	t       testing.TB
 	process *exec.Cmd
-	stdin   io.Closer
+	stdin   io.WriteCloser
 	stdout  *bufio.Reader
 }
 
@@ -88,10 +89,24 @@ func startAttacker(t testing.TB, name string, uid uint32, variables ...string) *
 	return a
 }
 
-// stop ends the attacker, and returns how many messages it has sent to a login.
+// sent returns how many messages the attacker has sent to logins until now.
+func (a *attacker) sent() int {
+	a.t.Helper()
+	if _, err := io.WriteString(a.stdin, "\n"); err != nil {
+		a.t.Fatal(err)
+	}
+	return a.read()
+}
+
+// stop ends the attacker, and returns how many messages it has sent to logins.
 func (a *attacker) stop() int {
 	a.t.Helper()
 	a.stdin.Close()
+	return a.read()
+}
+
+func (a *attacker) read() int {
+	a.t.Helper()
 	line, err := a.stdout.ReadString('\n')
 	if err != nil {
 		a.t.Fatalf("the attacker says %q: %v", line, err)
@@ -155,10 +170,10 @@ func attackerMain(name string) error {
 		}
 	}()
 	fmt.Println("ready")
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	fmt.Println(w.sent)
+	for asked := bufio.NewScanner(os.Stdin); asked.Scan(); {
+		fmt.Println(w.sent.Load())
+	}
+	fmt.Println(w.sent.Load())
 	return nil
 }
 
@@ -172,7 +187,8 @@ type weapon struct {
 	own     string
 	conn    *net.UnixConn
 	victims map[string]bool
-	sent    int
+
+	sent atomic.Int64 // messages
 }
 
 func (w *weapon) seen(name string, there bool) {
@@ -196,7 +212,7 @@ func (w *weapon) assault(name string) {
 		}
 		for _, text := range messages {
 			if w.write(text) == nil {
-				w.sent++
+				w.sent.Add(1)
 			} else if err := w.join(); err != nil { // the bus has closed the connection
 				fmt.Fprintln(os.Stderr, "the attacker cannot come back:", err)
 				os.Exit(1)

@@ -174,9 +174,9 @@ func (c command) ask(t *testing.T, program string) {
 	}
 }
 
-// askSlowly stops SSSD during a login and the commands, so that the attacker's messages
-// arrive. It returns the most memory that the processes of each name ever used, in KiB.
-func (l *lab) askSlowly(t *testing.T) map[string]int {
+// askSlowly stops SSSD during a login and the commands, until the attacker, if there is
+// one, has sent them messages. It returns the most memory that the processes of each name ever used, in KiB.
+func (l *lab) askSlowly(t *testing.T, a *attacker) map[string]int {
 	t.Helper()
 	program := pamhost.Built(t, "pam-cockpit-cert")
 	signal := func(signal syscall.Signal) {
@@ -206,8 +206,15 @@ func (l *lab) askSlowly(t *testing.T) map[string]int {
 			}
 		}
 	}()
-	resume := time.AfterFunc(500*time.Millisecond, func() { signal(syscall.SIGCONT) })
-	defer resume.Stop()
+	watching.Add(1)
+	go func() {
+		defer watching.Done()
+		time.Sleep(500 * time.Millisecond)
+		for start := time.Now(); a != nil && a.sent() == 0 && time.Since(start) < 5*time.Second; {
+			time.Sleep(50 * time.Millisecond)
+		}
+		signal(syscall.SIGCONT)
+	}()
 	for _, c := range l.commands {
 		asking.Add(1)
 		go func() {
@@ -292,7 +299,7 @@ func TestStrangersMessages(t *testing.T) {
 	for name, broker := range buses {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, broker, 15)
-			quiet := l.askSlowly(t)
+			quiet := l.askSlowly(t, nil)
 			for name, attack := range attacks {
 				t.Run(name, func(t *testing.T) {
 					if attack.hanging {
@@ -301,7 +308,7 @@ func TestStrangersMessages(t *testing.T) {
 						defer time.AfterFunc(40*time.Second, end).Stop() // what hangs cannot be killed
 					}
 					a := startAttacker(t, name, firstStranger)
-					memory := l.askSlowly(t)
+					memory := l.askSlowly(t, a)
 					logins, enough := "20", 10
 					if attack.large {
 						logins, enough = "3", 1
