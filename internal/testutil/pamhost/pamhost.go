@@ -13,7 +13,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // PAM's codes, from security/_pam_types.h.
@@ -35,6 +38,7 @@ type Host struct {
 	Stdin   *os.File
 	Prepare func(*exec.Cmd) // before it starts
 	Noisy   bool            // other modules in the stack write to standard error
+	AtStop  func(pid int)   // each time that it has stopped itself, before it goes on; see -T
 }
 
 // Report is what pamhost printed: each key's values in order.
@@ -72,21 +76,50 @@ func (h Host) Run(t testing.TB) Report {
 	if h.Stdin != nil { // a nil file in an interface would close it
 		command.Stdin = h.Stdin
 	}
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
 	if h.Prepare != nil {
 		h.Prepare(command)
 	}
-	out, err := command.Output()
+	err := command.Start()
+	if err == nil {
+		for h.AtStop != nil && stops(t, command.Process.Pid) {
+			h.AtStop(command.Process.Pid)
+			_ = command.Process.Signal(syscall.SIGCONT)
+		}
+		err = command.Wait()
+	}
 	if err != nil || stderr.Len() > 0 && !h.Noisy {
-		t.Fatalf("%s: %v\n%s%s", command, err, out, &stderr)
+		t.Fatalf("%s: %v\n%s%s", command, err, &stdout, &stderr)
 	}
 	report := Report{}
-	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+	for lines := bufio.NewScanner(&stdout); lines.Scan(); {
 		key, value, _ := strings.Cut(lines.Text(), "=")
 		report[key] = append(report[key], value)
 	}
 	return report
+}
+
+// stops waits until a process has stopped or ended, and reports whether it has stopped.
+func stops(t testing.TB, pid int) bool {
+	t.Helper()
+	var info unix.Siginfo
+	for _, options := range []int{unix.WSTOPPED | unix.WEXITED | unix.WNOWAIT, unix.WSTOPPED | unix.WNOHANG} {
+		for {
+			err := unix.Waitid(unix.P_PID, pid, &info, options, nil)
+			if err == nil {
+				break
+			}
+			if err != unix.EINTR {
+				t.Fatalf("waiting for pamhost: %v", err)
+			}
+		}
+		const stopped = 5 // CLD_STOPPED, see sigaction(2)
+		if info.Code != stopped {
+			return false
+		}
+	}
+	return true
 }
 
 // Built returns the absolute path of a file that make puts below build. If the file

@@ -55,13 +55,14 @@ static const char usage[] =
     "  -q          PAM_SILENT\n"
     "  -f          fail at once: no delay that modules ask for\n"
     "  -k          keep the handle open when printing the memory\n"
-    "  -t          print each call's time\n";
+    "  -t          print each call's time\n"
+    "  -T          stop before and after each call, for a debugger\n";
 
 #define THREADS_MAX 512
 
 static const char *confdir, *service = "cockpit", *user, *address, *password, *calls = "", *environment;
 static int count = 1, warm_up, flags;
-static bool authenticated, print_times, keep, at_once;
+static bool authenticated, print_times, keep, at_once, stops;
 
 static void die(const char *what)
 {
@@ -350,6 +351,10 @@ static void do_not_delay(int result, unsigned microseconds, void *data)
     (void)data;
 }
 
+static pid_t own; /* asked beforehand: a debugger may have getpid(2) answer -1, which kill(2) takes for everybody */
+
+static void stop_for_debugger(void) { kill(own, SIGSTOP); }
+
 static void authenticate(struct outcome *o, bool report)
 {
     pam_handle_t *pamh = NULL;
@@ -371,9 +376,15 @@ static void authenticate(struct outcome *o, bool report)
         die("-r");
     if (at_once && pam_set_item(pamh, PAM_FAIL_DELAY, (const void *)(uintptr_t)do_not_delay) != PAM_SUCCESS)
         die("-f");
+    if (stops) {
+        stop_for_debugger();
+        start = now_ms();
+    }
     if (!authenticated)
         o->result = pam_authenticate(pamh, flags);
     o->ms = now_ms() - start;
+    if (stops)
+        stop_for_debugger();
     if (pam_get_item(pamh, PAM_USER, &item) == PAM_SUCCESS && item != NULL)
         snprintf(o->user, sizeof o->user, "%s", (const char *)item);
     for (const char *c = calls; report && *c != '\0'; c++)
@@ -516,7 +527,7 @@ int main(int argc, char **argv)
     struct text before, after;
     pthread_t ids[THREADS_MAX], busy_ids[THREADS_MAX];
 
-    while ((c = getopt(argc, argv, "d:s:u:r:p:gn:w:j:b:C:o:e:x:iqfkt")) != -1) {
+    while ((c = getopt(argc, argv, "d:s:u:r:p:gn:w:j:b:C:o:e:x:iqfktT")) != -1) {
         switch (c) {
         case 'd': confdir = optarg; break;
         case 's': service = optarg; break;
@@ -537,6 +548,7 @@ int main(int argc, char **argv)
         case 'f': at_once = true; break;
         case 'k': keep = true; break;
         case 't': print_times = true; break;
+        case 'T': stops = true; own = getpid(); break;
         default: fputs(usage, stderr); return 2;
         }
     }
