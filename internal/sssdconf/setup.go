@@ -5,6 +5,7 @@ package sssdconf
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -19,6 +20,7 @@ import (
 	"slices"
 	"strings"
 
+	"pam_cockpit_cert/internal/clientcert"
 	"pam_cockpit_cert/internal/safefile"
 	"pam_cockpit_cert/internal/state"
 )
@@ -238,11 +240,7 @@ func certificates(text []byte) [][]byte {
 
 // nameOf returns a name for a message.
 func nameOf(der []byte) string {
-	name, err := Name(der)
-	if err != nil {
-		return "an issuer whose name cannot be read"
-	}
-	return name
+	return cmp.Or(clientcert.Name(der), "an issuer without a name")
 }
 
 // users returns the snippet with a domain of this system's own users.
@@ -279,18 +277,11 @@ func (s Setup) users(config *Config) (file, error) {
 // matchRule returns a rule that matches certificates with this subject and issuer,
 // also renewed ones.
 func matchRule(certificate *x509.Certificate) (string, error) {
-	issuer, err := Name(certificate.RawIssuer)
-	if err != nil {
-		return "", err
+	issuer, subject := clientcert.Name(certificate.RawIssuer), clientcert.Name(certificate.RawSubject)
+	if issuer == "" || subject == "" {
+		return "", errors.New("it has no issuer or no subject that a rule could match")
 	}
-	name, err := Name(certificate.RawSubject)
-	if err != nil {
-		return "", err
-	}
-	if name == "" {
-		return "", errors.New("it has no subject that a rule could match")
-	}
-	return "<ISSUER>" + Pattern(issuer) + "<SUBJECT>" + Pattern(name), nil
+	return "<ISSUER>" + Pattern(issuer) + "<SUBJECT>" + Pattern(subject), nil
 }
 
 func (s Setup) snippet(rules map[string]string) []byte {

@@ -67,7 +67,7 @@ func TestSubject(t *testing.T) {
 	}
 }
 
-// FuzzSubject: whatever the certificate, its subject can be quoted in a log.
+// FuzzSubject checks that the subject of every certificate can be quoted in a log.
 func FuzzSubject(f *testing.F) {
 	f.Add(pki.NewAuthority("Lab CA").Issue("al\"ice\n").DER)
 	f.Fuzz(func(t *testing.T, der []byte) {
