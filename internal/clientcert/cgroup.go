@@ -10,12 +10,16 @@ import (
 	"strings"
 )
 
-// The path of an instance of cockpit-ws: below systemd's root, and with the
-// certificate's fingerprint between prefix and suffix.
+// An instance of cockpit-ws has the certificate's fingerprint between these two in the
+// name of its unit.
 const (
-	unitPath   = "/system.slice/system-cockpithttps.slice/cockpit-wsinstance-https@"
-	unitSuffix = ".service"
+	UnitPrefix = "cockpit-wsinstance-https@"
+	UnitSuffix = ".service"
 )
+
+// unitPath is the path of an instance's control group up to the fingerprint, below
+// systemd's root.
+const unitPath = "/system.slice/system-cockpithttps.slice/" + UnitPrefix
 
 // withoutCertificate is the instance for browsers that presented no
 // certificate: the SHA-256 of an empty string.
@@ -112,7 +116,7 @@ func instanceBelow(root, path string) string {
 // splitUnit splits an instance's path into root and fingerprint. It counts from
 // the end, because the lengths of unit and slice are fixed.
 func splitUnit(path string) (root, instance string, ok bool) {
-	path, ok = strings.CutSuffix(path, unitSuffix)
+	path, ok = strings.CutSuffix(path, UnitSuffix)
 	if !ok || len(path) < fingerprintLen {
 		return "", "", false
 	}

@@ -16,7 +16,7 @@ const (
 )
 
 // unit returns the control group of an instance of cockpit-ws.
-func unit(instance string) string { return unitPath + instance + unitSuffix }
+func unit(instance string) string { return unitPath + instance + UnitSuffix }
 
 func TestInstanceOfAControlGroup(t *testing.T) {
 	const (

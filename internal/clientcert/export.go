@@ -43,7 +43,7 @@ func (s Source) exported(ctx context.Context, instance string) (Certificate, err
 
 	search := search{
 		instance: instance,
-		header:   []byte("0::" + unitPath + instance + unitSuffix + "\n"),
+		header:   []byte("0::" + unitPath + instance + UnitSuffix + "\n"),
 		left:     maxEntries,
 	}
 	if search.named(dir) {

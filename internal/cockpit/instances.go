@@ -18,6 +18,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"pam_cockpit_cert/internal/clientcert"
 )
 
 // A unit is one of Cockpit's services that read cockpit.conf when they start.
@@ -111,7 +113,7 @@ func running() (map[string]*unit, Sessions, error) {
 
 // unitLine matches one of the units in /proc/PID/cgroup: the web service, or the
 // cockpit-ws for the browsers with one certificate.
-var unitLine = regexp.MustCompile(`(?m)/(cockpit\.service|cockpit-wsinstance-https@[0-9a-f]{64}\.service)$`)
+var unitLine = regexp.MustCompile(`(?m)/(cockpit\.service|` + clientcert.UnitPrefix + `[0-9a-f]{64}\.service)$`)
 
 // unitOf returns the name of a process's unit, if it is one of Cockpit's.
 func unitOf(process string) string {

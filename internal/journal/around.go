@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"pam_cockpit_cert/internal/clientcert"
 )
 
 // around is how long before and after a login its lines are looked for: Cockpit
@@ -22,7 +24,7 @@ func (j Journal) Around(ctx context.Context, login Login) ([]Entry, error) {
 	matches := []string{"_BOOT_ID=" + login.boot, "_PID=" + login.pid}
 	if login.Fingerprint != "" {
 		matches = append(matches, "+", "_BOOT_ID="+login.boot,
-			"_SYSTEMD_UNIT=cockpit-wsinstance-https@"+login.Fingerprint+".service")
+			"_SYSTEMD_UNIT="+clientcert.UnitPrefix+login.Fingerprint+clientcert.UnitSuffix)
 	}
 	var found []Entry
 	err := j.read(ctx, func(entry Entry) error {

@@ -6,6 +6,8 @@ package journal
 import (
 	"regexp"
 	"strings"
+
+	"pam_cockpit_cert/internal/clientcert"
 )
 
 // The forms of the module's lines. Release 0.1.0 does not log the subject.
@@ -71,7 +73,7 @@ func verdict(entry Entry) (Login, bool) {
 // ofInstance returns the fingerprint in the unit's name, if it is an instance of
 // Cockpit. Up to release 329, cockpit-session runs in that unit.
 func ofInstance(unit string) string {
-	name, ok := strings.CutPrefix(unit, "cockpit-wsinstance-https@")
+	name, ok := strings.CutPrefix(unit, clientcert.UnitPrefix)
 	if !ok {
 		return ""
 	}
