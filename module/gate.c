@@ -368,7 +368,7 @@ int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
     if (login == NULL)
         return PAM_IGNORE;
     if ((flags & PAM_REINITIALIZE_CRED) != 0) {
-        struct options options = options_parse(pamh, argc, argv);
+        struct options options = options_parse(NULL, argc, argv); /* pam_sm_authenticate has logged what is wrong */
 
         if (!options.accepted)
             login_tickets(pamh, login, &options);

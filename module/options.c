@@ -5,11 +5,23 @@
 
 #include <errno.h>
 #include <security/pam_ext.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
 static const char timeout_key[] = "timeout=", ticket_key[] = "ticket_for=";
+
+static void __attribute__((format(printf, 2, 3))) complain(pam_handle_t *pamh, const char *format, ...)
+{
+    va_list arguments;
+
+    if (pamh == NULL)
+        return;
+    va_start(arguments, format);
+    pam_vsyslog(pamh, LOG_ERR, format, arguments);
+    va_end(arguments);
+}
 
 static unsigned timeout_parse(pam_handle_t *pamh, const char *value)
 {
@@ -20,7 +32,7 @@ static unsigned timeout_parse(pam_handle_t *pamh, const char *value)
     seconds = strtoul(value, &end, 10);
     if (errno == 0 && *value >= '0' && *value <= '9' && *end == '\0' && seconds >= 1 && seconds <= OPTIONS_TIMEOUT_MAX)
         return (unsigned)seconds;
-    pam_syslog(pamh, LOG_ERR, "timeout=%s is not a number of seconds from 1 to %d: using %d; fix the rule in pam.d",
+    complain(pamh, "timeout=%s is not a number of seconds from 1 to %d: using %d; fix the rule in pam.d",
                value, OPTIONS_TIMEOUT_MAX, OPTIONS_TIMEOUT_DEFAULT);
     return OPTIONS_TIMEOUT_DEFAULT;
 }
@@ -37,13 +49,29 @@ static bool is_service(const char *value)
     return host > 0 && value[service + 1 + host] == '\0' && service + 1 + host <= 250;
 }
 
+/* Whether this is the service of ticket-granting tickets: with one the user could act as the user anywhere. */
+static bool is_granting(const char *value) { return strncasecmp(value, "krbtgt@", strlen("krbtgt@")) == 0; }
+
+static bool has_service(const struct options *options, const char *value)
+{
+    for (unsigned i = 0; i < options->ticket_for_count; i++)
+        if (strcasecmp(options->ticket_for[i], value) == 0)
+            return true;
+    return false;
+}
+
 static void ticket_parse(pam_handle_t *pamh, const char *value, struct options *options)
 {
     if (!is_service(value))
-        pam_syslog(pamh, LOG_ERR, "ticket_for=%s is not like host@other.example.com: ignored; correct the rule in pam.d",
+        complain(pamh, "ticket_for=%s is not like host@other.example.com: ignored; correct the rule in pam.d",
                    value);
+    else if (is_granting(value))
+        complain(pamh, "ticket_for=%s ignored: users get no ticket-granting tickets; correct the rule in pam.d",
+                   value);
+    else if (has_service(options, value))
+        return;
     else if (options->ticket_for_count == OPTIONS_TICKET_FOR_MAX)
-        pam_syslog(pamh, LOG_ERR, "ticket_for=%s ignored: no more than %d are possible; correct the rule in pam.d", value,
+        complain(pamh, "ticket_for=%s ignored: no more than %d are possible; correct the rule in pam.d", value,
                    OPTIONS_TICKET_FOR_MAX);
     else
         options->ticket_for[options->ticket_for_count++] = value;
@@ -67,7 +95,7 @@ struct options options_parse(pam_handle_t *pamh, int argc, const char **argv)
         else if (strncmp(argv[i], timeout_key, strlen(timeout_key)) == 0)
             options.timeout = timeout_parse(pamh, argv[i] + strlen(timeout_key));
         else
-            pam_syslog(pamh, LOG_ERR, "unknown option %s ignored; see pam_cockpit_cert(8)", argv[i]);
+            complain(pamh, "unknown option %s ignored; see pam_cockpit_cert(8)", argv[i]);
     }
     return options;
 }

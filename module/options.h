@@ -23,7 +23,7 @@ struct options {
     const char *ticket_for[OPTIONS_TICKET_FOR_MAX]; /* service@host, pointers into argv */
 };
 
-/* Reads the options; logs and ignores those that it does not know. */
+/* Reads the options. It ignores those that it does not know, and logs them, unless the handle is NULL. */
 struct options options_parse(pam_handle_t *pamh, int argc, const char **argv);
 
 #endif

@@ -133,26 +133,26 @@ static bool log_reports(pam_handle_t *pamh, bool debug, char *text)
     return written;
 }
 
-static bool run(pam_handle_t *pamh, bool debug, char *const argv[])
+struct outcome {
+    bool written, in_time;
+};
+
+static struct outcome run(pam_handle_t *pamh, bool debug, char *const argv[])
 {
     char text[REPORT_MAX];
     int64_t deadline = clock_ms() + LIMIT_MS;
     int reports = program_start(argv);
-    bool in_time, written;
+    struct outcome outcome = {.in_time = true};
 
     if (reports < 0) {
         pam_syslog(pamh, LOG_ERR, "no Kerberos ticket: cannot start " TICKET_PROGRAM ": %m");
-        return false;
+        return outcome;
     }
-    in_time = read_reports(reports, text, sizeof text, deadline) &&
-              clock_ms() < deadline - (LIMIT_MS - PROGRAM_LIMIT_MS);
+    outcome.in_time = read_reports(reports, text, sizeof text, deadline) &&
+                      clock_ms() < deadline - (LIMIT_MS - PROGRAM_LIMIT_MS);
     close(reports);
-    written = log_reports(pamh, debug, text);
-    if (!written && !in_time)
-        pam_syslog(pamh, LOG_WARNING,
-                   "no Kerberos ticket within %d seconds: can this host reach a domain controller? see sssctl domain-status",
-                   LIMIT_MS / 1000);
-    return written;
+    outcome.written = log_reports(pamh, debug, text);
+    return outcome;
 }
 
 /* The name that Cockpit gives to its own credential caches, on which scripts may rely. */
@@ -165,6 +165,7 @@ void ticket_make(pam_handle_t *pamh, const struct options *options, const char *
 {
     char name[64], number[24], variable[128];
     char *argv[6 + 2 * OPTIONS_TICKET_FOR_MAX], **next = argv;
+    struct outcome outcome;
 
     name_file(name, sizeof name, getpid());
     snprintf(number, sizeof number, "%lu", (unsigned long)uid);
@@ -182,7 +183,17 @@ void ticket_make(pam_handle_t *pamh, const struct options *options, const char *
     /* Also if the program fails: it may have written the file. */
     ticket->login = getpid();
     ticket->uid = uid;
-    if (!run(pamh, options->debug, argv))
+    outcome = run(pamh, options->debug, argv);
+    if (!outcome.in_time && !outcome.written)
+        pam_syslog(pamh, LOG_WARNING,
+                   "no Kerberos ticket within %d seconds: can this host reach a domain controller? see sssctl domain-status",
+                   LIMIT_MS / 1000);
+    else if (!outcome.in_time && options->ticket_for_count > 0)
+        pam_syslog(pamh, LOG_WARNING,
+                   "no Kerberos ticket for every service of ticket_for within %d seconds: can this host find their "
+                   "addresses and reach their domain controller?",
+                   LIMIT_MS / 1000);
+    if (!outcome.written)
         return;
     snprintf(variable, sizeof variable, "KRB5CCNAME=FILE:/run/user/%lu/%s", (unsigned long)uid, name);
     if (pam_putenv(pamh, variable) != PAM_SUCCESS)
@@ -202,5 +213,7 @@ void ticket_remove(pam_handle_t *pamh, struct ticket *ticket)
     ticket->login = 0;
     name_file(name, sizeof name, getpid());
     snprintf(number, sizeof number, "%lu", (unsigned long)ticket->uid);
-    (void)run(pamh, false, argv);
+    if (!run(pamh, false, argv).in_time)
+        pam_syslog(pamh, LOG_WARNING, "Kerberos tickets: cannot remove %s within %d seconds; see findmnt -T /run/user/%s",
+                   name, LIMIT_MS / 1000, number);
 }

@@ -26,6 +26,15 @@ const char *advice_for_host(krb5_error_code code)
     case KRB5KRB_AP_ERR_SKEW:
     case KRB5_KDCREP_SKEW:
         return "set this host's clock, see timedatectl";
+    case KRB5_CONFIG_ETYPE_NOSUPP:
+    case KRB5KDC_ERR_ETYPE_NOSUPP:
+        return "does krb5.conf permit a type of the keytab's keys? see klist -ke";
+    case KRB5KRB_AP_ERR_BADADDR:
+        return "remove noaddresses from krb5.conf";
+    case KRB5_DELTAT_BADFORMAT:
+    case KRB5_CONFIG_BADFORMAT:
+    case KRB5_CONFIG_CANTOPEN:
+        return "correct krb5.conf";
     default:
         return "see the log of the domain controller";
     }
@@ -34,8 +43,6 @@ const char *advice_for_host(krb5_error_code code)
 const char *advice_for_user(krb5_error_code code)
 {
     switch (code) {
-    case KRB5_KDC_UNREACH:
-        return advice_for_host(code);
     case KRB5KDC_ERR_C_PRINCIPAL_UNKNOWN:
         return "the domain has no such user";
     case KRB5KDC_ERR_CLIENT_REVOKED:
@@ -44,6 +51,21 @@ const char *advice_for_user(krb5_error_code code)
     case KRB5KDC_ERR_KEY_EXP:
         return "has the account or its password expired?";
     default:
-        return "see the log of the domain controller";
+        return advice_for_host(code);
+    }
+}
+
+const char *advice_for_target(krb5_error_code code)
+{
+    switch (code) {
+    case KRB5_KDC_UNREACH:
+    case KRB5_REALM_CANT_RESOLVE:
+    case KRB5_REALM_UNKNOWN:
+    case ETIMEDOUT:
+        return advice_for_host(code);
+    case KRB5KDC_ERR_S_PRINCIPAL_UNKNOWN:
+        return "the domain has no such service; correct ticket_for in pam.d";
+    default:
+        return "does the domain let this host delegate to it?";
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
+#define _GNU_SOURCE
 #include "ticket.h"
 
 #include <gssapi/gssapi_ext.h>
@@ -51,8 +52,8 @@ static krb5_ccache host_credentials(krb5_context context, krb5_keytab keytab, kr
         const char *text = krb5_get_error_message(context, code);
         if (krb5_unparse_name(context, client, &name) != 0)
             name = NULL;
-        report(LOG_WARNING, "no Kerberos ticket: the KDC gives %s none: %s: %s", name != NULL ? name : "this host", text,
-               advice_for_host(code));
+        reason_keep(LOG_WARNING, "the KDC gives %s none: %s: %s", name != NULL ? name : "this host", text,
+                    advice_for_host(code));
         krb5_free_unparsed_name(context, name);
         krb5_free_error_message(context, text);
         if (cache != NULL)
@@ -89,8 +90,8 @@ static gss_cred_id_t impersonate(krb5_context context, krb5_ccache host, krb5_pr
                                                       &result, NULL, NULL);
     }
     if (major != GSS_S_COMPLETE)
-        report(LOG_WARNING, "no Kerberos ticket: the KDC gives none for %s: %s: %s", name != NULL ? name : "the user",
-               text_of(minor), advice_for_user((krb5_error_code)minor));
+        reason_keep(LOG_WARNING, "the KDC gives none for %s: %s: %s", name != NULL ? name : "the user", text_of(minor),
+                    advice_for_user((krb5_error_code)minor));
     gss_release_name(&ignored, &imported);
     gss_release_cred(&ignored, &own);
     krb5_free_unparsed_name(context, name);
@@ -122,8 +123,12 @@ static bool is_krbtgt(krb5_const_principal server)
     static const char name[] = "krbtgt";
 
     return server->length == 0 ||
-           (server->data[0].length == sizeof name - 1 && memcmp(server->data[0].data, name, sizeof name - 1) == 0);
+           /* Active Directory compares names without regard to case. */
+           (server->data[0].length == sizeof name - 1 && strncasecmp(server->data[0].data, name, sizeof name - 1) == 0);
 }
+
+/* Which tickets of a cache are meant: those for this host, or those for other services. */
+enum which { FOR_HOST, FOR_TARGETS };
 
 /*
  * Copies the user's own tickets. The credential's cache also has the host's
@@ -132,7 +137,7 @@ static bool is_krbtgt(krb5_const_principal server)
  * the user, and which are not ticket-granting tickets, are copied.
  */
 static size_t copy_own(krb5_context context, krb5_keytab keytab, krb5_ccache from, krb5_const_principal client,
-                       krb5_const_principal user, krb5_ccache out)
+                       krb5_const_principal user, enum which which, krb5_ccache out)
 {
     size_t copied = 0;
     krb5_cc_cursor cursor;
@@ -141,11 +146,11 @@ static size_t copy_own(krb5_context context, krb5_keytab keytab, krb5_ccache fro
     if (krb5_cc_start_seq_get(context, from, &cursor) != 0)
         return 0;
     while (krb5_cc_next_cred(context, from, &cursor, &creds) == 0) {
-        if (!krb5_is_config_principal(context, creds.server) && !is_krbtgt(creds.server) &&
+        enum which its = krb5_principal_compare(context, creds.server, client) ? FOR_HOST : FOR_TARGETS;
+
+        if (its == which && !krb5_is_config_principal(context, creds.server) && !is_krbtgt(creds.server) &&
             krb5_principal_compare(context, creds.client, user)) {
-            size_t stored = krb5_principal_compare(context, creds.server, client)
-                                ? keytab_store_as_host(context, keytab, &creds, out)
-                                : 0;
+            size_t stored = its == FOR_HOST ? keytab_store_as_host(context, keytab, &creds, out) : 0;
             if (stored == 0 && krb5_cc_store_cred(context, out, &creds) == 0)
                 stored = 1;
             copied += stored;
@@ -158,14 +163,14 @@ static size_t copy_own(krb5_context context, krb5_keytab keytab, krb5_ccache fro
 
 /* Copies the user's tickets out of the credential's cache. */
 static size_t collect(krb5_context context, krb5_keytab keytab, gss_cred_id_t credential, krb5_const_principal client,
-                      const struct person *person, krb5_ccache out)
+                      enum which which, struct request *request)
 {
     char *name = NULL;
     size_t copied = 0;
     OM_uint32 ignored;
     gss_key_value_element_desc element = {"ccache", NULL};
     gss_key_value_set_desc store = {1, &element};
-    krb5_ccache all = NULL;
+    krb5_ccache all = NULL, out = request->tickets;
     krb5_principal user = NULL, before = NULL;
 
     if (krb5_cc_new_unique(context, "MEMORY", NULL, &all) == 0 && krb5_cc_get_full_name(context, all, &name) == 0) {
@@ -175,11 +180,11 @@ static size_t collect(krb5_context context, krb5_keytab keytab, gss_cred_id_t cr
             krb5_cc_get_principal(context, all, &user) == 0) {
             /* The KDC may spell the name in another way, which must be this user's as well. */
             if (krb5_cc_get_principal(context, out, &before) != 0
-                    ? person_is(person, user) && krb5_cc_initialize(context, out, user) == 0
+                    ? person_is(&request->person, user) && krb5_cc_initialize(context, out, user) == 0
                     : krb5_principal_compare(context, before, user))
-                copied = copy_own(context, keytab, all, client, user, out);
+                copied = copy_own(context, keytab, all, client, user, which, out);
             else
-                report(LOG_ERR, "no Kerberos ticket: the KDC's ticket is not %s's", person->name);
+                reason_keep(LOG_ERR, "the KDC's ticket is not %s's", request->person.name);
         }
     }
     krb5_free_principal(context, before);
@@ -190,31 +195,66 @@ static size_t collect(krb5_context context, krb5_keytab keytab, gss_cred_id_t cr
     return copied;
 }
 
-size_t delegate(krb5_context context, krb5_keytab keytab, krb5_principal client, const struct person *person,
-                struct target *targets, size_t targets_count, krb5_ccache out)
+/* Whether the name service@host is a ticket's server. */
+static bool is_for(krb5_const_principal server, const char *name)
 {
-    size_t copied = 0;
-    OM_uint32 minor = 0;
+    size_t service = strcspn(name, "@");
+    const char *host = name[service] == '@' ? name + service + 1 : "";
+
+    return server->length == 2 && server->data[0].length == service &&
+           memcmp(server->data[0].data, name, service) == 0 && server->data[1].length == strlen(host) &&
+           strncasecmp(server->data[1].data, host, strlen(host)) == 0;
+}
+
+/* Notes which targets need no delegation, such as this host itself. */
+static void note_served(krb5_context context, struct request *request)
+{
+    krb5_cc_cursor cursor;
+    krb5_creds creds;
+
+    if (krb5_cc_start_seq_get(context, request->tickets, &cursor) != 0)
+        return;
+    while (krb5_cc_next_cred(context, request->tickets, &cursor, &creds) == 0) {
+        for (size_t i = 0; i < request->targets_count; i++)
+            if (is_for(creds.server, request->targets[i].name))
+                request->targets[i].served = true;
+        krb5_free_cred_contents(context, &creds);
+    }
+    krb5_cc_end_seq_get(context, request->tickets, &cursor);
+}
+
+gss_cred_id_t delegate_to_host(krb5_context context, krb5_keytab keytab, krb5_principal client, struct request *request)
+{
+    OM_uint32 ignored;
     gss_cred_id_t credential = GSS_C_NO_CREDENTIAL;
-    krb5_principal user = person_principal(context, person, krb5_princ_realm(context, client)->data);
+    krb5_principal user = person_principal(context, &request->person, krb5_princ_realm(context, client)->data);
     krb5_ccache host = user != NULL ? host_credentials(context, keytab, client) : NULL;
 
     kerberos.elements = gss_mech_krb5;
     if (host != NULL)
         credential = impersonate(context, host, user);
-    if (credential != GSS_C_NO_CREDENTIAL) {
-        for (size_t i = 0; i < targets_count; i++) {
-            if (targets[i].served)
-                continue;
-            targets[i].served = serve(credential, targets[i].name, &minor);
-            if (!targets[i].served)
-                snprintf(targets[i].error, sizeof targets[i].error, "%s", text_of(minor));
-        }
-        copied = collect(context, keytab, credential, client, person, out);
-        gss_release_cred(&minor, &credential);
-    }
+    if (credential != GSS_C_NO_CREDENTIAL && collect(context, keytab, credential, client, FOR_HOST, request) == 0)
+        gss_release_cred(&ignored, &credential);
     if (host != NULL)
         krb5_cc_destroy(context, host);
     krb5_free_principal(context, user);
-    return copied;
+    note_served(context, request);
+    return credential;
+}
+
+void delegate_to_targets(krb5_context context, krb5_keytab keytab, krb5_principal client, gss_cred_id_t credential,
+                         struct request *request)
+{
+    OM_uint32 minor = 0;
+
+    for (size_t i = 0; i < request->targets_count; i++) {
+        struct target *target = &request->targets[i];
+
+        if (target->served)
+            continue;
+        target->served = serve(credential, target->name, &minor);
+        if (!target->served)
+            snprintf(target->error, sizeof target->error, "%s: %s", text_of(minor), advice_for_target((krb5_error_code)minor));
+    }
+    (void)collect(context, keytab, credential, client, FOR_TARGETS, request);
 }

@@ -62,7 +62,7 @@ bool file_remove(const char *name)
 {
     if (unlink(name) == 0 || errno == ENOENT)
         return true;
-    report(LOG_WARNING, "cannot remove %s from the user's runtime directory: %s", name, strerror(errno));
+    report(LOG_WARNING, "Kerberos tickets: cannot remove %s from the user's runtime directory: %s", name, strerror(errno));
     return false;
 }
 
@@ -105,7 +105,8 @@ bool file_write(krb5_context context, krb5_ccache from, const char *name)
         krb5_cc_close(context, to);
     if (code != 0) {
         const char *text = krb5_get_error_message(context, code);
-        report(LOG_WARNING, "no Kerberos ticket: cannot write %s in the user's runtime directory: %s", name, text);
+        report(LOG_WARNING, "no Kerberos ticket: cannot write %s in the user's runtime directory: %s; is it full? see df", name,
+               text);
         krb5_free_error_message(context, text);
         (void)unlink(name);
     }

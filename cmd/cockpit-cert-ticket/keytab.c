@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pam_cockpit_cert authors */
 
+#define _GNU_SOURCE
 #include "ticket.h"
 
 #include <errno.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 static bool component_is(krb5_const_principal principal, int i, const char *text)
 {
@@ -42,11 +44,76 @@ static int rank(krb5_const_principal principal)
     return principal->length == 2 && component_is(principal, 0, "HTTP") ? 1 : 0;
 }
 
-krb5_principal keytab_client(krb5_context context, krb5_keytab keytab)
+/*
+ * Whether the name is that of this machine; a keytab may also have keys of the name
+ * that it had before, or of the machine from which it was copied.
+ */
+static bool is_own(krb5_const_principal principal)
+{
+    char own[256] = "";
+    bool computer = is_computer(principal);
+    const krb5_data *name = &principal->data[computer ? 0 : 1];
+    size_t length, own_length;
+    const char *dot;
+
+    if (gethostname(own, sizeof own - 1) != 0)
+        return false;
+    dot = computer ? NULL : memchr(name->data, '.', name->length);
+    length = dot != NULL ? (size_t)(dot - name->data) : name->length - (computer ? 1 : 0);
+    own_length = strcspn(own, ".");
+    if (computer && own_length > 15) /* Active Directory's limit */
+        own_length = 15;
+    return length == own_length && strncasecmp(name->data, own, length) == 0;
+}
+
+/* Whether a is to be tried before b. */
+static bool is_better(krb5_const_principal a, krb5_const_principal b)
+{
+    return rank(a) != rank(b) ? rank(a) > rank(b) : is_own(a) && !is_own(b);
+}
+
+/*
+ * Adds a name to the list, which has the most suitable names of each realm. Where the
+ * computer's account is a client, the domain has no client host/FQDN.
+ */
+static size_t add_client(krb5_context context, krb5_principal clients[CLIENTS_MAX], size_t count,
+                         krb5_const_principal name)
+{
+    size_t at, kept = 0;
+    krb5_principal copy;
+
+    if (rank(name) == 0)
+        return count;
+    for (size_t i = 0; i < count; i++)
+        if (krb5_principal_compare(context, clients[i], name) ||
+            (krb5_realm_compare(context, clients[i], name) && rank(clients[i]) > rank(name)))
+            return count;
+    if (krb5_copy_principal(context, name, &copy) != 0)
+        return count;
+    for (size_t i = 0; i < count; i++) {
+        if (krb5_realm_compare(context, clients[i], name) && rank(clients[i]) < rank(name))
+            krb5_free_principal(context, clients[i]);
+        else
+            clients[kept++] = clients[i];
+    }
+    count = kept;
+    if (count == CLIENTS_MAX) {
+        if (!is_better(copy, clients[count - 1])) {
+            krb5_free_principal(context, copy);
+            return count;
+        }
+        krb5_free_principal(context, clients[--count]);
+    }
+    for (at = count; at > 0 && is_better(copy, clients[at - 1]); at--)
+        clients[at] = clients[at - 1];
+    clients[at] = copy;
+    return count + 1;
+}
+
+size_t keytab_clients(krb5_context context, krb5_keytab keytab, krb5_principal clients[CLIENTS_MAX])
 {
     char name[256] = "the keytab";
-    int best = 0;
-    krb5_principal client = NULL;
+    size_t count = 0;
     krb5_keytab_entry entry;
     krb5_kt_cursor cursor;
     krb5_error_code code;
@@ -55,31 +122,24 @@ krb5_principal keytab_client(krb5_context context, krb5_keytab keytab)
     code = krb5_kt_start_seq_get(context, keytab, &cursor);
     if (code == ENOENT || code == KRB5_KT_NOTFOUND) {
         report(LOG_DEBUG, "no Kerberos ticket: there is no %s", name);
-        return NULL;
+        return 0;
     }
     while (code == 0 && (code = krb5_kt_next_entry(context, keytab, &entry, &cursor)) == 0) {
-        if (rank(entry.principal) > best) {
-            krb5_principal copy;
-            if (krb5_copy_principal(context, entry.principal, &copy) == 0) {
-                best = rank(entry.principal);
-                krb5_free_principal(context, client);
-                client = copy;
-            }
-        }
+        count = add_client(context, clients, count, entry.principal);
         krb5_free_keytab_entry_contents(context, &entry);
     }
     if (code == KRB5_KT_END) {
         krb5_kt_end_seq_get(context, keytab, &cursor);
-        if (client == NULL)
-            report(LOG_WARNING, "no Kerberos ticket: %s has no key of this host; join the domain again", name);
+        if (count == 0)
+            reason_keep(LOG_WARNING, "%s has no key of this host; join the domain again", name);
     } else {
         const char *text = krb5_get_error_message(context, code);
-        report(LOG_WARNING, "no Kerberos ticket: cannot read %s: %s; see klist -k", name, text);
+        reason_keep(LOG_WARNING, "cannot read %s: %s; see klist -k", name, text);
         krb5_free_error_message(context, text);
-        krb5_free_principal(context, client);
-        client = NULL;
+        while (count > 0)
+            krb5_free_principal(context, clients[--count]);
     }
-    return client;
+    return count;
 }
 
 /* Finds the key with which the ticket is encrypted, by its version and type. */

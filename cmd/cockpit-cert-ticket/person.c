@@ -76,8 +76,7 @@ krb5_principal person_principal(krb5_context context, const struct person *perso
     krb5_principal principal = NULL;
 
     if (!short_name(person->name, name, sizeof name) || !is_person(person, name, realm)) {
-        report(LOG_NOTICE, "no Kerberos ticket: SSSD does not know %s as a user of %s; turn this off with no_ticket",
-               person->name, realm);
+        reason_keep(LOG_NOTICE, "SSSD does not know %s as a user of %s; turn this off with no_ticket", person->name, realm);
         return NULL;
     }
     if (krb5_build_principal_ext(context, &principal, (unsigned)strlen(realm), realm, (unsigned)strlen(name), name, 0) != 0)

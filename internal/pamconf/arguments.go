@@ -5,6 +5,7 @@ package pamconf
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,8 +31,12 @@ type Arguments struct {
 
 const optionAccepted = "accepted"
 
-// serviceName matches a service of ticket_for.
-var serviceName = regexp.MustCompile(`^[A-Za-z0-9._][A-Za-z0-9._-]*@[A-Za-z0-9._-]+$`)
+var (
+	// serviceName matches a service of ticket_for.
+	serviceName = regexp.MustCompile(`^[A-Za-z0-9._][A-Za-z0-9._-]*@[A-Za-z0-9._-]+$`)
+	// granting matches the service of ticket-granting tickets, which users do not get.
+	granting = regexp.MustCompile(`^(?i:krbtgt)@`)
+)
 
 // maxService is the length of the longest service.
 const maxService = 250
@@ -52,9 +57,14 @@ func ReadArguments(args []string) Arguments {
 		case arg == optionAccepted:
 			read.Accepted = true
 		case ticketFor:
-			if len(name) > maxService || len(read.TicketFor) == maxTicketFor || !serviceName.MatchString(name) {
+			same := func(other string) bool { return strings.EqualFold(other, name) }
+			switch {
+			case len(name) > maxService, !serviceName.MatchString(name), granting.MatchString(name):
 				read.Ignored = append(read.Ignored, arg)
-			} else {
+			case slices.ContainsFunc(read.TicketFor, same):
+			case len(read.TicketFor) == maxTicketFor:
+				read.Ignored = append(read.Ignored, arg)
+			default:
 				read.TicketFor = append(read.TicketFor, name)
 			}
 		case timeout:

@@ -28,6 +28,8 @@ func TestArgumentsAreReadAsTheModuleDoes(t *testing.T) {
 		{"no_ticket ticket_for=host@a.example.com ticket_for=HTTP@b", Arguments{Timeout: usual, NoTicket: true, TicketFor: []string{"host@a.example.com", "HTTP@b"}}},
 		{"ticket_for= ticket_for=host ticket_for=host@ ticket_for=-r@b ticket_for=a/b@c no_ticket=1", Arguments{Timeout: usual,
 			Ignored: []string{"ticket_for=", "ticket_for=host", "ticket_for=host@", "ticket_for=-r@b", "ticket_for=a/b@c", "no_ticket=1"}}},
+		{"ticket_for=krbtgt@A ticket_for=host@a ticket_for=KRBTGT@A ticket_for=host@A", Arguments{Timeout: usual,
+			TicketFor: []string{"host@a"}, Ignored: []string{"ticket_for=krbtgt@A", "ticket_for=KRBTGT@A"}}},
 		{"Debug debug=1 use_first_pass", Arguments{Timeout: usual, Ignored: []string{"Debug", "debug=1", "use_first_pass"}}},
 	} {
 		if got := ReadArguments(strings.Fields(test.args)); !reflect.DeepEqual(got, test.want) {

@@ -74,7 +74,7 @@ kdc = FILE:%[3]s/log
 	for _, command := range []string{
 		"addprinc -randkey host/" + host, "ktadd host/" + host,
 		"addprinc -pw secret alice", `addprinc -pw secret "gina smith"`,
-		"addprinc -pw secret root", "addprinc -pw secret -allow_tix disabled",
+		"addprinc -pw secret root", "addprinc -randkey host/other.lab.test", "addprinc -pw secret -allow_tix disabled",
 	} {
 		k.admin(t, command)
 	}

@@ -5,6 +5,7 @@ package ticket
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -210,6 +211,119 @@ func TestProgramInTrouble(t *testing.T) {
 			}
 			if changes := report.Changes(); changes != "" {
 				t.Errorf("the login process changed:\n%s", changes)
+			}
+		})
+	}
+}
+
+// TestServiceOfAnUnreachableDomain checks that the user has the ticket for this host
+// within 3 seconds, if a service's name cannot be resolved in that time.
+func TestServiceOfAnUnreachableDomain(t *testing.T) {
+	k := startKDC(t)
+	person(t, "alice", 61001, true)
+	// A name server that never answers.
+	const server = "127.9.9.9"
+	deaf, err := net.ListenPacket("udp", server+":53")
+	if err != nil {
+		t.Skipf("cannot be a name server: %v", err)
+	}
+	defer deaf.Close()
+	write(t, "/etc/resolv.conf", "nameserver "+server+"\n")
+	write(t, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
+	prepend(t, "/etc/krb5.conf", "[libdefaults]\ndns_canonicalize_hostname = true\n")
+	dir := t.TempDir()
+	write(t, dir+"/look", "#!/bin/sh\nif [ \"$1\" = -r ]; then cp \"/run/user/$2/$3\" "+dir+"/seen; fi\nexec "+
+		pamhost.Built(t, "cockpit-cert-ticket")+" \"$@\"\n")
+	if err := os.Chmod(dir+"/look", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	syslog := namespace.ListenSyslog(t)
+	report := newGate(t, dir+"/look").login(t, "ticket_for=host@far.example.org", "sre")
+	syslog.Wait(t, "no Kerberos ticket for every service of ticket_for within 3 seconds: ")
+	if variable(report, "KRB5CCNAME") == "" {
+		t.Errorf("KRB5CCNAME is not set: %v", syslog.Lines())
+	}
+	if got := listed(t, dir+"/seen"); got != "alice@LAB.TEST for host/host1.lab.test@LAB.TEST" {
+		t.Errorf("at the end of the session the cache has %s", got)
+	}
+	k.stop()
+}
+
+// TestRemovalTakesTooLong checks that a session ends in time if the user's runtime
+// directory does not answer, and that the log says so.
+func TestRemovalTakesTooLong(t *testing.T) {
+	namespace.Need(t)
+	namespace.Copy(t, "/etc")
+	person(t, "alice", 61001, false)
+	dir := t.TempDir()
+	write(t, dir+"/program", "#!/bin/sh\n[ \"$1\" != -r ] || sleep 100\necho written\n")
+	if err := os.Chmod(dir+"/program", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	syslog := namespace.ListenSyslog(t)
+	report := newGate(t, dir+"/program").login(t, "", "srd")
+	if got := report.Get("d"); got != pamhost.Success {
+		t.Errorf("setcred answers %s", got)
+	}
+	syslog.Wait(t, `Kerberos tickets: cannot remove cockpit-session-\d+.ccache within 3 seconds; see findmnt -T /run/user/61001$`)
+	for _, line := range syslog.Lines() {
+		if strings.Contains(line, "no Kerberos ticket") {
+			t.Errorf("the end of a session logs %s", line)
+		}
+	}
+}
+
+// TestOptionTicketFor checks which services the program is asked for, and that what is
+// wrong with the others is logged once in a login.
+func TestOptionTicketFor(t *testing.T) {
+	namespace.Need(t)
+	namespace.Copy(t, "/etc")
+	person(t, "alice", 61001, false)
+	dir := t.TempDir()
+	write(t, dir+"/program", "#!/bin/sh\n[ \"$1\" = -r ] || echo \"$*\" >"+dir+"/asked\necho written\n")
+	if err := os.Chmod(dir+"/program", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	g := newGate(t, dir+"/program")
+	var many, most string
+	for i := range 16 {
+		most += fmt.Sprintf("-t host@h%d ", i)
+		many += fmt.Sprintf(" ticket_for=host@h%d", i)
+	}
+	const form = " is not like host@other.example.com: ignored; correct the rule in pam.d"
+	for options, test := range map[string]struct{ asked, log string }{
+		"ticket_for=host@a.b ticket_for=HTTP@c":   {"-t host@a.b -t HTTP@c ", ""},
+		"ticket_for=host@a.b ticket_for=host@A.B": {"-t host@a.b ", ""},
+		many + many:                  {most, ""},
+		"ticket_for=host":            {"", "ticket_for=host" + form},
+		"ticket_for=":                {"", "ticket_for=" + form},
+		"ticket_for=@a":              {"", "ticket_for=@a" + form},
+		"ticket_for=host@a@LAB.TEST": {"", "ticket_for=host@a@LAB.TEST" + form},
+		"ticket_for=host/a":          {"", "ticket_for=host/a" + form},
+		"[ticket_for=host@a b]":      {"", "ticket_for=host@a b" + form},
+		"ticket_for=-r@a":            {"", "ticket_for=-r@a" + form},
+		"ticket_for=krbtgt@LAB.TEST": {"", "ticket_for=krbtgt@LAB.TEST ignored: users get no ticket-granting tickets; correct the rule in pam.d"},
+		"ticket_for=KrbTgt@LAB.TEST ticket_for=host@a":   {"-t host@a ", "ticket_for=KrbTgt@LAB.TEST ignored: users get no ticket-granting tickets; correct the rule in pam.d"},
+		many + " ticket_for=host@one ticket_for=host@h3": {most, "ticket_for=host@one ignored: no more than 16 are possible; correct the rule in pam.d"},
+		"unknown": {"", "unknown option unknown ignored; see pam_cockpit_cert(8)"},
+	} {
+		t.Run(options, func(t *testing.T) {
+			syslog := namespace.ListenSyslog(t)
+			g.login(t, options, "sre")
+			asked, err := os.ReadFile(dir + "/asked")
+			if want := test.asked + "-- alice 61001 cockpit-session-"; err != nil || !strings.HasPrefix(string(asked), want) {
+				t.Errorf("the program is called with %s, %v; want %s", asked, err, want)
+			}
+			syslog.Wait(t, "welcome")
+			var wrong []string
+			for _, line := range syslog.Lines() {
+				if _, text, found := strings.Cut(line, "pam_gate(cockpit:"); found && !strings.HasSuffix(text, "welcome") {
+					_, text, _ = strings.Cut(text, "): ")
+					wrong = append(wrong, text)
+				}
+			}
+			if got := strings.Join(wrong, "\n"); got != test.log {
+				t.Errorf("the log has\n%s\nwant\n%s", got, test.log)
 			}
 		})
 	}

@@ -94,7 +94,16 @@ func TestTickets(t *testing.T) {
 		"a service that the domain does not allow": {
 			[]string{"-t", "host@other.lab.test", "alice", "61001", file},
 			"alice@LAB.TEST for host/host1.lab.test@LAB.TEST",
-			"^4 no Kerberos ticket for host@other.lab.test: .*: does the domain let this host delegate to it\\?\nwritten\n$",
+			"^written\n4 no Kerberos ticket for host@other.lab.test: .*: does the domain let this host delegate to it\\?\nwritten\n$",
+		},
+		"a service that the domain does not have": {
+			[]string{"-t", "nfs@none.lab.test", "alice", "61001", file},
+			"alice@LAB.TEST for host/host1.lab.test@LAB.TEST",
+			"^written\n4 no Kerberos ticket for nfs@none.lab.test: .*: the domain has no such service; correct ticket_for in pam.d\nwritten\n$",
+		},
+		"this host itself, which needs no delegation": {
+			[]string{"-t", "host@HOST1.lab.test", "alice", "61001", file},
+			"alice@LAB.TEST for host/host1.lab.test@LAB.TEST", "^written\n$",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -185,7 +194,28 @@ func TestHostsInTrouble(t *testing.T) {
 			"none: Cannot contact any KDC .*: can this host reach a domain controller\\? see sssctl domain-status",
 		},
 		"a krb5.conf that cannot be read": {
-			func(t *testing.T, _ *kdc) { write(t, "/etc/krb5.conf", "[libdefaults\n") }, "cannot read /etc/krb5.conf",
+			func(t *testing.T, _ *kdc) { write(t, "/etc/krb5.conf", "[libdefaults\n") },
+			"cannot read /etc/krb5.conf or a file that it includes: Improper format of Kerberos configuration file; see klist\n$",
+		},
+		"a krb5.conf that includes what is not there": {
+			func(t *testing.T, _ *kdc) { prepend(t, "/etc/krb5.conf", "includedir /etc/none\n") },
+			"cannot read /etc/krb5.conf or a file that it includes: Included profile directory could not be read; see klist\n$",
+		},
+		"a krb5.conf without the keys' types": {
+			func(t *testing.T, _ *kdc) {
+				prepend(t, "/etc/krb5.conf", "[libdefaults]\npermitted_enctypes = camellia128-cts-cmac\n")
+			},
+			"none: .*: does krb5.conf permit a type of the keytab's keys\\? see klist -ke\n$",
+		},
+		"a krb5.conf with a setting that cannot be": {
+			func(t *testing.T, _ *kdc) { prepend(t, "/etc/krb5.conf", "[libdefaults]\nticket_lifetime = long\n") },
+			"none: .*: correct krb5.conf\n$",
+		},
+		"a krb5.conf with another keytab": {
+			func(t *testing.T, _ *kdc) {
+				prepend(t, "/etc/krb5.conf", "[libdefaults]\ndefault_keytab_name = NONE:/etc/krb5.keytab\n")
+			},
+			"no Kerberos ticket: Unknown Key table type; see default_keytab_name in krb5.conf\n$",
 		},
 		"no keytab, and root has tickets": {
 			func(t *testing.T, k *kdc) {
@@ -220,6 +250,41 @@ func remove(t testing.TB, path string) {
 	t.Helper()
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func prepend(t testing.TB, path, text string) {
+	t.Helper()
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, text+string(old))
+}
+
+// TestRuntimeDirectoryIsFull checks that no part of a file stays where there is no room
+// for it, and that the log says so in one line.
+func TestRuntimeDirectoryIsFull(t *testing.T) {
+	startKDC(t)
+	person(t, "alice", 61001, true)
+	const dir = "/run/user/61001"
+	for name, options := range map[string]string{"no block": "size=4k", "no inode": "nr_inodes=1"} {
+		t.Run(name, func(t *testing.T) {
+			if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "uid=61001,gid=61001,mode=700,"+options); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = syscall.Unmount(dir, 0) })
+			_ = os.WriteFile(dir+"/full", make([]byte, 4096), 0o600)
+			for _, arguments := range [][]string{nil, {"-t", "host@other.lab.test"}} {
+				log := withoutDebug(program(t, append(arguments, "alice", "61001", file)...))
+				if !regexp.MustCompile("^4 no Kerberos ticket: cannot write " + file + " .*; is it full\\? see df\n$").MatchString(log) {
+					t.Errorf("reports %q", log)
+				}
+				if _, err := os.Lstat(dir + "/" + file); err == nil {
+					t.Error("a part of the file stays")
+				}
+			}
+		})
 	}
 }
 
