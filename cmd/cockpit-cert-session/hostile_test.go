@@ -142,11 +142,13 @@ func TestARefusedLogin(t *testing.T) {
 		{"a question",
 			`{"command":"authorize","cookie":"c","challenge":"X-Conversation n Q3VycmVudCBwYXNzd29yZDog","error":"You must change it."}`,
 			"You must change it. This login needs an answer, which Cockpit does not take along with a certificate.", `asks "Current password: "`},
+		{"a long text", init + `"access-denied","message":"` + strings.Repeat("x", 500000) + `"}`, strings.Repeat("x", 400) + "...", "access-denied: xxx"},
+		{"an empty text", init + `"access-denied","message":""}`, "Permission denied", "access-denied: "},
 		{"a challenge once more", `{"command":"authorize","cookie":"c","challenge":"*"}`,
 			"This login needs an answer, which Cockpit does not take along with a certificate.", "cannot answer"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ws, session := login(t)
+			ws, session := replied(t)
 			say(t, session, framed("\n"+test.says))
 			hearRefusal(t, ws, test.text)
 			hearEnd(t, ws)
@@ -156,6 +158,13 @@ func TestARefusedLogin(t *testing.T) {
 			ws.logged("login from ::ffff:203.0.113.7")
 		})
 	}
+	t.Run("a question after a long text", func(t *testing.T) {
+		banner := strings.Repeat("All use is monitored. ", 500)
+		ws, session := replied(t)
+		say(t, session, framed("\n"+`{"command":"authorize","cookie":"c","challenge":"X-Conversation n Q29kZTog","error":"Expired.","message":"`+banner+`"}`))
+		hearRefusal(t, ws, "Expired. "+banner, "This login needs an answer, which Cockpit does not take along with a certificate.")
+		ws.exits(5)
+	})
 	t.Run("by the executed cockpit-session, which ends too", func(t *testing.T) {
 		ws := executed(t, "challenge reply ask echo end=9")
 		hear(t, ws, challenge)
@@ -164,6 +173,19 @@ func TestARefusedLogin(t *testing.T) {
 		ws.exits(5)
 		ws.logged("ends with 9")
 	})
+}
+
+// What is not Cockpit's protocol does not become cockpit-ws's "Internal error".
+func TestAVerdictThatIsNotTheProtocol(t *testing.T) {
+	for _, said := range []string{"Welcome to this host!\n", "99999999\nx", "0\n", "007\nx", "\n"} {
+		ws, session := replied(t)
+		say(t, session, said)
+		hearRefusal(t, ws, "")
+		hearEnd(t, ws)
+		hearEnd(t, session)
+		ws.exits(5)
+		ws.logged("protocol-error: cockpit-session, or the user's cockpit-bridge, does not speak Cockpit's protocol")
+	}
 }
 
 func TestNoSession(t *testing.T) {

@@ -40,6 +40,7 @@ const patience = 20 * time.Second
 var (
 	challenge = framed("\n" + `{"command":"authorize","cookie":"session1234","challenge":"*"}` + "\n")
 	reply     = framed("\n" + `{"command":"authorize","cookie":"session1234","response":"tls-cert 69cbda7","remote-peer":"::ffff:203.0.113.7"}`)
+	opened    = framed("\n" + `{"command":"init","version":1}`)
 	rewritten = framed("\n" + `{"command":"authorize","cookie":"session1234","response":"Basic Og==","remote-peer":"::ffff:203.0.113.7"}`)
 )
 
@@ -61,6 +62,8 @@ func session() {
 			}
 		case "ask":
 			fmt.Print(framed("\n" + `{"command":"authorize","cookie":"c","challenge":"X-Conversation n"}`))
+		case "open":
+			fmt.Print(opened)
 		case "say":
 			fmt.Print(value)
 		case "echo":
@@ -213,12 +216,14 @@ func hearProblem(t testing.TB, from io.Reader, code, text string) {
 	}
 }
 
-// hearRefusal expects exactly the text for the user that ends a login.
-func hearRefusal(t testing.TB, from io.Reader, text string) {
+// hearRefusal expects exactly the text for the user that ends a login: PAM's, and what
+// the program adds to it.
+func hearRefusal(t testing.TB, from io.Reader, text string, added ...string) {
 	t.Helper()
 	payload, err := relay.NewFrameReader(from, 1<<20).Next()
-	if got := relay.ParseMessage(payload); err != nil || got.Problem != "access-denied" || got.Text != relay.Sentence(text) {
-		t.Fatalf("heard %q, %v, want the refusal %q", payload, err, relay.Sentence(text))
+	want := relay.Sentence(text, added...)
+	if got := relay.ParseMessage(payload); err != nil || got.Problem != "access-denied" || got.Text != want {
+		t.Fatalf("heard %q, %v, want the refusal %q", payload, err, want)
 	}
 }
 
@@ -259,6 +264,15 @@ func (l listener) accept(t testing.TB) *net.UnixConn {
 
 // login goes through a login up to the data of the session.
 func login(t testing.TB) (*cockpitWS, *net.UnixConn) {
+	t.Helper()
+	ws, session := replied(t)
+	say(t, session, opened)
+	hear(t, ws, opened)
+	return ws, session
+}
+
+// replied goes through a login up to the reply, whose verdict is still to come.
+func replied(t testing.TB) (*cockpitWS, *net.UnixConn) {
 	t.Helper()
 	l := listen(t)
 	ws := launch(t, nil, "--socket", l.path)

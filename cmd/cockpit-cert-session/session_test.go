@@ -67,8 +67,8 @@ func TestWhatTheSessionSaysBeforeTheReplyArrives(t *testing.T) {
 	say(t, ws, reply)
 	hear(t, session, rewritten)
 	hear(t, ws, framed("4:data"))
-	say(t, session, "f more")
-	hear(t, ws, "7\nhalf more")
+	say(t, session, "f mo"+opened)
+	hear(t, ws, "7\nhalf mo"+opened)
 }
 
 func TestEitherPartyMayEndItsDirection(t *testing.T) {
@@ -148,10 +148,10 @@ func executed(t *testing.T, steps string) *cockpitWS {
 }
 
 func TestExecutedSession(t *testing.T) {
-	ws := executed(t, "challenge reply echo end=0")
+	ws := executed(t, "challenge reply open echo end=0")
 	hear(t, ws, challenge)
 	say(t, ws, reply+"hello\x00")
-	hear(t, ws, "hello\x00")
+	hear(t, ws, opened+"hello\x00")
 	ws.CloseWrite()
 	hearEnd(t, ws)
 	ws.exits(0)
@@ -161,20 +161,20 @@ func TestExecutedSession(t *testing.T) {
 func TestTheProgramEndsLikeTheSession(t *testing.T) {
 	for _, code := range []int{0, 2, 5, 127, 255} {
 		t.Run("exit status "+strconv.Itoa(code), func(t *testing.T) {
-			ws := executed(t, "challenge reply say=x end="+strconv.Itoa(code))
+			ws := executed(t, "challenge reply open say=x end="+strconv.Itoa(code))
 			hear(t, ws, challenge)
 			say(t, ws, reply)
-			hear(t, ws, "x")
+			hear(t, ws, opened+"x")
 			hearEnd(t, ws)
 			ws.exits(code)
 			ws.logged("ends with " + strconv.Itoa(code))
 		})
 	}
 	t.Run("a signal", func(t *testing.T) {
-		ws := executed(t, "challenge reply say=x kill")
+		ws := executed(t, "challenge reply open say=x kill")
 		hear(t, ws, challenge)
 		say(t, ws, reply)
-		hear(t, ws, "x")
+		hear(t, ws, opened+"x")
 		hearEnd(t, ws)
 		if status := ws.exited(); !status.Signaled() || status.Signal() != syscall.SIGKILL {
 			t.Errorf("the program ended as %v, want by SIGKILL", ws.command.ProcessState)
@@ -182,43 +182,69 @@ func TestTheProgramEndsLikeTheSession(t *testing.T) {
 	})
 }
 
-// cockpit-ws tells these problems by the exit code, but only of a program called
-// cockpit-session.
-func TestASessionThatEndsWithoutAWordIsExplained(t *testing.T) {
-	for code, problem := range map[int]string{127: "no-cockpit", 1: "access-denied"} {
-		t.Run(problem, func(t *testing.T) {
-			ws := executed(t, "challenge reply end="+strconv.Itoa(code))
+// The user gets a text, and cockpit-ws the same end as without the program.
+func TestASessionThatEndsBeforeItIsOpenIsExplained(t *testing.T) {
+	for _, test := range []struct {
+		end, text, logs string
+		code            int // -1: by a signal
+	}{
+		{"end=127", "cockpit-bridge not found", "no-cockpit: cockpit-session ended before it opened the session", 127},
+		{"end=1", "The session did not start: this account's shell, or cockpit-bridge, ended at once.", "access-denied: cockpit-session ended", 1},
+		{"end=3", "", "internal-error: cockpit-session ended before it opened the session", 3},
+		{"end=0", "", "internal-error: cockpit-session ended before it opened the session", 0},
+		{"kill", "", "cockpit-session ended by signal 9", -1},
+		{"say=20 end=3", "", "unexpected EOF", 3}, // in the middle of a length
+	} {
+		t.Run(test.end, func(t *testing.T) {
+			ws := executed(t, "challenge reply "+test.end)
 			hear(t, ws, challenge)
 			say(t, ws, reply)
-			hearProblem(t, ws, problem, "")
+			hearRefusal(t, ws, test.text)
 			hearEnd(t, ws)
-			ws.exits(code)
+			if test.code >= 0 {
+				ws.exits(test.code)
+			} else if status := ws.exited(); status.Signal() != syscall.SIGKILL {
+				t.Errorf("the program ended as %v, want by SIGKILL", ws.command.ProcessState)
+			}
+			ws.logged(test.logs)
+			ws.logged("(login from ::ffff:203.0.113.7)")
 		})
 	}
-	t.Run("unless its exit status says nothing", func(t *testing.T) {
-		ws := executed(t, "challenge reply end=3")
-		hear(t, ws, challenge)
-		say(t, ws, reply)
+	t.Run("behind a socket", func(t *testing.T) {
+		ws, session := replied(t)
+		session.Close()
+		hearRefusal(t, ws, "")
 		hearEnd(t, ws)
-		ws.exits(3)
+		ws.exits(0)
+		ws.logged("internal-error: cockpit-session ended before it opened the session")
 	})
-	t.Run("unless it has said something", func(t *testing.T) {
-		ws := executed(t, "challenge reply say=x end=127")
+	t.Run("unless it has opened the session", func(t *testing.T) {
+		ws := executed(t, "challenge reply open say=x end=127")
 		hear(t, ws, challenge)
 		say(t, ws, reply)
-		hear(t, ws, "x")
+		hear(t, ws, opened+"x")
 		hearEnd(t, ws)
 		ws.exits(127)
+	})
+	t.Run("unless it is cockpit-ws that has gone", func(t *testing.T) {
+		ws, session := replied(t)
+		ws.Close()
+		hearEnd(t, session)
+		session.Close()
+		ws.exits(0)
+		if said := ws.stderr.String(); said != "" {
+			t.Errorf("the program complains: %q", said)
+		}
 	})
 }
 
 // The program may not signal a set-user-ID cockpit-session, which ends because the
 // connection ends.
 func TestASignalEndsAnExecutedSession(t *testing.T) {
-	ws := executed(t, "challenge reply say=xxxx echo end=0")
+	ws := executed(t, "challenge reply open say=xxxx echo end=0")
 	hear(t, ws, challenge)
 	say(t, ws, reply)
-	hear(t, ws, "xxxx")
+	hear(t, ws, opened+"xxxx")
 	ws.command.Process.Signal(syscall.SIGTERM)
 	hearEnd(t, ws)
 	if status := ws.exited(); !status.Signaled() || status.Signal() != syscall.SIGTERM {
@@ -250,10 +276,10 @@ func TestTheSessionIgnoresNoSignal(t *testing.T) {
 // A process that the session leaves behind may still write, as without the program,
 // but gets no answer.
 func TestAProcessThatTheSessionLeavesBehind(t *testing.T) {
-	ws := executed(t, "challenge reply heir say=x end=0")
+	ws := executed(t, "challenge reply open heir say=x end=0")
 	hear(t, ws, challenge)
 	say(t, ws, reply)
-	hear(t, ws, "xlast words\n")
+	hear(t, ws, opened+"xlast words\n")
 	hearEnd(t, ws)
 	ws.exits(0)
 }

@@ -57,16 +57,19 @@ func TestThreads(t *testing.T) {
 			hear(t, ws, challenge)
 			say(t, ws, reply)
 			hear(t, session, rewritten)
+			say(t, session, opened)
+			hear(t, ws, opened)
 			go io.Copy(session, session)
 			return count(t, ws)
 		})
 	})
 	t.Run("with a cockpit-session that it has executed", func(t *testing.T) {
 		atMost(t, func() int {
-			ws := launchProgram(t, built, []string{"COCKPIT_SESSION=challenge reply echo end=0"},
+			ws := launchProgram(t, built, []string{"COCKPIT_SESSION=challenge reply open echo end=0"},
 				"--session", program(t, "cockpit-session"))
 			hear(t, ws, challenge)
 			say(t, ws, reply)
+			hear(t, ws, opened)
 			return count(t, ws)
 		})
 	})

@@ -13,15 +13,16 @@ import (
 )
 
 // maxFrame is the largest frame of the login, in bytes. Real ones have some
-// hundred.
-const maxFrame = 64 << 10
+// hundred, and the whole of PAM's text, such as the file that pam_nologin shows.
+const maxFrame = 1 << 20
 
 // A refusal ends a login.
 type refusal struct {
 	// code is one of Cockpit's (doc/protocol.md, "Problem codes"), for the log.
 	code string
-	// text is for the user at the browser; empty if only the log says why.
-	text string
+	// text is for the user at the browser; empty if only the log says why. added
+	// follows it.
+	text, added string
 	// err is for the administrator.
 	err error
 }
@@ -77,7 +78,7 @@ func challenge(said *FrameReader, ws End) (cookie string, err error) {
 		case Prompt:
 			return "", &refusal{code: "internal-error", err: errors.New("cockpit-session asks for more before it has an answer")}
 		case Failure:
-			return "", &refusal{code: message.Problem, text: message.Text, err: errors.New(message.Text)}
+			return "", failure(message)
 		}
 		if _, err := ws.Write(said.Raw()); err != nil {
 			return "", errGone
@@ -88,32 +89,49 @@ func challenge(said *FrameReader, ws End) (cookie string, err error) {
 	}
 }
 
-// verdict passes on what cockpit-session says up to its init message, and also
-// data that is not Cockpit's protocol, which cockpit-ws then judges. said reports
-// whether cockpit-session has said anything.
+// errEnded means that cockpit-session has ended before it opened the session.
+var errEnded = errors.New("cockpit-session ended before it opened the session")
+
+// verdict passes on what cockpit-session says up to its init message.
 //
-// The error is a *refusal: init reports a problem, or PAM asks the user
-// something. The user could not answer, because Cockpit accepts no password from
-// a browser that has a certificate, and its login page shows no text for a 401.
-func verdict(from *FrameReader, ws End) (said bool, err error) {
+// The error is errGone, errEnded or a *refusal: init reports a problem, PAM asks the
+// user something, or this is not Cockpit's protocol. The user could not answer,
+// because Cockpit accepts no password from a browser that has a certificate, and its
+// login page shows no text for a 401.
+func verdict(from *FrameReader, ws End) error {
 	for {
 		payload, err := from.Next()
-		message := ParseMessage(payload)
 		switch {
-		case err != nil: // no frame, yet perhaps a part of one
-		case message.Kind == Failure:
-			return said, &refusal{code: message.Problem, text: message.Text, err: errors.New(message.Text)}
-		case message.Kind == Prompt, message.Kind == Challenge:
-			return said, question(message)
+		case errors.Is(err, ErrLength), errors.Is(err, ErrTooLong):
+			err = fmt.Errorf("cockpit-session, or the user's cockpit-bridge, does not speak Cockpit's protocol: %w", err)
+			return &refusal{code: "protocol-error", err: err}
+		case err != nil:
+			return fmt.Errorf("%w: %w", errEnded, err)
 		}
-		said = said || len(from.Raw()) > 0
-		if _, err := ws.Write(from.Raw()); err != nil || message.Kind == Init {
-			return said, nil
+		message := ParseMessage(payload)
+		switch message.Kind {
+		case Failure:
+			return failure(message)
+		case Prompt, Challenge:
+			return question(message)
 		}
-		if err != nil {
-			return said, nil
+		if _, err := ws.Write(from.Raw()); err != nil {
+			return errGone
+		}
+		if message.Kind == Init {
+			return nil
 		}
 	}
+}
+
+// failure refuses a login that cockpit-session refuses. Its text is empty if PAM's is,
+// as that of pam_nologin for an empty file.
+func failure(message Message) *refusal {
+	text := message.Text
+	if text == "" && message.Problem == "access-denied" {
+		text = "Permission denied"
+	}
+	return &refusal{code: message.Problem, text: text, err: errors.New(text)}
 }
 
 // question refuses a login in which a PAM module asks the user something.
@@ -124,8 +142,8 @@ func question(asked Message) *refusal {
 	}
 	return &refusal{
 		code: "access-denied",
-		text: asked.Text + " This login needs an answer, which Cockpit does not take along with a certificate.",
-		err:  fmt.Errorf("a PAM module asks %q (%s), and a login by certificate cannot answer", asked.Asked, asked.Text),
+		text: asked.Text, added: unanswerable,
+		err: fmt.Errorf("a PAM module asks %q (%s), and a login by certificate cannot answer", asked.Asked, asked.Text),
 	}
 }
 

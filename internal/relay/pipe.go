@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -20,9 +21,11 @@ const block = 128 << 10
 // writer, and the end of one direction is passed on while the other direction
 // goes on. It returns when both directions have ended.
 //
-// fromFar moves the data from far to near; it may do something else first.
-func join(near, far End, fromFar func() error) error {
+// fromFar moves the data from far to near; it may do something else first, and may
+// ask whether near's party is gone.
+func join(near, far End, fromFar func(nearGone func() bool) error) error {
 	other := map[End]End{near: far, far: near}
+	var nearGone atomic.Bool
 	var hangUp []*time.Timer
 	var mutex sync.Mutex
 	w, err := newWatch(func(end End) {
@@ -30,6 +33,9 @@ func join(near, far End, fromFar func() error) error {
 		// party said before may still arrive. If that takes too long, because the
 		// partner reads nothing, the partner's connection is ended.
 		partner := other[end]
+		if end == near {
+			nearGone.Store(true)
+		}
 		partner.StopReading()
 		mutex.Lock()
 		defer mutex.Unlock()
@@ -48,7 +54,7 @@ func join(near, far End, fromFar func() error) error {
 		far.StopWriting()
 		fromNear <- err
 	}()
-	err = fromFar()
+	err = fromFar(nearGone.Load)
 	far.StopReading()
 	near.StopWriting()
 	err = errors.Join(err, <-fromNear)

@@ -61,7 +61,7 @@ func joined(t *testing.T) (near, far *net.UnixConn, ended <-chan error) {
 
 func run(near, far End) <-chan error {
 	ended := make(chan error, 1)
-	go func() { ended <- join(near, far, func() error { return move(near, far) }) }()
+	go func() { ended <- join(near, far, func(func() bool) error { return move(near, far) }) }()
 	return ended
 }
 

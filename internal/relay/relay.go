@@ -84,7 +84,7 @@ func (r Relay) Run(ws End) Status {
 	}
 
 	session.whenEnded(ws.StopReading)
-	err = join(ws, session.end, func() error { return r.listen(ws, session, from) })
+	err = join(ws, session.end, func(wsGone func() bool) error { return r.listen(ws, session, from, wsGone) })
 	switch {
 	case errors.As(err, &refused):
 		session.waitFor(grace)
@@ -103,30 +103,34 @@ func (r Relay) Run(ws End) Status {
 
 // listen passes on cockpit-session's verdict on the login, and then the data of
 // the session.
-func (r Relay) listen(ws End, session *session, from *FrameReader) error {
-	said, err := verdict(from, ws)
-	if err != nil {
-		r.tell(ws, err)
-		session.end.HangUp()
-		return err
+func (r Relay) listen(ws End, session *session, from *FrameReader, wsGone func() bool) error {
+	err := verdict(from, ws)
+	switch {
+	case err == nil:
+		return move(ws, session.end)
+	case errors.Is(err, errGone), wsGone():
+		return nil
+	case errors.Is(err, errEnded):
+		// This process ends like cockpit-session.
+		r.tell(ws, unopened(session.wait(), err))
+		return nil
 	}
-	if !said {
-		return r.explain(ws, session)
-	}
-	return move(ws, session.end)
+	r.tell(ws, err)
+	session.end.HangUp()
+	return err
 }
 
-// explain tells cockpit-ws why a cockpit-session that said nothing has ended.
-// cockpit-ws itself tells that from the exit code (on_pipe_close in
-// src/ws/cockpitpipetransport.c), but only for a program called cockpit-session.
-func (r Relay) explain(ws End, session *session) error {
-	switch session.wait() {
+// unopened explains, by its exit code, why a cockpit-session has ended without a word.
+// cockpit-ws itself does that (on_pipe_close in src/ws/cockpitpipetransport.c), but
+// only for a program called cockpit-session.
+func unopened(status Status, err error) *refusal {
+	switch status {
 	case Status{Code: 127}:
-		r.write(ws, "no-cockpit", "cockpit-bridge not found")
+		return &refusal{code: "no-cockpit", text: "cockpit-bridge not found", err: err}
 	case Status{Code: 1}:
-		r.write(ws, "access-denied", Sentence("This account has no shell that it may log in with."))
+		return &refusal{code: "access-denied", text: "The session did not start: this account's shell, or cockpit-bridge, ended at once.", err: err}
 	}
-	return nil
+	return &refusal{code: "internal-error", err: err}
 }
 
 // refuse ends a login that has no session.
@@ -152,11 +156,11 @@ func (r Relay) tell(ws End, err error) {
 	if r.Peer != "" {
 		from = " (login from " + Line(r.Peer) + ")"
 	}
-	fmt.Fprintf(r.Log, "cockpit-cert-session: %v%s\n", Line(why.Error()), from)
+	fmt.Fprintf(r.Log, "cockpit-cert-session: %v%s\n", cut(Line(why.Error()), maxLog), from)
 	if errors.Is(why, ErrScheme) { // a browser without a certificate: the login page shows its form again
 		r.write(ws, why.code, why.err.Error())
 	} else {
-		r.write(ws, "access-denied", Sentence(why.text))
+		r.write(ws, "access-denied", Sentence(why.text, why.added))
 	}
 }
 

@@ -6,34 +6,46 @@ package relay
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // The text for the user at the browser when a login fails: what is wrong, and how
 // to log in with a password. PAM's own text says what is wrong, if it gives one.
 const (
-	failed = "This system failed to start the login; its log has the reason."
-	advice = "To log in with a password, use a browser profile without the certificate."
+	failed       = "This system failed to start the login; its log has the reason."
+	unanswerable = "This login needs an answer, which Cockpit does not take along with a certificate."
+	advice       = "To log in with a password, use a browser profile without the certificate."
 )
 
-// maxText is how many characters of PAM's text are shown: it becomes the reason
-// phrase of an HTTP response.
-const maxText = 400
+// How many characters of PAM's text are shown, where it becomes the reason phrase of an
+// HTTP response, and logged, on one line of the journal.
+const (
+	maxText = 400
+	maxLog  = 2000
+)
 
-// Sentence returns the text for the login page, on one line.
-func Sentence(text string) string {
-	text = Line(text)
-	if runes := []rune(text); len(runes) > maxText {
-		text = string(runes[:maxText]) + "..."
+// Sentence returns the text for the login page, on one line: of PAM's text, which may
+// be long or empty, and of what the relay adds to it.
+func Sentence(text string, added ...string) string {
+	text = cut(Line(text), maxText)
+	said := strings.TrimSpace(text + " " + strings.Join(added, " "))
+	switch last, _ := utf8.DecodeLastRuneInString(said); {
+	case said == "":
+		said = failed
+	case strings.Contains(said, advice): // pam_cockpit_cert's own texts
+		return said
+	case !unicode.Is(unicode.STerm, last) && !strings.ContainsRune(":\u2026\uff1a", last): // or a colon or an ellipsis
+		said += "."
 	}
-	switch {
-	case text == "":
-		text = failed
-	case strings.Contains(text, advice): // pam_cockpit_cert's own texts
-		return text
-	case !strings.ContainsRune(".!?:", rune(text[len(text)-1])):
-		text += "."
+	return said + " " + advice
+}
+
+// cut cuts off what is longer than so many characters.
+func cut(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "..."
 	}
-	return text + " " + advice
+	return text
 }
 
 // Line returns a text on one line, without control characters.

@@ -49,10 +49,14 @@ func TestMain(m *testing.M) {
 // name instead of an empty one, cockpit-session would crash before it tells the
 // text of the first of these.)
 func TestPAMRefuses(t *testing.T) {
-	said := filepath.Join(t.TempDir(), "said")
-	if err := os.WriteFile(said, []byte("System is \"down\".\n\tUntil 8:00"), 0o644); err != nil {
-		t.Fatal(err)
+	said := func(name, text string) (path string) {
+		path = filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
+	long := strings.Repeat(`The system is "down". `, 10000)
 	for _, test := range []struct{ name, auth, text string }{
 		{"it denies", "required pam_deny.so", "Authentication failure"},
 		{"it knows no such user", "required pam_unix.so nodelay", "User not known to the underlying authentication module"},
@@ -60,7 +64,8 @@ func TestPAMRefuses(t *testing.T) {
 		{"it lets in who may not", "required pam_permit.so", "Permission denied"},
 		{"it fails", "required pam_no_such_module.so", "Module is unknown"},
 		{"it says why, in words that cockpit-session may not escape",
-			"required pam_nologin.so file=" + said, `System is "down". Until 8:00`},
+			"required pam_nologin.so file=" + said("notice", "System is \"down\".\n\tUntil 8:00"), `System is "down". Until 8:00`},
+		{"it says why, at length", "required pam_nologin.so file=" + said("long", long), long},
 		// The first module uses the empty password up, as pam_cockpit_cert does.
 		{"it asks for a new password",
 			"optional pam_unix.so nodelay\nauth required pam_permit.so\naccount required pam_debug.so acct=new_authtok_reqd\npassword required pam_unix.so",
@@ -94,8 +99,8 @@ func TestRefusedOften(t *testing.T) {
 		t.Errorf("after %d logins, %d processes are left: %v", logins, len(left), left)
 	}
 	shellForNobody(t)
-	bridge(t, "echo here")
-	login(t, "required pam_permit.so").hear("here\n")
+	bridge(t, opens+"echo here")
+	login(t, "required pam_permit.so").hear(opened + "here\n")
 }
 
 // processes returns those with these names, also of those that have ended, but for
@@ -120,9 +125,9 @@ func processes(t *testing.T, names ...string) []string {
 // the program ends when cockpit-session does, with the same status.
 func TestASession(t *testing.T) {
 	shellForNobody(t)
-	bridge(t, `id -un; exec cat`)
+	bridge(t, opens+`id -un; exec cat`)
 	ws := login(t, "required pam_permit.so")
-	ws.hear("nobody\n")
+	ws.hear(opened + "nobody\n")
 	ws.say("\x00 anything \xff")
 	ws.hear("\x00 anything \xff")
 	ws.CloseWrite()
@@ -133,16 +138,16 @@ func TestASession(t *testing.T) {
 func TestTheBridgeFails(t *testing.T) {
 	shellForNobody(t)
 	t.Run("with a status", func(t *testing.T) {
-		bridge(t, "echo something; exit 9")
+		bridge(t, opens+"echo something; exit 9")
 		ws := login(t, "required pam_permit.so")
-		ws.hear("something\n")
+		ws.hear(opened + "something\n")
 		ws.hearEnd()
 		ws.exits(9)
 	})
 	t.Run("by a signal", func(t *testing.T) {
-		bridge(t, "echo something; kill -KILL $$")
+		bridge(t, opens+"echo something; kill -KILL $$")
 		ended := func(ws *cockpitWS) string {
-			ws.hear("something\n")
+			ws.hear(opened + "something\n")
 			ws.hearEnd()
 			ws.wait()
 			return ws.program.ProcessState.String()
@@ -152,12 +157,24 @@ func TestTheBridgeFails(t *testing.T) {
 			t.Errorf("cockpit-ws sees %q, and without cockpit-cert-session %q", got, want)
 		}
 	})
+	t.Run("before it has begun", func(t *testing.T) {
+		bridge(t, "exit 9")
+		ws := login(t, "required pam_permit.so")
+		ws.refused("")
+		ws.exits(9)
+	})
+	t.Run("for it says something else", func(t *testing.T) {
+		bridge(t, "echo Welcome; exec cat")
+		ws := login(t, "required pam_permit.so")
+		ws.refused("")
+		ws.exits(5)
+	})
 	t.Run("for it is not there", func(t *testing.T) {
 		if path, err := exec.LookPath("cockpit-bridge"); err == nil {
 			t.Skipf("there is a %s", path)
 		}
 		ws := login(t, "required pam_permit.so")
-		ws.problem("no-cockpit", "cockpit-bridge not found")
+		ws.refused("cockpit-bridge not found")
 		ws.exits(127)
 	})
 }
@@ -166,12 +183,12 @@ func TestTheBridgeFails(t *testing.T) {
 // the relay, its connection ends, and cockpit-session closes the session in order.
 func TestASignal(t *testing.T) {
 	shellForNobody(t)
-	bridge(t, `echo here; cat; echo over >`+bin+`/over`)
+	bridge(t, opens+`echo here; cat; echo over >`+bin+`/over`)
 	if err := os.Chmod(bin, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	ws := login(t, "required pam_permit.so")
-	ws.hear("here\n")
+	ws.hear(opened + "here\n")
 	if err := ws.program.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -217,6 +234,12 @@ func shellForNobody(t *testing.T) {
 		}
 	})
 }
+
+// opens is a part of a bridge's script that opens the session, and opened is what it says.
+const (
+	opens  = `printf '` + opened + `'; `
+	opened = "31\n\n" + `{"command":"init","version":1}`
+)
 
 // bridge replaces cockpit-bridge by a script.
 func bridge(t *testing.T, script string) {

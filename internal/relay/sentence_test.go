@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-FileCopyrightText: The pam_cockpit_cert authors
+
+package relay
+
+import "testing"
+
+func TestSentence(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"Permission denied", "Permission denied."},
+		{"Closed until noon.", "Closed until noon."},
+		{"Is your card in the reader?", "Is your card in the reader?"},
+		{" Down for\n\t\"repair\"\x00\x7f\u202e:\r\n", `Down for "repair" :`},
+		{"Gesperrt für „Wartung“", "Gesperrt für „Wartung“."},
+		{"系统维护中。", "系统维护中。"},
+		{"Einen Augenblick…", "Einen Augenblick…"},
+		{"f\xfcr", "f?r."}, // Latin-1
+		{"\x00\n", failed},
+	} {
+		if got, want := Sentence(test.text), test.want+" "+advice; got != want {
+			t.Errorf("%q became %q, not %q", test.text, got, want)
+		}
+	}
+	module := "The certificate does not belong to a user of this system. " + advice
+	if got := Sentence(module); got != module {
+		t.Errorf("the module's own text became %q", got)
+	}
+}
