@@ -91,10 +91,10 @@ static void first_line(const struct answer *a, size_t size, char *line, size_t r
 }
 
 /*
- * Logs why a login is refused: with its certificate, once that is known, and with
- * the browser's address, if the host has set it.
+ * Logs that a login is accepted, or why it is refused: with its certificate, once that
+ * is known, and with the browser's address, if the host has set it.
  */
-__attribute__((format(printf, 4, 5))) static void log_refusal(pam_handle_t *pamh, int priority,
+__attribute__((format(printf, 4, 5))) static void log_result(pam_handle_t *pamh, int priority,
                                                               const char *certificate, const char *format, ...)
 {
     char reason[1024];
@@ -118,17 +118,17 @@ static void log_broken(pam_handle_t *pamh, const char *certificate, const char *
 
     if (n > 0 && readlink("/proc/self/ns/pid_for_children", childrens, sizeof childrens) > 0 &&
         strncmp(own, childrens, (size_t)n) != 0)
-        log_refusal(pamh, LOG_ERR, certificate, "the worker cannot run: the login process puts its children into another PID namespace");
+        log_result(pamh, LOG_ERR, certificate, "the worker cannot run: the login process puts its children into another PID namespace");
     else if (limits_explain(output, limit, sizeof limit))
-        log_refusal(pamh, LOG_ERR, certificate, "the worker cannot run: %s", limit);
+        log_result(pamh, LOG_ERR, certificate, "the worker cannot run: %s", limit);
     else if (*output != '\0')
-        log_refusal(pamh, LOG_CRIT, certificate, "the worker broke, please report this: %s", output);
+        log_result(pamh, LOG_CRIT, certificate, "the worker broke, please report this: %s", output);
     else if (status == -1)
-        log_refusal(pamh, LOG_CRIT, certificate, "the worker ended without an answer");
+        log_result(pamh, LOG_CRIT, certificate, "the worker ended without an answer");
     else if (WIFSIGNALED(status))
-        log_refusal(pamh, LOG_CRIT, certificate, "the worker ended without an answer, by signal %d", WTERMSIG(status));
+        log_result(pamh, LOG_CRIT, certificate, "the worker ended without an answer, by signal %d", WTERMSIG(status));
     else
-        log_refusal(pamh, LOG_CRIT, certificate, "the worker ended without an answer, with exit status %d", WEXITSTATUS(status));
+        log_result(pamh, LOG_CRIT, certificate, "the worker ended without an answer, with exit status %d", WEXITSTATUS(status));
 }
 
 static int end_worker(pam_handle_t *pamh)
@@ -188,7 +188,7 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
     asking = certificate[0] != '\0'; /* SSSD is asked once the certificate is known */
     switch (read) {
     case READ_TIMEOUT:
-        log_refusal(pamh, LOG_ERR, certificate, "no answer within %u seconds while %s", options->timeout,
+        log_result(pamh, LOG_ERR, certificate, "no answer within %u seconds while %s", options->timeout,
                     asking ? "asking SSSD; is it overloaded or stopped? See systemctl status sssd"
                            : "looking for the certificate; is this machine overloaded?");
         return asking ? PAM_AUTHINFO_UNAVAIL : PAM_SERVICE_ERR;
@@ -200,7 +200,7 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
         log_broken(pamh, certificate, "", status);
         break;
     default:
-        log_refusal(pamh, LOG_CRIT, certificate, "the worker broke, please report this: its answer could not be read");
+        log_result(pamh, LOG_CRIT, certificate, "the worker broke, please report this: its answer could not be read");
     }
     return PAM_SERVICE_ERR;
 }
@@ -216,14 +216,14 @@ static int accept_user(pam_handle_t *pamh, const struct answer *verdict, const c
     int result;
 
     if (account == NULL) {
-        log_refusal(pamh, LOG_ERR, certificate,
+        log_result(pamh, LOG_ERR, certificate,
                     "SSSD names the user '%s', whom this system does not know: "
                     "is sss in the passwd line of /etc/nsswitch.conf, and can getent passwd find the name?",
                     verdict->user);
         return PAM_USER_UNKNOWN;
     }
     if (account->pw_uid != verdict->uid) {
-        log_refusal(pamh, LOG_ALERT, certificate,
+        log_result(pamh, LOG_ALERT, certificate,
                     "REFUSED: SSSD's user '%s' has uid %lu, but this system's account of that name has uid %lu: "
                     "rename one of the two",
                     verdict->user, (unsigned long)verdict->uid, (unsigned long)account->pw_uid);
@@ -233,17 +233,17 @@ static int accept_user(pam_handle_t *pamh, const struct answer *verdict, const c
     if (result == PAM_SUCCESS)
         result = login_remember(pamh, verdict->uid);
     if (result != PAM_SUCCESS)
-        log_refusal(pamh, LOG_ERR, certificate, "cannot set the user name: %s", pam_strerror(pamh, result));
+        log_result(pamh, LOG_ERR, certificate, "cannot set the user name: %s", pam_strerror(pamh, result));
     return result;
 }
 
 /* Logs the verdict, whose text names the certificate. */
 static void log_verdict(pam_handle_t *pamh, const struct answer *verdict)
 {
-    if (verdict->result == PAM_SUCCESS || verdict->result == PAM_IGNORE)
+    if (verdict->result == PAM_IGNORE)
         pam_syslog(pamh, (int)verdict->priority, "%s", verdict->text);
     else
-        log_refusal(pamh, (int)verdict->priority, "", "%s", verdict->text);
+        log_result(pamh, (int)verdict->priority, "", "%s", verdict->text);
 }
 
 /*

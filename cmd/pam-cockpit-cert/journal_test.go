@@ -41,9 +41,13 @@ func makeJournal(ts *testscript.TestScript, neg bool, args []string) {
 		fmt.Fprintf(&export, "__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%[1]d\n_BOOT_ID=%s\n", at.UnixMicro(), boot)
 		fmt.Fprintf(&export, "_PID=%s\n_UID=%s\nPRIORITY=%s\nSYSLOG_IDENTIFIER=%s\n", fields[1], fields[2], fields[3], fields[4])
 		// The lines of a unit, such as Cockpit's instance for a certificate, have its name.
+		if unit, message, ok := strings.Cut(fields[5], " "); ok && strings.HasPrefix(unit, "cockpit-session@") {
+			fmt.Fprintf(&export, "_SYSTEMD_UNIT=%s\n", unit)
+			fields[5] = message
+		}
 		if fields[4] == "cockpit-ws" {
 			unit, message, _ := strings.Cut(fields[5], " ")
-			fmt.Fprintf(&export, "_SYSTEMD_UNIT=%s\n", unit)
+			fmt.Fprintf(&export, "_SYSTEMD_UNIT=%s\n_SYSTEMD_SLICE=system-cockpithttps.slice\n", unit)
 			fields[5] = message
 		}
 		fmt.Fprintf(&export, "MESSAGE=%s\n\n", fields[5])

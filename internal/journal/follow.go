@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// How long Follow waits for the session of a login that the module accepted: once
-// another module has denied it, and otherwise. Cockpit gives up after 30 s.
+// How long Follow waits for the session of a login that the module accepted, and then
+// for what may follow: an optional module's denial before the session is opened, or a
+// session that is opened and does not start. Cockpit gives up after 30 s.
 const (
-	afterReason   = 2 * time.Second
+	afterOutcome  = 2 * time.Second
 	withoutReason = 30 * time.Second
 )
 
@@ -58,6 +59,7 @@ type waiting map[session]pending
 
 type pending struct {
 	login Login
+	end   Login
 	until time.Time
 }
 
@@ -68,21 +70,38 @@ func (w waiting) add(entry Entry, now time.Time) []Login {
 		if login.State == Refused {
 			return []Login{login}
 		}
-		w[process] = pending{login, now.Add(withoutReason)}
+		w[process] = pending{login: login, until: now.Add(withoutReason)}
 		return nil
+	}
+	if told, ok := refusal(entry); ok {
+		return w.refused(told)
 	}
 	state, reason := outcome(entry)
 	waits, ok := w[process]
-	if !ok || state == "" {
+	// Of several, the first reason counts, and an opened session more than any.
+	if !ok || state == "" || waits.end.State == Accepted || waits.end.State == state {
 		return nil
 	}
-	waits.login.State, waits.login.Reason = state, reason
-	if state == Accepted {
-		delete(w, process)
-		return []Login{waits.login}
-	}
-	w[process] = pending{waits.login, now.Add(afterReason)}
+	waits.end = Login{Time: entry.Time, State: state, Reason: reason}
+	waits.until = now.Add(afterOutcome)
+	w[process] = waits
 	return nil
+}
+
+// refused returns the login that a refusal is of: with one certificate, the latest.
+func (w waiting) refused(told Login) []Login {
+	var of session
+	for process, waits := range w {
+		if waits.login.toldBy(told) && (of == session{} || waits.login.Time.After(w[of].login.Time)) {
+			of = process
+		}
+	}
+	waits, ok := w[of]
+	if !ok {
+		return nil
+	}
+	delete(w, of)
+	return []Login{waits.login.refused(told, waits.end).ended(waits.end)}
 }
 
 // due returns the logins that have waited long enough.
@@ -90,7 +109,7 @@ func (w waiting) due(now time.Time) []Login {
 	var due []Login
 	for process, waits := range w {
 		if now.After(waits.until) {
-			due = append(due, waits.login)
+			due = append(due, waits.login.ended(waits.end))
 			delete(w, process)
 		}
 	}

@@ -34,12 +34,12 @@ type Entry struct {
 	Identifier string    `json:"program"`
 	Message    string    `json:"message"`
 
-	boot, pid, unit string
-	priority        int
+	boot, pid, uid, unit string
+	priority             int
 }
 
 // fields are the fields of systemd.journal-fields(7) that an Entry needs.
-const fields = "MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_BOOT_ID,_PID,_SYSTEMD_UNIT"
+const fields = "MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_BOOT_ID,_PID,_UID,_SYSTEMD_UNIT"
 
 // errEnough ends reading before the end of the journal.
 var errEnough = errors.New("enough")
@@ -121,6 +121,7 @@ func parse(line []byte) (Entry, error) {
 		Message:    text(object["MESSAGE"]),
 		boot:       text(object["_BOOT_ID"]),
 		pid:        text(object["_PID"]),
+		uid:        text(object["_UID"]),
 		unit:       text(object["_SYSTEMD_UNIT"]),
 		priority:   unknownPriority,
 	}

@@ -120,8 +120,9 @@ func TestLogin(t *testing.T) {
 		missable bool
 	}{
 		"a mapped certificate": {
-			login:  login{certificate: alice},
-			expect: expect{result: pamhost.Success, user: "alice", log: "certificate " + alice.Fingerprint() + " is user alice's"},
+			login: login{certificate: alice, arguments: []string{"-r", "2001:db8::7"}},
+			expect: expect{result: pamhost.Success, user: "alice",
+				log: "certificate " + alice.Fingerprint() + ` is user alice's \(subject "CN=alice,O=Lab"\); rhost=2001:db8::7$`},
 		},
 		"as Cockpit 209 to 249 export it": {
 			login:  login{certificate: alice, release: cockpittls.From209},

@@ -45,7 +45,7 @@ func (l *lab) session(t *testing.T) {
 		t.Error("the bridge is not alice's")
 	}
 	fingerprint := l.certificates["alice"].Fingerprint()
-	l.logged(t, journal, `pam_cockpit_cert\(cockpit:auth\): certificate `+fingerprint+` is user alice's`)
+	l.logged(t, journal, `pam_cockpit_cert\(cockpit:auth\): certificate `+fingerprint+` is user alice's .*; rhost=\S*(127\.0\.0\.1|::1)\n`)
 	alice.logout(t)
 	l.ended(t, "alice")
 	eventually(t, func() string {
