@@ -4,6 +4,7 @@
 package diagnose
 
 import (
+	"errors"
 	"os"
 	"path"
 	"path/filepath"
@@ -34,14 +35,8 @@ func (s System) tickets() []Check {
 		missing = append(missing, "SSSD's pam_gssapi_services does not name sudo")
 		fixes = append(fixes, "in "+filepath.Join(s.Root, "etc/sssd/sssd.conf")+", in the domain's section, write pam_gssapi_services = sudo, sudo-i")
 	}
-	sudo, file, err := pamconf.Service{Root: s.Root, Name: "sudo"}.Parsed()
-	if err != nil || !slices.ContainsFunc(file.Rules(), isGSS) {
-		where := sudo.Path
-		if where == "" {
-			where = filepath.Join(s.Root, "etc/pam.d/sudo")
-		}
-		missing = append(missing, "pam_sss_gss.so is not in "+where)
-		fixes = append(fixes, "make this its first rule: auth sufficient pam_sss_gss.so")
+	if lack, fix := s.sudoRule(); lack != "" {
+		missing, fixes = append(missing, lack), append(fixes, fix)
 	}
 	check := ok(id, "sudo takes the session's Kerberos ticket")
 	if len(missing) > 0 {
@@ -51,6 +46,38 @@ func (s System) tickets() []Check {
 	return []Check{check}
 }
 
+// sudoRule returns what the stack of sudo lacks, and what to do; or "".
+func (s System) sudoRule() (lack, fix string) {
+	const rule = "auth sufficient pam_sss_gss.so"
+	service := pamconf.Service{Root: s.Root, Name: "sudo"}
+	place, _, err := service.Parsed()
+	where := place.Path
+	if where == "" {
+		where = filepath.Join(s.Root, "etc/pam.d/sudo")
+	}
+	fix = "make this the first rule of " + where + ": " + rule
+	if place.Vendor != "" {
+		fix = "copy " + filepath.Join(s.Root, place.Vendor) + " to " + where + ", and " + fix
+	}
+	var missing *pamconf.NoServiceError
+	if errors.As(err, &missing) {
+		return "there is no " + where, "install sudo, and " + fix
+	}
+	rules, err := service.Auth()
+	if err != nil {
+		return err.Error(), "correct that, and " + fix
+	}
+	switch i := slices.IndexFunc(rules, isGSS); {
+	case i < 0:
+		return "pam_sss_gss.so is not in " + where, fix
+	case slices.ContainsFunc(rules[:i], pamconf.Rule.AsksPassword):
+		return "pam_sss_gss.so comes after a module that asks for the password in " + where, fix
+	case !rules[i].Spares():
+		return "the rule for pam_sss_gss.so in " + where + " is not sufficient", fix
+	}
+	return "", ""
+}
+
 func (s System) exists(name string) bool {
 	_, err := os.Stat(filepath.Join(s.Root, name))
 	return err == nil
@@ -58,18 +85,19 @@ func (s System) exists(name string) bool {
 
 func noTicket(rule pamconf.Rule) bool { return pamconf.ReadArguments(rule.Args).NoTicket }
 
-func isGSS(rule pamconf.Rule) bool {
-	return strings.TrimPrefix(rule.Type, "-") == "auth" && path.Base(rule.Module) == "pam_sss_gss.so"
-}
+func isGSS(rule pamconf.Rule) bool { return path.Base(rule.Module) == "pam_sss_gss.so" }
 
-// sudoAllowed reports whether SSSD lets sudo use tickets, in all domains or in one.
+// sudoAllowed reports whether SSSD lets sudo use tickets in a domain. The domain's
+// setting, of which a dash means none, replaces that of section pam (pam_gssapi_allowed
+// in SSSD's src/responder/pam/pamsrv_gssapi.c).
 func sudoAllowed(config *sssdconf.Config) bool {
-	sections := []string{"pam"}
+	const setting = "pam_gssapi_services"
 	for _, domain := range config.Domains() {
-		sections = append(sections, "domain/"+domain)
-	}
-	for _, section := range sections {
-		for service := range strings.SplitSeq(config.Get(section, "pam_gssapi_services"), ",") {
+		services := config.Get("domain/"+domain, setting)
+		if services == "" {
+			services = config.Get("pam", setting)
+		}
+		for service := range strings.SplitSeq(services, ",") {
 			if strings.TrimSpace(service) == "sudo" {
 				return true
 			}
