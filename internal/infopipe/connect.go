@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"syscall"
 	"time"
 
@@ -50,6 +51,7 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 type connection struct {
 	*dbus.Conn
 	transport *transport
+	own       string // its unique name
 
 	// sssd is the unique name that owns SSSD's name; empty if SSSD is not
 	// running. Calls go to the unique name, so that they fail at once if SSSD
@@ -89,9 +91,11 @@ func (b *connection) greet(ctx context.Context) error {
 	if err := b.transport.flush(); err != nil {
 		return err
 	}
-	if err := (<-hello.Done).Err; err != nil {
+	own, err := value[string](<-hello.Done)
+	if err != nil {
 		return err
 	}
+	b.own = own
 	if err := b.setOwner(owner); err != nil {
 		return err
 	}
@@ -105,8 +109,12 @@ func (b *connection) askOwner(ctx context.Context) *dbus.Call {
 
 func (b *connection) setOwner(asked *dbus.Call) error {
 	owner, err := value[string](<-asked.Done)
-	if err != nil && !hasName(err, errNoOwner) {
+	switch {
+	case hasName(err, errNoOwner):
+	case err != nil:
 		return err
+	case !strings.HasPrefix(owner, ":"), owner == b.own: // not a unique name, or not another's
+		return invalid("the bus names %.100q as the owner of %s", owner, service)
 	}
 	b.sssd = owner
 	return nil
@@ -120,8 +128,8 @@ func (b *connection) repeatPing() { b.ping.object = b.Object(b.sssd, rootPath) }
 // sssdAnswers waits for the ping's answer. An SSSD that does not know the method
 // answers, too.
 func (b *connection) sssdAnswers() error {
-	if err := b.ping.answer().Err; err != nil && !hasName(err, errUnknownMethod) {
-		return err
+	if err := b.ping.answer().Err; !hasName(err, errUnknownMethod) {
+		return ofOtherCall(err)
 	}
 	return nil
 }

@@ -36,7 +36,8 @@ func (c *Client) Domains(ctx context.Context) ([]string, error) {
 }
 
 func listDomains(ctx context.Context, conn *connection) ([]dbus.ObjectPath, error) {
-	return value[[]dbus.ObjectPath](read(ctx, conn.Object(conn.sssd, rootPath), service+".ListDomains").answer())
+	paths, err := value[[]dbus.ObjectPath](read(ctx, conn.Object(conn.sssd, rootPath), service+".ListDomains").answer())
+	return paths, ofOtherCall(err)
 }
 
 // domainName is the name of the domain that has this object. A byte of it that is

@@ -37,7 +37,7 @@ type Error struct {
 func (e *Error) Error() string {
 	text := e.Problem
 	if e.Err != nil {
-		text += " (" + e.Err.Error() + ")"
+		text += " (" + shortened(e.Err.Error()) + ")"
 	}
 	if e.Hint != "" {
 		text += "; " + e.Hint
@@ -46,6 +46,17 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// maxCause is how much of a cause is told, in bytes: it may be a text from the bus, and a
+// line of the log must have room for the hint.
+const maxCause = 256
+
+func shortened(text string) string {
+	if len(text) <= maxCause {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxCause], "") + "..."
+}
 
 func invalid(format string, args ...any) *Error {
 	return &Error{
@@ -75,14 +86,18 @@ const (
 // answers, so that the deadline passes.
 const underSELinux = "; if SELinux is enforcing, see ausearch -m avc,user_avc,selinux_err"
 
-// meanings has the errors of SSSD 2.4 to 2.13, dbus-daemon and dbus-broker, and
-// what each means for a login. The first that matches counts. Only names and
-// texts are compared, because SSSD's error numbers differ between versions.
-var meanings = []struct {
+// meaning is what an error of SSSD 2.4 to 2.13, dbus-daemon or dbus-broker means for a
+// login. Only names and texts are compared, because SSSD's error numbers differ between
+// versions.
+type meaning struct {
 	name, text    string // name may end in *; text is the end of the error's message
 	outcome       Outcome
 	problem, hint string
-}{
+}
+
+// ofCertificate has the errors that have this meaning only as the answer to a question
+// about a certificate.
+var ofCertificate = []meaning{
 	{errNotFound, "", NotMapped, unmapped, unmappedHint},
 	{"sbus.Error.Errno", ": Invalid certificate provided", NotMapped,
 		"SSSD refuses the certificate",
@@ -90,7 +105,14 @@ var meanings = []struct {
 	{errInvalidArgs, "", NotMapped,
 		"SSSD knows several users by this certificate",
 		"let one of them have it"},
+	{errUnknownMethod, "", Invalid,
+		"this SSSD is too old to validate certificates",
+		"it has to be 2.6.1 or later; see allow_unvalidated in pam_cockpit_cert(8), and its dangers"},
+}
 
+// ofAnyCall has the errors that mean the same whatever was asked. The first that matches
+// counts.
+var ofAnyCall = []meaning{
 	{"sbus.Error.Errno", ": p11_child timeout", Unavailable,
 		"SSSD could not check the certificate in time",
 		"does its OCSP responder answer (see certificate_verification in sssd.conf(5)), and is there a /etc/sssd/pki/sssd_auth_ca_db.pem?"},
@@ -119,9 +141,6 @@ var meanings = []struct {
 		"D-Bus ended while SSSD was asked",
 		"see journalctl -u dbus"},
 
-	{errUnknownMethod, "", Invalid,
-		"this SSSD is too old to validate certificates",
-		"it has to be 2.6.1 or later; see allow_unvalidated in pam_cockpit_cert(8), and its dangers"},
 	{"sbus.Error.NoCA", "", Invalid,
 		"SSSD has no certificate authorities to check against",
 		"put the issuers' certificates into /etc/sssd/pki/sssd_auth_ca_db.pem"},
@@ -131,6 +150,32 @@ var meanings = []struct {
 	{"org.freedesktop.DBus.Error.AccessDenied", "", Invalid,
 		"D-Bus does not let us ask SSSD",
 		"look at the bus policies in /usr/share/dbus-1/system.d and /etc/dbus-1/system.d" + underSELinux},
+}
+
+func meaningOf(err dbus.Error, table []meaning) (meaning, bool) {
+	for _, m := range table {
+		if fits(m.name, err.Name) && strings.HasSuffix(err.Error(), m.text) {
+			return m, true
+		}
+	}
+	return meaning{}, false
+}
+
+// ofOtherCall returns the error of a call that was not about a certificate, so that
+// classify does not read a meaning into it.
+func ofOtherCall(err error) error {
+	var remote dbus.Error
+	if !errors.As(err, &remote) {
+		return err
+	}
+	if _, mistaken := meaningOf(remote, ofCertificate); mistaken {
+		return unexpected(remote)
+	}
+	return err
+}
+
+func unexpected(err dbus.Error) *Error {
+	return invalid("SSSD answered with an error that is not expected").is(named(err))
 }
 
 func (e *Error) is(err error) *Error {
@@ -149,12 +194,12 @@ func classify(ctx context.Context, err error) *Error {
 		if remote.Name == errBadAnswer {
 			return invalid("%s", remote.Error())
 		}
-		for _, m := range meanings {
-			if fits(m.name, remote.Name) && strings.HasSuffix(remote.Error(), m.text) {
+		for _, table := range [][]meaning{ofCertificate, ofAnyCall} {
+			if m, ok := meaningOf(remote, table); ok {
 				return (&Error{Outcome: m.outcome, Problem: m.problem, Hint: m.hint}).is(named(remote))
 			}
 		}
-		return invalid("SSSD answered with an error that is not expected").is(named(remote))
+		return unexpected(remote)
 	}
 	if ctx.Err() != nil {
 		return &Error{

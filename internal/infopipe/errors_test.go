@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/godbus/dbus/v5"
 
@@ -142,6 +143,48 @@ func TestOffline(t *testing.T) {
 				t.Errorf("took %v; the question after a NotFound is bounded to 1 s", took)
 			}
 		})
+	}
+}
+
+// TestErrorsOfOtherCalls checks that an error whose name has a meaning for a certificate
+// does not make its user unknown, nor SSSD too old, if another call was answered with it.
+func TestErrorsOfOtherCalls(t *testing.T) {
+	address := fake.StartBus(t, "")
+	for name, text := range map[string]string{
+		"sbus.Error.NotFound":                      "No such file or directory",
+		"org.freedesktop.DBus.Error.InvalidArgs":   "Invalid argument",
+		"org.freedesktop.DBus.Error.UnknownMethod": "Unknown method",
+		"sbus.Error.Errno":                         "1432158298: Invalid certificate provided",
+	} {
+		for _, at := range []string{"Ping", "Get name", "Get uidNumber"} {
+			if at == "Ping" && strings.HasSuffix(name, "UnknownMethod") {
+				continue // SSSD answers, which is all that it is asked
+			}
+			t.Run(at+" "+name, func(t *testing.T) {
+				fake.Serve(t, address, fake.Answers{at: fake.Failure(name, text)})
+				user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
+				outcome := infopipe.Invalid
+				if at != "Ping" && strings.HasSuffix(name, "NotFound") {
+					outcome = infopipe.Unavailable // the user has gone in between, or SSSD's back end has restarted
+				}
+				check(t, user, err, outcome, text)
+				if says := err.Error(); strings.Contains(says, "by this certificate") || strings.Contains(says, "too old") {
+					t.Errorf("error %q", says)
+				}
+			})
+		}
+	}
+}
+
+// TestLongErrors checks that a long text of an error leaves room for the hint in a line of
+// the log.
+func TestLongErrors(t *testing.T) {
+	address := fake.StartBus(t, "")
+	fake.Serve(t, address, fake.Answers{"FindByValidCertificate": fake.Failure("com.example.Odd", strings.Repeat("\u00e9", 20000))})
+	user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
+	check(t, user, err, infopipe.Invalid, "com.example.Odd")
+	if text := err.Error(); len(text) > 600 || !utf8.ValidString(text) {
+		t.Errorf("it has %d bytes: %q", len(text), text)
 	}
 }
 

@@ -154,10 +154,17 @@ func (c *Client) findRunning(ctx context.Context, conn *connection, pem string) 
 	object := conn.Object(conn.sssd, path)
 	name, uid := property(ctx, object, "name"), property(ctx, object, "uidNumber")
 	user, err := readUser(name.answer(), uid.answer())
-	if hasName(err, errInvalidArgs) { // of a property it has another meaning than of a certificate
+	switch {
+	case isNotFound(err):
+		return User{}, (&Error{
+			Outcome: Unavailable,
+			Problem: fmt.Sprintf("SSSD named the object %s, and does not find it", path),
+			Hint:    "was the user changed, or SSSD's back end started, just now? Try again",
+		}).is(err)
+	case hasName(err, errInvalidArgs):
 		return User{}, invalid("SSSD does not know the object %s, which it named", path).is(err)
 	}
-	return user, err
+	return user, ofOtherCall(err)
 }
 
 func property(ctx context.Context, object dbus.BusObject, name string) *reading {

@@ -5,6 +5,7 @@ package infopipe
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -88,7 +89,11 @@ func (b strangeBus) serve(t *testing.T, conn *net.UnixConn) {
 		if call.Headers[dbus.FieldDestination].Value() == busName {
 			sender = busName
 		}
-		answer := message(t, binary.LittleEndian, dbus.TypeMethodReply, call.Serial(), sender, sane[method])
+		value, ok := sane[method]
+		if !ok {
+			continue
+		}
+		answer := message(t, binary.LittleEndian, dbus.TypeMethodReply, call.Serial(), sender, value)
 		if method == b.at {
 			b.meddle(conn, answer)
 		} else {
@@ -172,6 +177,28 @@ func TestWhatNoBusSends(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestOwnersThatAreNone checks that only a unique name of another connection counts as the
+// owner of SSSD's name: the answers of that connection are SSSD's.
+func TestOwnersThatAreNone(t *testing.T) {
+	for title, owner := range map[string]string{
+		"nothing": "", "SSSD's name": service, "the bus": busName, "this connection": sane["Hello"].(string), "no name": "x\ny",
+	} {
+		t.Run(title, func(t *testing.T) {
+			bus := strangeBus{at: "GetNameOwner", meddle: func(conn *net.UnixConn, answer []byte) {
+				serial := binary.LittleEndian.Uint32(answer[bytes.Index(answer, []byte{5, 1, 'u', 0})+4:])
+				_, _ = conn.Write(message(t, binary.LittleEndian, dbus.TypeMethodReply, serial, busName, owner))
+			}}
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			user, err := (&Client{Address: bus.listen(t)}).FindByCertificate(ctx, "a certificate")
+			var ours *Error
+			if !errors.As(err, &ours) || ours.Outcome != Invalid || !strings.Contains(err.Error(), "as the owner of "+service) {
+				t.Errorf("%+v, %v", user, err)
+			}
+		})
 	}
 }
 
