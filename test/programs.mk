@@ -37,7 +37,12 @@ $(BUILD)/test/dbus-broker:
 # The SSSD of test/sssd, and its LDAP servers.
 APT_CHECK += 389-ds-base dbus dbus-daemon dbus-system-bus-common ldap-utils libnss-sss libpam-cap slapd sssd-common sssd-dbus sssd-ldap sssd-proxy
 
-## bench: time and memory, as ratios to the C module of Cockpit 239
+# Only unpacked, too: the tests of sessions have a cockpit-bridge of their own.
+$(BUILD)/test/cockpit-bridge:
+	@mkdir -p $@
+	@cd $@ && if apt-get -qq download cockpit-bridge >/dev/null 2>&1; then dpkg-deb -x cockpit-bridge_*.deb .; fi
+
+## bench: time, memory and transfers, as ratios to their peers
 .PHONY: bench
-bench: deps-check deps-systems all $(TEST_PROGRAMS)
-	PATH="$(dir $(GO)):$$PATH" $(GO) test -count=1 -tags systems -run '^$$' -bench . -benchtime 1x ./test/bench ./test/bus ./test/ticket
+bench: deps-check deps-systems all $(TEST_PROGRAMS) $(BUILD)/test/cockpit-bridge
+	PATH="$(dir $(GO)):$$PATH" $(GO) test -count=1 -tags systems -run '^$$' -bench . -benchtime 1x ./test/bench ./test/bus ./test/session ./test/ticket

@@ -14,6 +14,11 @@ import (
 // cockpit-session.
 type End struct{ *os.File }
 
+// sendBuffer is how many bytes the kernel keeps for a party that reads late: while the
+// party works on some, the relay need not wait. With the kernel's default a download
+// took 1.05 to 1.1 times as long (BenchmarkTransfer in test/session).
+const sendBuffer = 1 << 20
+
 // ErrNotAStream is OpenEnd's error for a file, a terminal or a datagram socket.
 var ErrNotAStream = errors.New("not a stream socket")
 
@@ -30,6 +35,8 @@ func OpenEnd(fd int, name string) (End, error) {
 	if err := syscall.SetNonblock(fd, true); err != nil {
 		return End{}, fmt.Errorf("%s: %w", name, err)
 	}
+	// The kernel limits this to net.core.wmem_max, without an error.
+	_ = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer)
 	return End{os.NewFile(uintptr(fd), name)}, nil
 }
 

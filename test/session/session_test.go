@@ -105,7 +105,7 @@ func TestRefusedOften(t *testing.T) {
 
 // processes returns those with these names, also of those that have ended, but for
 // which nobody has waited.
-func processes(t *testing.T, names ...string) []string {
+func processes(t testing.TB, names ...string) []string {
 	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*/comm")
 	if err != nil {
@@ -207,7 +207,7 @@ func TestASignal(t *testing.T) {
 }
 
 // shellForNobody gives the user nobody a shell, so that it can log in.
-func shellForNobody(t *testing.T) {
+func shellForNobody(t testing.TB) {
 	t.Helper()
 	namespace.Need(t)
 	text, err := os.ReadFile("/etc/passwd")
@@ -242,7 +242,7 @@ const (
 )
 
 // bridge replaces cockpit-bridge by a script.
-func bridge(t *testing.T, script string) {
+func bridge(t testing.TB, script string) {
 	t.Helper()
 	path := filepath.Join(bin, "cockpit-bridge")
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
@@ -254,41 +254,41 @@ func bridge(t *testing.T, script string) {
 // cockpitWS is cockpit-ws's side of a session.
 type cockpitWS struct {
 	*net.UnixConn
-	t       *testing.T
+	t       testing.TB
 	said    *relay.FrameReader
 	program *exec.Cmd
 }
 
 // login logs in by certificate, with a PAM service whose auth stack is given.
-func login(t *testing.T, auth string) *cockpitWS {
+func login(t testing.TB, auth string) *cockpitWS {
 	t.Helper()
 	service(t, auth)
 	return launchRelay(t)
 }
 
 // service replaces Cockpit's PAM service.
-func service(t *testing.T, auth string) {
+func service(t testing.TB, auth string) {
 	t.Helper()
 	namespace.Need(t)
 	namespace.Copy(t, "/etc/pam.d")
 	pamhost.Service(t, "/etc/pam.d", "cockpit", "auth "+auth+"\naccount required pam_permit.so\nsession required pam_permit.so\n")
 }
 
-func launchRelay(t *testing.T) *cockpitWS {
+func launchRelay(t testing.TB) *cockpitWS {
 	t.Helper()
 	return launch(t, "tls-cert 0123", pamhost.Anyones(t, "cockpit-cert-session"), "--session", cockpitSession, "localhost")
 }
 
 // loginWithout runs cockpit-session itself, with the reply that it gets from
 // cockpit-cert-session.
-func loginWithout(t *testing.T, auth string) *cockpitWS {
+func loginWithout(t testing.TB, auth string) *cockpitWS {
 	t.Helper()
 	service(t, auth)
 	return launch(t, "Basic Og==", cockpitSession, "localhost")
 }
 
 // launch starts a program as cockpit-ws does, and gives this response to its challenge.
-func launch(t *testing.T, response, program string, arguments ...string) *cockpitWS {
+func launch(t testing.TB, response, program string, arguments ...string) *cockpitWS {
 	t.Helper()
 	if info, err := os.Stat(cockpitSession); errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode()&os.ModeSetuid == 0 {
 		t.Skipf("needs the setuid %s of Cockpit up to 329", cockpitSession)
