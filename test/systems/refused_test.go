@@ -5,7 +5,11 @@
 
 package systems
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
 
 // Certificates that are refused, and what the journal tells the administrator about
 // each.
@@ -26,7 +30,7 @@ func (l *lab) refused(t *testing.T) {
 			journal := l.Journal(t)
 			l.refuses(t, test.certificate, "The certificate does not belong to a user of this system.")
 			l.logged(t, journal, `pam_cockpit_cert\(cockpit:auth\): certificate `+
-				l.certificates[test.certificate].Fingerprint()+` \(subject "CN=`+test.subject+`,O=Lab"\): `+test.says)
+				l.certificates[test.certificate].Fingerprint()+` \(subject "CN=`+test.subject+`,O=Lab"\): `+test.says+`.*; rhost=\S*(127\.0\.0\.1|::1)\n`)
 			// A password does not help either.
 			l.refuses(t, test.certificate, "The certificate does not belong to a user of this system.", "--user", "alice:"+password)
 		})
@@ -70,6 +74,39 @@ func (l *lab) accountRefused(t *testing.T) {
 	}
 	l.enter(t, "alice").logout(t)
 }
+
+// refusedOften checks that refused logins, of a certificate of nobody and of an account
+// that is asked for a new password, leave nothing behind, and take nothing from the
+// next person.
+func (l *lab) refusedOften(t *testing.T) {
+	const logins = 200
+	l.Run(t, "chage", "-d", "0", "alice")
+	t.Cleanup(func() { l.Sh(t, "chage -d $(date +%F) alice") })
+	out := l.Run(t, "sh", "-euc", often, "sh", fmt.Sprint(logins/2), clients+"alice", clients+"unmapped")
+	if refused := strings.Count(out, "403\n"); refused != logins { // among curl's progress
+		t.Errorf("of %d logins, %d were refused:\n%s", logins, refused, out)
+	}
+	// Also no process that has ended, but for which nobody has waited.
+	eventually(t, func() string {
+		return l.Sh(t, "ps -e -o stat,pid,comm | grep -e cockpit-session -e cockpit-cert-se || :")
+	})
+	bob := l.enter(t, "bob")
+	if got := bob.do(t, "id -un"); got != "bob\n" {
+		t.Errorf("bob's session is that of %q", got)
+	}
+	bob.logout(t)
+	l.ended(t, "bob")
+}
+
+// often logs in so often with each of the certificates, a few times at once, and prints
+// the status of each answer.
+const often = `
+	times=$1; shift
+	for certificate; do
+		for i in $(seq $times); do echo 'url = https://localhost:9090/cockpit/login'; echo 'output = /dev/null'; done |
+			curl --silent --show-error --insecure --cert $certificate.pem --key $certificate.key \
+				--parallel --parallel-max 4 --write-out '%{http_code}\n' --config -
+	done`
 
 // SSSD before 2.6.1 cannot tell a valid certificate from an invalid one: unless the
 // administrator allows that, every certificate is refused.
