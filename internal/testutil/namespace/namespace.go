@@ -114,6 +114,9 @@ func enter(tmpfs []string) error {
 	if err := devices(); err != nil {
 		return fmt.Errorf("making a /dev of our own: %w", err)
 	}
+	if err := varLib(); err != nil {
+		return fmt.Errorf("making a /var/lib of our own: %w", err)
+	}
 	// Temporary files are removed too, however the test ends.
 	if err := os.Mkdir("/run/tmp", 0o755); err != nil {
 		return err
@@ -163,6 +166,50 @@ func devices() error {
 		}
 	}
 	return unix.Mount(staging, "/dev", "", unix.MS_MOVE, "")
+}
+
+// record is what pam-cockpit-cert remembers in /var/lib.
+const record = "pam_cockpit_cert"
+
+// varLib replaces /var/lib by a directory that has the machine's entries, but no record
+// of what pam-cockpit-cert has changed. So it remembers nothing of a test on the machine,
+// and nothing of another test that runs at the same time.
+func varLib() error {
+	const dir, staging = "/var/lib", "/run/lib"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(staging, 0o755); err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		from, to := filepath.Join(dir, entry.Name()), filepath.Join(staging, entry.Name())
+		switch {
+		case entry.Name() == record:
+			continue
+		case entry.Type()&os.ModeSymlink != 0:
+			target, err := os.Readlink(from)
+			if err == nil {
+				err = os.Symlink(target, to)
+			}
+			if err != nil {
+				return err
+			}
+			continue
+		case entry.IsDir():
+			err = os.Mkdir(to, 0o755)
+		default:
+			err = os.WriteFile(to, nil, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+		if err := unix.Mount(from, to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("mounting %s: %w", from, err)
+		}
+	}
+	return unix.Mount(staging, dir, "", unix.MS_BIND|unix.MS_REC, "")
 }
 
 // Copy mounts a copy over a directory until the test ends, so that the test may
