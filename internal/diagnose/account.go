@@ -40,9 +40,13 @@ var codesOfAccount = map[int]string{
 // account makes PAM run the account stack of the service, like a login whose
 // certificate is accepted, but opens no session.
 func (r *CertificateReport) account(ctx context.Context, service string) {
-	if _, _, err := (pamconf.Service{Root: "/", Name: service}).Parsed(); err != nil {
+	_, file, err := (pamconf.Service{Root: "/", Name: service}).Parsed()
+	if err != nil {
 		r.Warnings = append(r.Warnings, "whether the account may log in was not tried: "+err.Error())
 		return
+	}
+	if len(pamconf.InAuth(file)) == 0 {
+		r.Warnings = append(r.Warnings, "no login reaches the module: the PAM service "+service+" does not have its rule; see pam-cockpit-cert status")
 	}
 	ctx, cancel := context.WithTimeout(ctx, accountTime)
 	defer cancel()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pam_cockpit_cert/internal/clientcert"
+	"pam_cockpit_cert/internal/infopipe"
 	"pam_cockpit_cert/internal/safefile"
 	"pam_cockpit_cert/internal/sssdconf"
 )
@@ -40,6 +41,10 @@ func (s System) authorities(ctx context.Context, answers bool) Check {
 		return broken(id, "where SSSD has them cannot be seen: "+err.Error(), advise("correct it"))
 	}
 	ca := config.CA()
+	if !filepath.IsAbs(ca) {
+		return broken(id, fmt.Sprintf("SSSD looks for them in %s, which is not a path from /", ca),
+			advise("write the path there, without quotes, then: systemctl restart sssd")).because("it is ca_db, " + config.CAAt())
+	}
 	path := filepath.Join(s.Root, ca)
 	fix := advise("put the certificates of the authorities that issue your users' certificates into " + path + ", PEM, readable by SSSD")
 	text, err := safefile.ReadFile(s.Root, ca, maxFile)
@@ -47,7 +52,7 @@ func (s System) authorities(ctx context.Context, answers bool) Check {
 	case errors.Is(err, fs.ErrPermission):
 		return unknown(id, err.Error(), asRoot())
 	case errors.Is(err, fs.ErrNotExist):
-		return broken(id, path+" does not exist", fix)
+		return broken(id, path+" does not exist", fix).because(elsewhere(config))
 	case err != nil:
 		return broken(id, err.Error(), fix)
 	}
@@ -65,12 +70,17 @@ func (s System) authorities(ctx context.Context, answers bool) Check {
 			}
 			return broken(id, path+" is in "+form, fix)
 		}
-		return broken(id, path+" has none", fix)
+		return broken(id, path+" has none", fix).because(elsewhere(config))
 	}
 	what := fmt.Sprintf("%d in %s", len(all), path)
 	if answers {
-		if refused := s.refusedAuthorities(ctx, all); len(refused) > 0 {
-			return s.explainRefused(ctx, id, what, path, all, refused)
+		refused, err := s.refusedAuthorities(ctx, all, config)
+		var failed *infopipe.Error
+		switch {
+		case errors.As(err, &failed):
+			return broken(id, what+"; asked about one, "+failed.Problem+cause(failed.Err), advise(located(failed.Hint, config))).because(asks(all[0].DER, config))
+		case len(refused) > 0:
+			return explainRefused(ctx, id, what, path, all, refused, config)
 		}
 	}
 	valid, next := 0, time.Time{}
@@ -107,36 +117,67 @@ func (s System) sssdConfig() (*sssdconf.Config, error) {
 	return config, err
 }
 
-// refusedAuthorities returns the authorities that SSSD calls invalid.
-func (s System) refusedAuthorities(ctx context.Context, all []sssdconf.Authority) []sssdconf.Authority {
+// elsewhere returns a hint about a setting by which people give SSSD another file: it is
+// for logins with pam_sss.
+func elsewhere(config *sssdconf.Config) string {
+	const section, key = "pam", "pam_cert_db_path"
+	if config.Get(section, key) == "" {
+		return ""
+	}
+	return key + ", " + config.Where(section, key) + ", is for other services; for Cockpit, ca_db in the section [ifp] counts"
+}
+
+// refusedAuthorities returns the authorities that SSSD calls invalid. The error is that
+// of an SSSD which does not judge one.
+//
+// SSSD asks an OCSP responder only about the certificate of a login, and not about its
+// issuers. So about an authority that names a responder it is openssl that is asked: its
+// judgement is SSSD's, but without OCSP.
+func (s System) refusedAuthorities(ctx context.Context, all []sssdconf.Authority, config *sssdconf.Config) ([]sssdconf.Authority, error) {
+	options := config.Verification()
 	var refused []sssdconf.Authority
 	for _, authority := range all[:min(len(all), maxAsked)] {
-		if _, err := s.client().FindByCertificate(ctx, inPEM(authority.DER)); isRefusal(err) {
+		if options.Responder == "" && responder(authority.DER, options) != "" {
+			if said := verify(ctx, authority.DER, config); said.Known && said.Error != 0 {
+				refused = append(refused, authority)
+			}
+			continue
+		}
+		_, err := s.client().FindByCertificate(ctx, inPEM(authority.DER))
+		if isUndecided(err) {
+			return nil, err
+		}
+		if isRefusal(err) {
 			refused = append(refused, authority)
 		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return refused
+	return refused, nil
 }
 
 // explainRefused reports which authorities are refused, and OpenSSL's reason.
-func (s System) explainRefused(ctx context.Context, id, what, path string, all, refused []sssdconf.Authority) Check {
+func explainRefused(ctx context.Context, id, what, path string, all, refused []sssdconf.Authority, config *sssdconf.Config) Check {
 	first := describe(refused[0].DER).Subject
 	summary := fmt.Sprintf("%s, %d of which SSSD calls invalid: %s", what, len(refused), first)
 	if len(refused) == len(all) {
 		summary = fmt.Sprintf("%s, all of which SSSD calls invalid", what)
 	}
-	config, err := s.sssdConfig()
-	if err != nil {
-		return broken(id, summary, asRoot())
-	}
 	switch reason := verify(ctx, refused[0].DER, config); {
+	case reason.noIssuer():
+		if problem, next := missingIssuer(refused[0].DER, all, config.CA()); problem != "" {
+			return broken(id, summary, advise(next)).because(problem)
+		}
+		fallthrough
 	case reason.Known && reason.Error != 0:
 		return broken(id, summary, advise("remove, renew or complete it; /var/log/sssd/p11_child.log has more")).because("OpenSSL says of it: " + reason.Text)
 	case reason.Known:
-		return broken(id, summary, advise("see /var/log/sssd/p11_child.log")).because("OpenSSL finds nothing wrong with it, so SSSD may not be able to read " + strings.Join(append([]string{path}, config.Verification().CRLs...), " or ") + ", or to ask an OCSP responder")
+		detail := "OpenSSL finds nothing wrong with it, so SSSD may not be able to read " + strings.Join(append([]string{path}, config.Verification().CRLs...), " or ")
+		if address := responder(refused[0].DER, config.Verification()); address != "" {
+			detail += ", or to ask the OCSP responder " + address
+		}
+		return broken(id, summary, advise("see /var/log/sssd/p11_child.log")).because(detail)
 	}
 	return broken(id, summary, advise("see /var/log/sssd/p11_child.log; with the program openssl, status says more"))
 }

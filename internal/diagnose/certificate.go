@@ -111,7 +111,7 @@ func (r *CertificateReport) warnOfStrangers(ctx context.Context, c Checker) {
 	if err != nil {
 		return
 	}
-	if _, err = c.Mapper.FindByCertificate(ctx, stranger); err == nil || hasName(err, "sbus.Error.NotFound") {
+	if _, err = c.Mapper.FindByCertificate(ctx, inPEM(stranger)); err == nil || hasName(err, "sbus.Error.NotFound") {
 		r.Warnings = append(r.Warnings, "SSSD accepts certificates of any issuer, also self-signed ones: see pam-cockpit-cert status")
 	}
 }
@@ -162,5 +162,5 @@ func (r *CertificateReport) failed(err error) {
 	if failed.Err != nil {
 		reason += " (" + failed.Err.Error() + ")"
 	}
-	r.Reasons, r.Next = append(r.Reasons, reason), failed.Hint
+	r.Reasons, r.Next = append(r.Reasons, reason), hintOf("/", failed)
 }

@@ -53,6 +53,7 @@ const (
 	idRevocation   = "revocation-lists"
 	idSnippets     = "sssd-snippets"
 	idConfig       = "sssd-settings"
+	idRules        = "sssd-rules"
 	idDomains      = "sssd-domains"
 	idCgroups      = "control-groups"
 	idProc         = "hidden-processes"

@@ -5,6 +5,7 @@ package diagnose
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -34,6 +35,20 @@ func (s System) configuration(ctx context.Context) []Check {
 		summary += "; and more"
 	}
 	return []Check{warning(idConfig, summary, run(ruleTool, "config-check").after("SSSD ignores what it does not know; all of it says:"))}
+}
+
+// attributes reports attributes that SSSD's InfoPipe hides from the module.
+func (s System) attributes() []Check {
+	config, err := s.sssdConfig()
+	if err != nil {
+		return nil // the check of the authorities says so
+	}
+	hidden := config.Hidden("name", "uidNumber")
+	if len(hidden) == 0 {
+		return nil
+	}
+	return []Check{broken(idConfig, fmt.Sprintf("user_attributes, %s, hides %s, which every login needs", config.Where("ifp", "user_attributes"), strings.Join(hidden, " and ")),
+		advise("take -"+strings.Join(hidden, " and -")+" out of it, then: systemctl restart sssd"))}
 }
 
 // issues returns the issues that sssctl config-check finds, without a setting that

@@ -26,10 +26,23 @@ func (r *CertificateReport) explain(ctx context.Context, der []byte, err error, 
 		r.Reasons = append(r.Reasons, suspicion())
 	}
 	var failed *infopipe.Error
-	if !errors.As(err, &failed) || failed.Outcome != infopipe.NotMapped {
+	if !errors.As(err, &failed) {
 		return
 	}
 	config, configErr := sssdconf.Read("/")
+	if isUndecided(err) && configErr == nil {
+		if said := asks(der, config); said != "" {
+			r.Reasons = append(r.Reasons, said)
+		}
+	}
+	if start := notStarting("/", failed); start != nil && start.Command != "" {
+		r.because(start.Text, start.Command)
+	} else if start != nil {
+		r.Next = start.Text
+	}
+	if failed.Outcome != infopipe.NotMapped {
+		return
+	}
 	if isRefusal(err) {
 		if configErr != nil {
 			config = &sssdconf.Config{}
@@ -41,7 +54,7 @@ func (r *CertificateReport) explain(ctx context.Context, der []byte, err error, 
 		r.Reasons = append(r.Reasons, fmt.Sprintf("where SSSD looks for it cannot be seen: %v", configErr))
 		return
 	}
-	r.searched(config, unserved(ctx, infopipe.SystemBus, config), evaluator(ctx, der))
+	r.searched(config, unserved(ctx, infopipe.SystemBus, config), evaluator(ctx, der, evaluation))
 }
 
 // refused adds the reason why SSSD calls the certificate invalid, if it can be found.
@@ -69,14 +82,14 @@ func (r *CertificateReport) refused(ctx context.Context, der []byte, config *sss
 	case caErr != nil:
 		r.because(fmt.Sprintf("whether its issuer is trusted cannot be seen: %v", caErr), "see pam-cockpit-cert status")
 	case said.Known:
-		r.judged(said, this, text, config, now)
+		r.judged(said, der, text, config, now)
 	case r.outOfDate(this, now):
 	default:
 		if problem, named := issuerIn(this, text); problem != "" && !named {
 			r.because(problem+" in "+ca, "if that authority is to be trusted with logins, append its certificate to "+ca+", PEM")
 			return
 		}
-		r.because("what is wrong with it cannot be told without the program openssl", unsaid(options))
+		r.because("what is wrong with it cannot be told without the program openssl", unsaid(der, config))
 	}
 }
 
@@ -86,19 +99,29 @@ func (r *CertificateReport) because(reason, next string) {
 }
 
 // judged explains the result of openssl, which has verified the certificate like SSSD.
-func (r *CertificateReport) judged(said judgement, this description, trusted []byte, config *sssdconf.Config, now time.Time) {
+func (r *CertificateReport) judged(said judgement, der, trusted []byte, config *sssdconf.Config, now time.Time) {
+	this := describe(der)
 	ca, lists := config.CA(), strings.Join(config.Verification().CRLs, ", ")
 	switch said.Error {
 	case 0:
-		r.because("OpenSSL finds nothing wrong with it, and "+ca+" has its issuers", unsaid(config.Verification()))
+		r.because("OpenSSL finds nothing wrong with it, and "+ca+" has its issuers", unsaid(der, config))
 		return
 	case errExpired, errNotYetValid:
 		if said.Depth == 0 && r.outOfDate(this, now) {
 			return
 		}
 	case errNoIssuerFound, errNoIssuerHere, errNoIssuerOfLeaf, errSelfSigned, errBadSignature:
+		if said.Error == errBadSignature && said.Depth == 0 && this.Digest != "" {
+			r.because(fmt.Sprintf("OpenSSL cannot verify its signature, with the digest %s: this system may not allow that digest, or %s has another key in %s", this.Digest, this.Issuer, ca),
+				"the user needs a certificate that is signed with SHA-256, for example")
+			return
+		}
 		if problem, _ := issuerIn(this, trusted); said.Depth == 0 && problem != "" {
 			r.because(problem+" in "+ca, "if that authority is to be trusted with logins, append its certificate to "+ca+", PEM")
+			return
+		}
+		if problem, next := missingIssuer(der, sssdconf.Authorities(trusted), ca); said.noIssuer() && problem != "" {
+			r.because(problem, next)
 			return
 		}
 	case errRevoked:
@@ -115,10 +138,10 @@ func (r *CertificateReport) judged(said judgement, this description, trusted []b
 }
 
 // unsaid returns what may be the cause if openssl finds nothing wrong.
-func unsaid(options sssdconf.Verification) string {
+func unsaid(der []byte, config *sssdconf.Config) string {
 	next := "see /var/log/sssd/p11_child.log"
-	if !options.NoOCSP {
-		next += "; does its OCSP responder say that it was revoked, or not answer? See certificate_verification in sssd.conf(5)"
+	if address := responder(der, config.Verification()); address != "" {
+		next += "; does the OCSP responder " + address + " say that it was revoked, or not answer? See certificate_verification in sssd.conf(5)"
 	}
 	return next
 }
@@ -134,7 +157,14 @@ func (r *CertificateReport) searched(config *sssdconf.Config, unserved []string,
 		}
 		shown, others, untried := 0, 0, 0
 		for _, search := range config.Search(domain, eval) {
-			unknown = unknown || !search.Known
+			unknown = unknown || !search.Known && !search.Refused
+			if search.Matches && search.User != "" {
+				if problem := notMapped(search.User); problem != "" {
+					r.Next = fmt.Sprintf("the section of the rule %s %s: correct its name", search.User, problem)
+				}
+			} else if search.Matches && search.Filter != "" {
+				r.Next = "does the directory have that entry, in the search base of the domain? It is looked up again after 15 s"
+			}
 			switch {
 			case search.Matches || shown < maxShown:
 				shown++
@@ -204,4 +234,22 @@ func issuerIn(this description, trusted []byte) (problem string, named bool) {
 		}
 	}
 	return fmt.Sprintf("its issuer %s is missing", this.Issuer), false
+}
+
+// missingIssuer returns which certificate the chain of a certificate's issuers lacks, and
+// what to do; "" if none is missing.
+func missingIssuer(der []byte, trusted []sssdconf.Authority, ca string) (problem, next string) {
+	this := describe(der)
+	for range len(trusted) + 1 {
+		if this.Err != nil || bytes.Equal(this.RawIssuer, this.RawSubject) {
+			break
+		}
+		i := slices.IndexFunc(trusted, func(a sssdconf.Authority) bool { return bytes.Equal(describe(a.DER).RawSubject, this.RawIssuer) })
+		if i < 0 {
+			return fmt.Sprintf("%s, the issuer of %s, is missing in %s", this.Issuer, this.Subject, ca),
+				"append the certificate of " + this.Issuer + " to " + ca + ", PEM; or let chains end before it: partial_chain in certificate_verification, sssd.conf(5)"
+		}
+		this = describe(trusted[i].DER)
+	}
+	return "", ""
 }

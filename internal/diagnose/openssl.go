@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,11 @@ const (
 	errNoIssuerOfLeaf = 21
 	errRevoked        = 23
 )
+
+// noIssuer reports whether the chain of issuers is not complete.
+func (j judgement) noIssuer() bool {
+	return j.Known && slices.Contains([]int{errNoIssuerFound, errNoIssuerHere, errNoIssuerOfLeaf}, j.Error)
+}
 
 var verifyForm = regexp.MustCompile(`(?m)^(.*)\nerror (\d+) at (\d+) depth lookup: ?(.*)$`)
 

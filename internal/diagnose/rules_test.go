@@ -17,7 +17,7 @@ func TestTheToolsWordsAreUnderstood(t *testing.T) {
 		"Certificate matches rule.\nMapping filter:\n\n    (mail=alice@lab.test)\n\n": {Known: true, Matches: true, Filter: "(mail=alice@lab.test)"},
 		"Certificate matches rule.\n": {Known: true, Matches: true},
 		"Failed to generate mapping filter [2][No such file or directory].\nCertificate does not match rule.\n": {Known: true},
-		"Failed to add mapping and matching rules with error [22][Invalid argument].\n":                         {},
+		"Failed to add mapping and matching rules with error [22][Invalid argument].\n":                         {Refused: true},
 		"'cert-eval-rule' must be run as root\n":                                                                {},
 		"":                                                                                                      {},
 	} {
@@ -42,7 +42,7 @@ func TestTheReasonsSayWhatTheRulesDid(t *testing.T) {
 		second     sssdconf.Verdict
 		want, next string
 	}{
-		{sssdconf.Verdict{Known: true, Matches: true, Filter: "(x=y)"}, "rule two: <KU>digitalSignature<EKU>clientAuth matches, and means the user entry with (x=y)", "first"},
+		{sssdconf.Verdict{Known: true, Matches: true, Filter: "(x=y)"}, "rule two: <KU>digitalSignature<EKU>clientAuth matches, and means the user entry with (x=y)", "does the directory have that entry, in the search base of the domain? It is looked up again after 15 s"},
 		{sssdconf.Verdict{}, "rule two: if <KU>digitalSignature<EKU>clientAuth matches, 2", "first; with the package sssd-tools, check says which rules match"},
 	} {
 		report := CertificateReport{Next: "first"}

@@ -37,7 +37,11 @@ func (s System) sssd(ctx context.Context) (check Check, answers bool) {
 	case hasName(err, "org.freedesktop.DBus.Error.AuthFailed") && os.Geteuid() != 0:
 		return unknown(id, "running; it answers root only", asRoot()), false
 	case errors.As(err, &failed):
-		check := broken(id, failed.Problem+cause(failed.Err), advise(failed.Hint+s.unconfigured(failed)))
+		fix := notStarting(s.Root, failed)
+		if fix == nil {
+			fix = advise(failed.Hint)
+		}
+		check := broken(id, failed.Problem+cause(failed.Err), fix)
 		if suspicious(err) {
 			check = check.because(suspicion())
 		}
@@ -69,13 +73,13 @@ func (s System) validation(ctx context.Context) Check {
 	if err != nil {
 		return unknown(id, "making a certificate to try: "+err.Error(), nil)
 	}
-	found, err := s.client().FindByCertificate(ctx, stranger)
+	found, err := s.client().FindByCertificate(ctx, inPEM(stranger))
 	var failed *infopipe.Error
 	switch accepted := err == nil || hasName(err, "sbus.Error.NotFound") || hasName(err, "org.freedesktop.DBus.Error.InvalidArgs"); {
 	case isRefusal(err):
 		return ok(id, "SSSD rejects a self-signed certificate")
 	case !accepted && errors.As(err, &failed):
-		return broken(id, "SSSD does not judge a certificate: "+failed.Problem+cause(failed.Err), advise(failed.Hint))
+		return broken(id, "SSSD does not judge a certificate: "+failed.Problem+cause(failed.Err), advise(hintOf(s.Root, failed)))
 	case !accepted:
 		return broken(id, "SSSD does not judge a certificate: "+err.Error(), nil)
 	}
@@ -90,15 +94,15 @@ func (s System) validation(ctx context.Context) Check {
 	return broken(id, summary, advise("turn certificates off (pam-cockpit-cert disable) until SSSD answers that such a certificate is invalid"))
 }
 
-// selfSigned makes a certificate, in PEM.
-func selfSigned(now time.Time) (string, error) {
+// selfSigned makes a certificate, in DER.
+func selfSigned(now time.Time) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
@@ -108,27 +112,34 @@ func selfSigned(now time.Time) (string, error) {
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return "", err
-	}
-	return inPEM(der), nil
+	return x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 }
 
 func inPEM(der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-// unconfigured returns advice if SSSD is not running because it has no configuration.
-func (s System) unconfigured(failed *infopipe.Error) string {
-	if _, err := sssdconf.Read(s.Root); failed.Outcome != infopipe.Unavailable || !errors.Is(err, fs.ErrNotExist) {
-		return ""
+// notStarting returns what in its configuration keeps an SSSD from starting, and what to
+// do; nil if the configuration tells nothing.
+func notStarting(root string, failed *infopipe.Error) *Fix {
+	if !strings.Contains(failed.Problem, "start") { // SSSD is running, or D-Bus is not
+		return nil
 	}
-	and := "; "
-	if strings.HasSuffix(failed.Hint, "?") {
-		and = " "
+	config, err := sssdconf.Read(root)
+	var syntax *sssdconf.SyntaxError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return advise("SSSD has no configuration yet: join a domain (realm join), or write /etc/sssd/sssd.conf")
+	case errors.As(err, &syntax):
+		return advise("correct " + err.Error())
+	case err != nil:
+		return nil
+	case config.Refused != nil:
+		return run(config.Refused.Fix...).after("SSSD refuses " + config.Refused.File + ": " + config.Refused.Reason)
+	case len(config.Domains()) == 0:
+		return advise("SSSD has no domain: domains in the section [sssd] of sssd.conf(5) names none that has a section [domain/NAME]")
 	}
-	return and + "SSSD has no configuration yet: join a domain (realm join), or write /etc/sssd/sssd.conf"
+	return nil
 }
 
 func cause(err error) string {

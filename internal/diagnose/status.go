@@ -63,7 +63,9 @@ func (s System) Checks(ctx context.Context) []Check {
 		checks = append(checks, *skipped)
 	}
 	checks = append(checks, s.configuration(ctx)...)
+	checks = append(checks, s.attributes()...)
 	if answers {
+		checks = append(checks, s.rules(ctx)...)
 		checks = append(checks, s.domains(ctx)...)
 	}
 	if s.here() {

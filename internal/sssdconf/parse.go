@@ -4,8 +4,11 @@
 package sssdconf
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
+	"unicode/utf16"
 )
 
 // SyntaxError says which line makes SSSD reject the whole file.
@@ -34,7 +37,7 @@ const whitespace = " \t\n\v\f\r"
 func parse(text []byte) ([]entry, error) {
 	var entries []entry
 	section, comment := "", false
-	lines := strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n")
+	lines := strings.Split(decoded(text), "\n")
 	for i, line := range lines {
 		fail := func(reason string) ([]entry, error) { return nil, &SyntaxError{i + 1, reason} }
 		trimmed := strings.Trim(line, whitespace)
@@ -66,4 +69,37 @@ func parse(text []byte) ([]entry, error) {
 		return nil, &SyntaxError{len(lines), "a comment does not end"}
 	}
 	return entries, nil
+}
+
+// decoded returns a text in UTF-8. Like SSSD's ini library, it knows the other encodings
+// by their byte order mark.
+func decoded(text []byte) string {
+	for _, form := range []struct {
+		mark  string
+		size  int
+		order binary.ByteOrder
+	}{
+		{"\xff\xfe\x00\x00", 4, binary.LittleEndian}, // before UTF-16, whose mark it begins with
+		{"\x00\x00\xfe\xff", 4, binary.BigEndian},
+		{"\xff\xfe", 2, binary.LittleEndian},
+		{"\xfe\xff", 2, binary.BigEndian},
+	} {
+		rest, marked := bytes.CutPrefix(text, []byte(form.mark))
+		if !marked {
+			continue
+		}
+		if form.size == 4 {
+			var runes []rune
+			for ; len(rest) >= 4; rest = rest[4:] {
+				runes = append(runes, rune(form.order.Uint32(rest)))
+			}
+			return string(runes)
+		}
+		var units []uint16
+		for ; len(rest) >= 2; rest = rest[2:] {
+			units = append(units, form.order.Uint16(rest))
+		}
+		return string(utf16.Decode(units))
+	}
+	return strings.TrimPrefix(string(text), "\ufeff")
 }

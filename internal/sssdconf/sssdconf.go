@@ -35,9 +35,16 @@ const (
 // names SSSD compares without regard to case.
 type Config struct {
 	Skipped []string // snippets that SSSD ignores, with the reasons
+	Refused *Refusal // why SSSD refuses the main file and does not start; nil if it does not
 
 	sections map[string]*section
 	order    []string
+}
+
+// Refusal says why SSSD does not read a file, and which command changes that.
+type Refusal struct {
+	File, Reason string
+	Fix          []string
 }
 
 type section struct {
@@ -65,17 +72,25 @@ func Read(root string) (*Config, error) {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(root, mainFile), err)
 	}
 	c.add(mainFile, settings)
+	if missing == nil {
+		if c.Refused, err = ignored(root, mainFile); err != nil {
+			return nil, err
+		}
+	}
 	snippets, err := snippets(root)
 	if err != nil {
 		return nil, err
 	}
 	used := 0
 	for _, name := range snippets {
-		reason, err := ignored(root, name)
+		refusal, err := ignored(root, name)
 		if err != nil {
 			return nil, err
 		}
-		if reason == "" {
+		reason := ""
+		if refusal != nil {
+			reason = refusal.Reason
+		} else {
 			text, err := safefile.ReadFile(root, name, maxSize)
 			if err != nil {
 				return nil, err
@@ -118,17 +133,18 @@ func snippets(root string) ([]string, error) {
 	return names, nil
 }
 
-// ignored returns why SSSD ignores a snippet. It must belong to root or SSSD's user,
-// and other users must not be able to read it (sss_ini_add_snippets in SSSD's
-// src/util/sss_ini.c). If SSSD does not run as root, its user's group may read it.
-func ignored(root, name string) (string, error) {
+// ignored returns why SSSD ignores a snippet, or refuses the main file; nil if it reads
+// it. The file must belong to root or SSSD's user, and other users must not be able to
+// read it (sss_ini_access_check and sss_ini_add_snippets in SSSD's src/util/sss_ini.c).
+// If SSSD does not run as root, its user's group may read it.
+func ignored(root, name string) (*Refusal, error) {
 	path, err := safefile.Resolve(root, name)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var stat unix.Stat_t
 	if err := unix.Stat(path, &stat); err != nil {
-		return "", &fs.PathError{Op: "stat", Path: path, Err: err}
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	uid, gid, has := account(root)
 	allowed := uint32(0o700)
@@ -136,12 +152,14 @@ func ignored(root, name string) (string, error) {
 		allowed = 0o750
 	}
 	switch {
+	case stat.Mode&unix.S_IFMT != unix.S_IFREG:
+		return &Refusal{path, "it is not a file", nil}, nil
 	case stat.Uid != 0 && !(has && stat.Uid == uid), stat.Gid != 0 && !(has && stat.Gid == gid):
-		return fmt.Sprintf("it has to be root's, and is user %d's and group %d's", stat.Uid, stat.Gid), nil
+		return &Refusal{path, fmt.Sprintf("it has to be root's, and is user %d's and group %d's", stat.Uid, stat.Gid), []string{"chown", "root:root", path}}, nil
 	case stat.Mode&0o7777&^allowed != 0 || stat.Mode&0o400 == 0:
-		return fmt.Sprintf("its mode has to be 600, and is %o", stat.Mode&0o7777), nil
+		return &Refusal{path, fmt.Sprintf("its mode has to be 600, and is %o", stat.Mode&0o7777), []string{"chmod", "600", path}}, nil
 	}
-	return "", nil
+	return nil, nil
 }
 
 // account returns the account of SSSD, if SSSD does not run as root: since 2.10, in
@@ -205,6 +223,14 @@ func (c *Config) CA() string {
 	return DefaultCA
 }
 
+// CAAt returns the place of ca_db, if it is set: "line 3 of /etc/sssd/sssd.conf".
+func (c *Config) CAAt() string {
+	if c.Get("ifp", "ca_db") == "" {
+		return ""
+	}
+	return c.Where("ifp", "ca_db")
+}
+
 // Domains returns the domains that SSSD serves, in the order in which it asks them:
 // those that are listed, and those that are enabled in their section. SSSD skips names
 // without a section, and disabled sections.
@@ -246,11 +272,45 @@ func (c *Config) Rules(domain string) []Rule {
 	return rules
 }
 
+// StrayRules returns the sections of rules for domains that are not among the given ones.
+// SSSD never applies them.
+func (c *Config) StrayRules(domains []string) []string {
+	var stray []string
+	for _, key := range c.order {
+		rest, is := strings.CutPrefix(key, "certmap/")
+		domain, _, named := strings.Cut(rest, "/")
+		if is && named && !slices.ContainsFunc(domains, func(other string) bool { return strings.EqualFold(domain, other) }) {
+			stray = append(stray, "["+c.sections[key].name+"]")
+		}
+	}
+	return stray
+}
+
+// Local reports whether a domain has the users of the system, so that the name of a rule
+// is that of a user.
+func (c *Config) Local(domain string) bool {
+	provider := c.Get("domain/"+domain, "id_provider")
+	return provider == "files" || provider == "proxy"
+}
+
+// Hidden returns those of the attributes of a user that SSSD's InfoPipe hides, by
+// user_attributes in sssd-ifp(5).
+func (c *Config) Hidden(attributes ...string) []string {
+	var hidden []string
+	for _, item := range strings.Split(c.Get("ifp", "user_attributes"), ",") {
+		if name, hides := strings.CutPrefix(strings.TrimSpace(item), "-"); hides && slices.Contains(attributes, name) {
+			hidden = append(hidden, name)
+		}
+	}
+	return hidden
+}
+
 // Verdict is the result of a rule for one certificate.
 type Verdict struct {
-	Known   bool // the other fields are only valid if it is set
+	Known   bool // whether it matches is only valid if it is set
 	Matches bool
 	Filter  string // the filter of the search in the directory; empty if there is none
+	Refused bool   // the rule has a mistake, so that SSSD ignores it
 }
 
 // defaultMatch is SSSD's for a rule without a matchrule.
@@ -259,6 +319,7 @@ const defaultMatch = "<KU>digitalSignature<EKU>clientAuth"
 // Search describes one way in which a domain looks for a certificate's user.
 type Search struct {
 	Text string
+	User string // the user that a rule which matches means, if the rule's name says so
 	Verdict
 }
 
@@ -266,18 +327,17 @@ type Search struct {
 // for the certificate.
 func (c *Config) Search(domain string, eval func(Rule) Verdict) []Search {
 	section := "domain/" + domain
-	provider := c.Get(section, "id_provider")
-	local := provider == "files" || provider == "proxy"
+	provider, local := c.Get(section, "id_provider"), c.Local(domain)
 	var search []Search
 	for _, rule := range c.Rules(domain) {
-		verdict := eval(rule)
+		verdict, name := eval(rule), ""
 		match, how := rule.Match, rule.Map
 		if match == "" {
 			match = defaultMatch
 		}
 		switch {
 		case local && rule.Map == "":
-			how = "the user " + rule.Name
+			how, name = "the user "+rule.Name, rule.Name
 		case verdict.Filter != "":
 			how = "the user entry with " + verdict.Filter
 		case how == "":
@@ -288,19 +348,21 @@ func (c *Config) Search(domain string, eval func(Rule) Verdict) []Search {
 			said = fmt.Sprintf("%s matches, and means %s", match, how)
 		} else if verdict.Known {
 			said = match + " does not match"
+		} else if verdict.Refused {
+			said = strings.TrimSpace(rule.Match+" "+rule.Map) + " has a mistake, so that SSSD ignores the rule"
 		}
-		search = append(search, Search{fmt.Sprintf("domain %s, rule %s: %s", domain, rule.Name, said), verdict})
+		search = append(search, Search{fmt.Sprintf("domain %s, rule %s: %s", domain, rule.Name, said), name, verdict})
 	}
 	switch {
 	case len(search) > 0:
 	case local:
-		search = append(search, Search{fmt.Sprintf("domain %s (%s): it has no section [certmap/%s/USER], so that no certificate maps to a user", domain, provider, domain), Verdict{Known: true}})
+		search = append(search, Search{fmt.Sprintf("domain %s (%s): it has no section [certmap/%s/USER], so that no certificate maps to a user", domain, provider, domain), "", Verdict{Known: true}})
 	default:
 		attribute := c.Get(section, "ldap_user_certificate")
 		if attribute == "" {
 			attribute = "userCertificate;binary"
 		}
-		search = append(search, Search{fmt.Sprintf("domain %s (%s): the user entry whose %s is this certificate, and rules that the directory itself may have", domain, provider, attribute), Verdict{Known: true}})
+		search = append(search, Search{fmt.Sprintf("domain %s (%s): the user entry whose %s is this certificate, and rules that the directory itself may have", domain, provider, attribute), "", Verdict{Known: true}})
 	}
 	return search
 }

@@ -77,7 +77,6 @@ func TestWhatCannotBeReadIsNotGuessed(t *testing.T) {
 		want string
 	}{
 		{"a directory", func(root string) error { return os.Mkdir(filepath.Join(root, mainFile), 0o755) }, "not a regular file"},
-		{"a FIFO among the snippets", func(root string) error { return unix.Mkfifo(filepath.Join(root, snippetsDir, "1.conf"), 0o600) }, "not a regular file"},
 		{"a large file", func(root string) error {
 			return os.WriteFile(filepath.Join(root, mainFile), make([]byte, maxSize+1), 0o600)
 		}, "larger than"},
@@ -110,6 +109,21 @@ func TestALinkOfTheRootStaysInIt(t *testing.T) {
 	}
 }
 
+// wide and wider return a text in UTF-16 and in UTF-32, little-endian.
+func wide(text string) (encoded string) {
+	for _, r := range text {
+		encoded += string([]byte{byte(r), byte(r >> 8)})
+	}
+	return encoded
+}
+
+func wider(text string) (encoded string) {
+	for _, r := range text {
+		encoded += string([]byte{byte(r), byte(r >> 8), 0, 0})
+	}
+	return encoded
+}
+
 // cases are files, with the line that makes SSSD reject them, or with what they set.
 var cases = []struct {
 	name, text string
@@ -123,6 +137,10 @@ var cases = []struct {
 	{"an indented setting", "[ifp]\n   ca_db   =   /x y.pem  \n", 0, "/x y.pem"},
 	{"Windows' line ends", "[ifp]\r\nca_db = /x.pem\r\n", 0, "/x.pem"},
 	{"a byte order mark", "\ufeff[ifp]\nca_db = /x.pem\n", 0, "/x.pem"},
+	{"UTF-16", "\xff\xfe" + wide("[ifp]\nca_db = /\u00e9.pem\n"), 0, "/\u00e9.pem"},
+	{"UTF-16, big-endian", "\xfe\xff\x00[\x00i\x00f\x00p\x00]\x00\n\x00c\x00a\x00_\x00d\x00b\x00=\x00/", 0, "/"},
+	{"UTF-32", "\xff\xfe\x00\x00" + wider("[ifp]\nca_db = /x.pem\n"), 0, "/x.pem"},
+	{"UTF-16 with words", "\xff\xfe" + wide("[ifp]\n\nca_db\n"), 3, ""},
 	{"comments", "# a\n; b\n// c\n/* [ifp\n] */\n[ifp]\n/* d */\nca_db = /x.pem # e\n", 0, "/x.pem # e"},
 	{"a comment that does not end", "[ifp]\nca_db = /x.pem\n/*/\nca_db = /y.pem\n", 5, ""},
 	{"an empty value", "[ifp]\nca_db =\n", 0, DefaultCA},
@@ -195,6 +213,18 @@ func TestSnippetsThatSSSDIgnoresAreIgnored(t *testing.T) {
 	if got := c.CA(); got != "/ten.pem" || c.Where("ifp", "ca_db") != "line 2 of "+snippetsDir+"/10.conf" {
 		t.Errorf("the authorities are in %s, by %s", got, c.Where("ifp", "ca_db"))
 	}
+	if err := errors.Join(os.Mkdir(filepath.Join(root, snippetsDir, "50.conf"), 0o700), unix.Mkfifo(filepath.Join(root, snippetsDir, "60.conf"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = Read(root); err != nil || len(c.Skipped) != 5 || !strings.HasSuffix(c.Skipped[3], "50.conf: it is not a file") || !strings.HasSuffix(c.Skipped[4], "60.conf: it is not a file") {
+		t.Fatalf("got %v, %v", c, err)
+	}
+	if err := errors.Join(os.Remove(filepath.Join(root, snippetsDir, "50.conf")), os.Remove(filepath.Join(root, snippetsDir, "60.conf"))); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = Read(root); err != nil {
+		t.Fatal(err)
+	}
 	for i, want := range []string{"20.conf: its mode has to be 600, and is 644", "30.conf: line 1: there is no =", "40.conf: it has to be root's, and is user 1000's"} {
 		if len(c.Skipped) != 3 || !strings.Contains(c.Skipped[i], want) {
 			t.Errorf("skipped are %q", c.Skipped)
@@ -241,7 +271,7 @@ func TestTheSearchIsWhatTheProviderWouldMake(t *testing.T) {
 	}{
 		{"local users", "[domain/d]\nid_provider = files\n" + rules, unknown, "domain d, rule alice: if <SUBJECT>^CN=alice$ matches, the user alice"},
 		{"local users by proxy, with a rule that matches", "[domain/d]\nid_provider = proxy\n" + rules,
-			func(Rule) Verdict { return Verdict{true, true, "(userCertificate;binary=x)"} }, "domain d, rule alice: <SUBJECT>^CN=alice$ matches, and means the user alice"},
+			func(Rule) Verdict { return Verdict{Known: true, Matches: true, Filter: "(userCertificate;binary=x)"} }, "domain d, rule alice: <SUBJECT>^CN=alice$ matches, and means the user alice"},
 		{"a rule that does not match", "[domain/d]\nid_provider = files\n" + rules, func(Rule) Verdict { return Verdict{Known: true} },
 			"domain d, rule alice: <SUBJECT>^CN=alice$ does not match"},
 		{"local users without a rule", "[domain/d]\nid_provider = files\n", unknown, "domain d (files): it has no section [certmap/d/USER], so that no certificate maps to a user"},
@@ -252,10 +282,14 @@ func TestTheSearchIsWhatTheProviderWouldMake(t *testing.T) {
 		{"a directory's rule", "[domain/d]\nid_provider = ldap\n[certmap/d/mail]\nmaprule = (mail={subject_rfc822_name})\n", unknown,
 			"domain d, rule mail: if <KU>digitalSignature<EKU>clientAuth matches, (mail={subject_rfc822_name})"},
 		{"a directory's rule that matches", "[domain/d]\nid_provider = ldap\n[certmap/d/mail]\nmatchrule = <ISSUER>x\nmaprule = (mail={subject_rfc822_name})\n",
-			func(r Rule) Verdict { return Verdict{true, r.Match == "<ISSUER>x", "(mail=alice@lab.test)"} },
+			func(r Rule) Verdict {
+				return Verdict{Known: true, Matches: r.Match == "<ISSUER>x", Filter: "(mail=alice@lab.test)"}
+			},
 			"domain d, rule mail: <ISSUER>x matches, and means the user entry with (mail=alice@lab.test)"},
 		{"a rule without a search of its own", "[domain/d]\nid_provider = ldap\n[certmap/d/all]\npriority = 1\n", unknown,
 			"domain d, rule all: if <KU>digitalSignature<EKU>clientAuth matches, the user entry that has the certificate itself"},
+		{"a rule with a mistake", "[domain/d]\nid_provider = files\n[certmap/d/alice]\nmatchrule = <SUBJCT>x\n", func(Rule) Verdict { return Verdict{Refused: true} },
+			"domain d, rule alice: <SUBJCT>x has a mistake, so that SSSD ignores the rule"},
 		{"another domain's rule", "[domain/d]\nid_provider = files\n[certmap/e/alice]\nmatchrule = x\n", unknown, "it has no section"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -16,8 +16,9 @@ type Verification struct {
 	CRLs         []string // files of revocation lists
 	SoftCRL      bool     // an expired list is ignored
 	NoOCSP       bool
-	SoftOCSP     bool // a responder that cannot be reached is ignored
-	PartialChain bool // the chain may end at any certificate in the file
+	Responder    string // the OCSP responder for every certificate, in place of its own
+	SoftOCSP     bool   // a responder that cannot be reached is ignored
+	PartialChain bool   // the chain may end at any certificate in the file
 }
 
 const (
@@ -37,6 +38,8 @@ func (c *Config) Verification() Verification {
 			v.CRLs = append(v.CRLs, strings.TrimSpace(value))
 		case "soft_crl":
 			v.SoftCRL = true
+		case "ocsp_default_responder":
+			v.Responder = strings.TrimSpace(value)
 		case "no_ocsp":
 			v.NoOCSP = true
 		case "soft_ocsp":

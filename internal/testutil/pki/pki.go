@@ -65,6 +65,11 @@ func Future(c *x509.Certificate) {
 	c.NotBefore, c.NotAfter = time.Now().AddDate(0, 0, 1), time.Now().AddDate(0, 0, 20)
 }
 
+// Responder names an OCSP responder in a certificate.
+func Responder(address string) Option {
+	return func(c *x509.Certificate) { c.OCSPServer = []string{address} }
+}
+
 // NewAuthority makes a certificate authority.
 func NewAuthority(commonName string) *Authority {
 	template := template(commonName)
@@ -72,6 +77,19 @@ func NewAuthority(commonName string) *Authority {
 	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	template.ExtKeyUsage = nil
 	certificate, key := sign(template, nil, nil)
+	return &Authority{Certificate: certificate, template: template, key: key}
+}
+
+// Intermediate makes an authority that this one has certified.
+func (a *Authority) Intermediate(commonName string, options ...Option) *Authority {
+	template := template(commonName)
+	template.IsCA, template.BasicConstraintsValid = true, true
+	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	template.ExtKeyUsage = nil
+	for _, option := range options {
+		option(template)
+	}
+	certificate, key := sign(template, a.template, a.key)
 	return &Authority{Certificate: certificate, template: template, key: key}
 }
 
