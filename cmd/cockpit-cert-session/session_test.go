@@ -215,7 +215,7 @@ func TestASessionThatEndsBeforeItIsOpenIsExplained(t *testing.T) {
 		session.Close()
 		hearRefusal(t, ws, "")
 		hearEnd(t, ws)
-		ws.exits(0)
+		ws.exits(5)
 		ws.logged("internal-error: cockpit-session ended before it opened the session")
 	})
 	t.Run("unless it has opened the session", func(t *testing.T) {

@@ -111,9 +111,12 @@ func (r Relay) listen(ws End, session *session, from *FrameReader, wsGone func()
 	case errors.Is(err, errGone), wsGone():
 		return nil
 	case errors.Is(err, errEnded):
-		// This process ends like cockpit-session.
-		r.tell(ws, unopened(session.wait(), err))
-		return nil
+		why := unopened(session.wait(), err)
+		r.tell(ws, why)
+		if session.process != nil {
+			return nil // this process ends like that one
+		}
+		return why
 	}
 	r.tell(ws, err)
 	session.end.HangUp()

@@ -105,8 +105,8 @@ func TestNoTimeoutAfterTheLogin(t *testing.T) {
 	case <-time.After(timeout + timeout/2):
 	}
 	session.Close()
-	if status := <-ended; status != (Status{}) {
-		t.Errorf("ended with %+v, want exit status 0", status)
+	if status := <-ended; status != (Status{Code: 5}) {
+		t.Errorf("ended with %+v, want exit status 5", status)
 	}
 }
 
