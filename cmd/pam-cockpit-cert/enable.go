@@ -176,7 +176,7 @@ func (u *ui) diffs(changes []safefile.Change) error {
 func restartCockpit(ctx context.Context) error {
 	words := strings.Fields(restart)
 	if out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput(); err != nil {
-		return fmt.Errorf("cockpit.conf is changed, but Cockpit did not restart: %s: %w: %s", restart, err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("cockpit.conf is changed, but Cockpit did not restart: %s: %w%s", restart, err, after(out))
 	}
 	return nil
 }

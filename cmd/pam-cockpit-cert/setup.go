@@ -104,10 +104,18 @@ func (s *settings) setup(ctx context.Context, how applying, authorities string, 
 	}
 	if how.now {
 		if out, err := exec.CommandContext(ctx, "systemctl", "restart", "sssd").CombinedOutput(); err != nil {
-			return fmt.Errorf("SSSD did not restart, see journalctl -u sssd: %w: %s", err, strings.TrimSpace(string(out)))
+			return fmt.Errorf("SSSD did not restart, see journalctl -u sssd: %w%s", err, after(out))
 		}
 	}
 	return s.enable(ctx, how)
+}
+
+// after returns what a program said, to be put behind an error; "" if it said nothing.
+func after(out []byte) string {
+	if text := strings.TrimSpace(string(out)); text != "" {
+		return ": " + text
+	}
+	return ""
 }
 
 // localUser parses USER=CERT.
@@ -116,8 +124,13 @@ func localUser(pair string) (sssdconf.LocalUser, error) {
 	if !ok || name == "" || path == "" {
 		return sssdconf.LocalUser{}, &usageError{fmt.Errorf("--local %s: it has to be USER=CERT", pair)}
 	}
-	if _, err := user.Lookup(name); err != nil {
-		return sssdconf.LocalUser{}, fmt.Errorf("--local %s: %w", pair, err)
+	account, err := user.Lookup(name)
+	if err != nil {
+		// If SSSD is down, the error says only that.
+		return sssdconf.LocalUser{}, fmt.Errorf("--local %s: this system does not know the user %s: %w", pair, name, err)
+	}
+	if account.Uid == "0" {
+		return sssdconf.LocalUser{}, fmt.Errorf("--local %s: SSSD maps no certificate to root", pair)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

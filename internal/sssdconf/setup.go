@@ -82,7 +82,9 @@ func (s Setup) Apply() error {
 			if err != nil {
 				return err
 			}
-			written[name] = sum(f.After)
+			// The older checksum stays: this process may end before the file is written.
+			before := written[name]
+			written[name] = append(before[max(0, len(before)-1):], sum(f.After))
 		}
 	}
 	if len(written) == 0 {
@@ -133,7 +135,7 @@ func Undo(root string) (removed, left []string, err error) {
 			continue
 		case err != nil:
 			return removed, left, err
-		case sum(text) != want:
+		case !slices.Contains(want, sum(text)):
 			left = append(left, path)
 			continue
 		}
@@ -153,10 +155,10 @@ func Written(root string) ([]string, error) {
 	return slices.Sorted(maps.Keys(written)), err
 }
 
-// recall returns the checksums of the files that were written, by their names in the
+// recall returns the checksums of what was written into files, by their names in the
 // root, because an image may be mounted at another path later.
-func recall(root string) (map[string]string, error) {
-	written := map[string]string{}
+func recall(root string) (map[string][]string, error) {
+	written := map[string][]string{}
 	text, err := state.Read(root, subject)
 	if errors.Is(err, fs.ErrNotExist) {
 		return written, nil
@@ -187,6 +189,9 @@ func (s Setup) files() ([]file, error) {
 	if err != nil || len(s.Users) == 0 {
 		return []file{authorities}, err
 	}
+	if err := s.issued(config); err != nil {
+		return []file{authorities}, err
+	}
 	users, err := s.users(config)
 	return []file{authorities, users}, err
 }
@@ -194,9 +199,9 @@ func (s Setup) files() ([]file, error) {
 // authorities returns the file of the authorities, if it does not exist. An existing
 // file must have them already.
 func (s Setup) authorities(config *Config) (file, error) {
-	wanted := certificates(s.Authorities)
-	if len(wanted) == 0 {
-		return file{}, errors.New("the file for --ca has no certificate in PEM")
+	wanted, err := given(s.Authorities)
+	if err != nil {
+		return file{}, err
 	}
 	var text []byte // only the certificates: a private key in the same file is not copied
 	for _, der := range wanted {
@@ -222,6 +227,45 @@ func (s Setup) authorities(config *Config) (file, error) {
 		return old, nil
 	})
 	return file{change, 0o644, 0}, err
+}
+
+// given returns the certificates of the file for --ca, in DER. The file may have one in
+// DER, as Windows exports it.
+func given(text []byte) ([][]byte, error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if all := certificates(text); len(all) > 0 {
+		return all, nil
+	}
+	if _, err := x509.ParseCertificate(text); err == nil {
+		return [][]byte{text}, nil
+	}
+	if form, command := WrongForm(text); command != "" {
+		form, _, _ = strings.Cut(form, ",")
+		return nil, fmt.Errorf("the file for --ca is in %s; convert it: %s -in FILE -out ca.pem", form, command)
+	}
+	return nil, errors.New("the file for --ca has no certificate in PEM")
+}
+
+// issued checks that SSSD would trust the issuer of each user's certificate.
+func (s Setup) issued(config *Config) error {
+	trusted, err := given(s.Authorities)
+	if err != nil {
+		return err
+	}
+	text, err := safefile.ReadFile(s.Root, config.CA(), maxSize)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	trusted = append(trusted, certificates(text)...)
+	for _, user := range s.Users {
+		if !slices.ContainsFunc(trusted, func(der []byte) bool {
+			authority, err := x509.ParseCertificate(der)
+			return err != nil || bytes.Equal(authority.RawSubject, user.Certificate.RawIssuer) // what Go cannot parse may be the issuer
+		}) {
+			return fmt.Errorf("the certificate of %s was issued by %s, which is not in the file for --ca", user.Name, nameOf(user.Certificate.RawIssuer))
+		}
+	}
+	return nil
 }
 
 // certificates returns the certificates of a file in PEM, in DER.
@@ -254,16 +298,12 @@ func (s Setup) users(config *Config) (file, error) {
 		if old == nil && len(domains) > 0 || old != nil && !slices.Equal(domains, []string{localDomain}) {
 			return nil, fmt.Errorf("SSSD has the domain %s already; give it a rule for each user, see sss-certmap(5)", strings.Join(domains, ", "))
 		}
-		rules := map[string]string{}
-		for _, rule := range config.Rules(localDomain) {
-			rules[rule.Name] = rule.Match
+		rules, own := s.written(old)
+		if !own {
+			return nil, fmt.Errorf("%s was changed by hand: add the rule of each user there, see sss-certmap(5)", path)
 		}
-		for _, user := range s.Users {
-			rule, err := matchRule(user.Certificate)
-			if err != nil {
-				return nil, fmt.Errorf("the certificate of %s: %w", user.Name, err)
-			}
-			rules[user.Name] = rule
+		if err := s.add(rules); err != nil {
+			return nil, err
 		}
 		return s.snippet(rules), nil
 	})
@@ -272,6 +312,50 @@ func (s Setup) users(config *Config) (file, error) {
 		return file{change, 0o640, group}, err
 	}
 	return file{change, 0o600, 0}, err
+}
+
+// written returns the rules in a snippet, and whether it still is as snippet writes it.
+func (s Setup) written(text []byte) (rules map[string]string, own bool) {
+	rules = map[string]string{}
+	if text == nil {
+		return rules, true
+	}
+	settings, err := parse(text)
+	if err != nil {
+		return nil, false
+	}
+	for _, e := range settings {
+		if name, is := strings.CutPrefix(e.section, "certmap/"+localDomain+"/"); is && e.key == "matchrule" {
+			rules[name] = e.value
+		}
+	}
+	newer, older := s, s
+	newer.Old, older.Old = false, true
+	return rules, bytes.Equal(text, newer.snippet(rules)) || bytes.Equal(text, older.snippet(rules))
+}
+
+// add adds the rules of the users. A rule has the name of its user, so that there is one
+// for each; and SSSD picks one of two users with the same rule.
+func (s Setup) add(rules map[string]string) error {
+	given := map[string]string{}
+	for _, user := range s.Users {
+		rule, err := matchRule(user.Certificate)
+		if err != nil {
+			return fmt.Errorf("the certificate of %s: %w", user.Name, err)
+		}
+		if other, twice := given[user.Name]; twice && other != rule {
+			return fmt.Errorf("%s has two certificates with different names: a rule matches one", user.Name)
+		}
+		given[user.Name], rules[user.Name] = rule, rule
+	}
+	users := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
+		if other, taken := users[rules[name]]; taken {
+			return fmt.Errorf("%s and %s have certificates with the same name, by which SSSD cannot tell them apart", other, name)
+		}
+		users[rules[name]] = name
+	}
+	return nil
 }
 
 // matchRule returns a rule that matches certificates with this subject and issuer,
