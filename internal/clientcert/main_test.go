@@ -229,6 +229,7 @@ func newProcIn(dir string) procDir {
 	proc := procDir(dir)
 	proc.write("1", "0::/init.scope\n")
 	proc.write("self", "0::/system.slice/cockpit-session@1.service\n")
+	must(os.Symlink(Proc+"/self/fdinfo", filepath.Join(dir, "self/fdinfo"))) // has the real PID of a pidfd
 	return proc
 }
 

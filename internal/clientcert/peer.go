@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,6 +45,9 @@ func (s Source) peerInstance() (string, error) {
 	}
 	if who.pidfd >= 0 || who.exited {
 		err = who.stillThere()
+		if err == nil {
+			err = who.numbered(s.Proc)
+		}
 	} else {
 		err = s.heldBy(who, instance)
 	}
@@ -117,6 +121,25 @@ func (p peer) stillThere() error {
 			return nil
 		}
 	}
+}
+
+// numbered proves that proc(5) has the peer's PID as its number, too. It does not if it
+// shows the processes of another PID namespace than this process's: there another
+// process has the number, perhaps in another user's instance.
+func (p peer) numbered(proc string) error {
+	self, err := openProcess(proc, "self")
+	if err != nil {
+		return fmt.Errorf("reading the number of standard input's peer: %w", err)
+	}
+	defer self.close()
+	text, err := self.text("fdinfo/" + strconv.Itoa(p.pidfd)) // see pidfd_open(2)
+	if err != nil {
+		return fmt.Errorf("reading the number of standard input's peer: %w", err)
+	}
+	if !strings.Contains(text, fmt.Sprintf("\nPid:\t%d\n", p.pid)) {
+		return fmt.Errorf("%s has the processes of another PID namespace: mount the login process's own", proc)
+	}
+	return nil
 }
 
 var errExited = &RejectedError{Reason: "the cockpit-ws that connected has exited, and its number can be another's by now"}
