@@ -122,15 +122,16 @@ func (a attempt) talk(conn io.ReadWriter) (outcome string, err error) {
 	for range 8 { // cockpit-session asks less often
 		payload, err := said.Next()
 		if err != nil {
-			// The bridge of these tests prints a line without a frame.
 			rest, _ := io.ReadAll(conn)
 			return strings.TrimSpace("ended: " + string(said.Raw()) + string(rest)), nil
 		}
-		var message struct{ Command, Cookie, Challenge, Problem string }
+		var message struct{ Command, Cookie, Challenge, Problem, User string }
 		if err := json.Unmarshal(payload, &message); err != nil {
 			return "", fmt.Errorf("%q: %w", payload, err)
 		}
 		switch {
+		case message.Command == "init" && message.User != "": // the bridge's
+			return "in as " + message.User, nil
 		case message.Command == "init":
 			return "problem: " + message.Problem, nil
 		case strings.HasPrefix(message.Challenge, "X-Conversation "):

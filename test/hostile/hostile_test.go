@@ -79,7 +79,12 @@ func TestOnlyTheControlGroupDecides(t *testing.T) {
 	pamhost.Service(t, "/etc/pam.d", "cockpit",
 		"auth [success=done new_authtok_reqd=done user_unknown=die default=ignore] "+pamhost.Built(t, "pam_cockpit_cert.so")+"\n"+
 			"auth required pam_unix.so nodelay\naccount required pam_permit.so\nsession required pam_permit.so\n")
-	if err := os.WriteFile(filepath.Join(bin, "cockpit-bridge"), []byte("#!/bin/sh\necho in as $(id -un)\n"), 0o755); err != nil {
+	const bridge = `#!/bin/sh
+init='
+{"command":"init","version":1,"user":"'$(id -un)'"}'
+printf '%s\n%s' "${#init}" "$init"
+`
+	if err := os.WriteFile(filepath.Join(bin, "cockpit-bridge"), []byte(bridge), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	// Both users have sessions, so that both certificates are exported.
@@ -164,7 +169,7 @@ type place struct {
 
 func (p place) judge(t *testing.T, attempt, outcome string) {
 	t.Helper()
-	user, in := strings.CutPrefix(outcome, "ended: in as ")
+	user, in := strings.CutPrefix(outcome, "in as ")
 	switch want := p.in[attempt]; {
 	case in && user != want:
 		t.Errorf("the client is in, as %s", user)
