@@ -136,7 +136,7 @@ uninstall:
 ## check: lint and every test that needs no booted system
 .PHONY: check
 check: deps-check all lint $(CHECKS) $(GOTESTSUM) $(TEST_PROGRAMS)
-	$(GOTESTED) --post-run-command "$(GO) run ./tools/testreport" -- -count=1 ./...
+	$(GOTESTED) --post-run-command "$(GO) run ./tools/testreport" -- -count=1 -timeout 30m ./...
 
 # The longest suites start first, because two suites run at the same time.
 LONGEST = ./test/systems/ ./test/deb/

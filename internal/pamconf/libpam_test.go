@@ -105,7 +105,9 @@ func (l *libpam) read(t testing.TB, name, text string) verdict {
 		switch {
 		case missing:
 			v.modules = append(v.modules, module)
-		case !strings.Contains(said, "adding faulty module"):
+		case strings.Contains(said, "adding faulty module"):
+		case strings.Contains(said, "unable to resolve symbol"): // of an installed module that is for other types
+		default:
 			v.complaints = append(v.complaints, said)
 		}
 	}
@@ -156,7 +158,7 @@ func FuzzWeRefuseWhatLibpamRefuses(f *testing.F) {
 	for _, text := range services(f) {
 		f.Add(string(text))
 	}
-	for _, module := range []string{"none/", ".so", "?", "a/?.b", ".", "..", "[]", "[ ]", "none$ISA.so", "/none/.x"} {
+	for _, module := range []string{"none/", ".so", "?", "a/?.b", ".", "..", "[]", "[ ]", "none$ISA.so", "/none/.x", "pam_limits.so"} {
 		f.Add("auth required " + module + "\n")
 	}
 	libpam := newLibpam(f)
