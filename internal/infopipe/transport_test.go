@@ -151,6 +151,78 @@ func TestOnlyAnswersReachTheDecoder(t *testing.T) {
 	}
 }
 
+// TestHeadersThatNoBusPassesOn checks header fields that no library writes.
+func TestHeadersThatNoBusPassesOn(t *testing.T) {
+	const path = "/org/freedesktop/sssd/infopipe/Users/x/1"
+	serial, sender := field(5, 'u', 1), field(7, 's', owner)
+	for name, test := range map[string]struct {
+		text []byte
+		want string
+	}{
+		"an answer":                                {raw(kindReturn, field(0, 'o', path), serial, sender, field(8, 'g', "o")), "1"},
+		"a sender twice, SSSD the last":            {raw(kindReturn, field(0, 'o', path), serial, field(7, 's', ":1.66"), sender, field(8, 'g', "o")), ""},
+		"a sender twice, SSSD the first":           {raw(kindReturn, field(0, 'o', path), serial, sender, field(7, 's', ":1.66"), field(8, 'g', "o")), ""},
+		"a serial twice":                           {raw(kindReturn, field(0, 'o', path), field(5, 'u', 77), serial, sender, field(8, 'g', "o")), ""},
+		"a type twice":                             {raw(kindReturn, field(0, 'o', path), serial, sender, field(8, 'g', "ah"), field(8, 'g', "o")), ""},
+		"no sender":                                {raw(kindReturn, field(0, 'o', path), serial, field(8, 'g', "o")), ""},
+		"no serial":                                {raw(kindReturn, field(0, 'o', path), sender, field(8, 'g', "o")), ""},
+		"a sender with a NUL":                      {raw(kindReturn, field(0, 'o', path), serial, field(7, 's', owner+"\x00"), field(8, 'g', "o")), ""},
+		"a sender that only begins like SSSD":      {raw(kindReturn, field(0, 'o', path), serial, field(7, 's', owner+"7"), field(8, 'g', "o")), ""},
+		"a type of the greatest depth":             {raw(kindReturn, field(0, 'o', path), serial, sender, field(8, 'g', deepest)), "1!"},
+		"an error of a type of the greatest depth": {raw(kindError, field(0, 'o', path), serial, sender, field(4, 's', "x.y"), field(8, 'g', deepest)), "1!"},
+		"an error of two texts":                    {message(t, binary.LittleEndian, dbus.TypeError, 1, owner, "why", "because"), "1!"},
+		"an error whose name has a NUL":            {raw(kindError, nil, serial, sender, field(4, 's', "x.\x00y")), ""},
+		"an error with two names":                  {raw(kindError, nil, serial, sender, field(4, 's', "x.y"), field(4, 's', errNotFound)), ""},
+		"the largest answer":                       {raw(kindError, field(0, 's', strings.Repeat("x", maxAnswer-69)), serial, sender, field(4, 's', "x.y"), field(8, 'g', "s")), "1"},
+		"one that is larger by a byte":             {raw(kindError, field(0, 's', strings.Repeat("x", maxAnswer-68)), serial, sender, field(4, 's', "x.y"), field(8, 'g', "s")), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := append(test.text, message(t, binary.LittleEndian, dbus.TypeMethodReply, 2, owner, "after it")...)
+			got, err := handedUp(t, awaiting(bytes.NewReader(text), "FindByValidCertificate", "Ping"))
+			if want := strings.Fields(test.want + " 2"); !slices.Equal(got, want) || !errors.Is(err, io.EOF) {
+				t.Errorf("%d bytes: handed up %q, ended with %v; want %q", len(test.text), got, err, want)
+			}
+		})
+	}
+}
+
+// deepest is a type that has as many containers in containers as D-Bus allows.
+var deepest = strings.Repeat("a", 32) + strings.Repeat("(", 32) + "s" + strings.Repeat(")", 32)
+
+// field is a marshalled header field of a basic type, or the value alone if the code is 0.
+func field(code, kind byte, value any) []byte {
+	var text []byte
+	if code != 0 {
+		text = []byte{code, 1, kind, 0}
+	}
+	switch value := value.(type) {
+	case int:
+		return binary.LittleEndian.AppendUint32(text, uint32(value))
+	case string:
+		if kind == 'g' {
+			text = append(text, byte(len(value)))
+		} else {
+			text = binary.LittleEndian.AppendUint32(text, uint32(len(value)))
+		}
+		return append(append(text, value...), 0)
+	}
+	panic("no such field")
+}
+
+// raw is a message of these fields.
+func raw(kind byte, body []byte, fields ...[]byte) []byte {
+	padded := func(text []byte) []byte { return append(text, make([]byte, -len(text)&7)...) }
+	var header []byte
+	for _, f := range fields {
+		header = append(padded(header), f...)
+	}
+	text := []byte{'l', kind, 0, 1}
+	for _, number := range []int{len(body), 99, len(header)} {
+		text = binary.LittleEndian.AppendUint32(text, uint32(number))
+	}
+	return append(padded(append(text, header...)), body...)
+}
+
 // corrupt changes one byte, from the end if it is negative.
 func corrupt(text []byte, at int, to byte) []byte {
 	if at < 0 {
