@@ -75,10 +75,35 @@ func ParseConfig(text []byte) (*Config, error) {
 				line:    i, from: match[4], to: match[5],
 			})
 		} else if !ignoredForm.MatchString(line) {
-			return nil, &ConfigSyntaxError{i + 1, "it is neither a [section] nor a setting nor a comment"}
+			return nil, &ConfigSyntaxError{i + 1, malformed(line)}
 		}
 	}
 	return f, nil
+}
+
+// malformed returns what is wrong with a line that has none of the forms.
+func malformed(line string) string {
+	trimmed := strings.TrimSpace(line)
+	switch {
+	case strings.HasPrefix(line, "\ufeff"):
+		return "it begins with a byte order mark"
+	case strings.HasPrefix(trimmed, ";"):
+		return "a comment begins with #, not with ;"
+	case strings.HasPrefix(trimmed, "[") && strings.Contains(trimmed, "]"):
+		return "there is text after the [section]"
+	}
+	return "it is neither a [section] nor a setting nor a comment"
+}
+
+// Elsewhere returns the line, from 1, and the section of a setting of that name in a
+// section where Cockpit does not read it; line 0 if there is none.
+func (f *Config) Elsewhere(section, key string) (line int, other string) {
+	for _, s := range f.settings {
+		if strings.EqualFold(s.key, key) && !strings.EqualFold(s.section, section) {
+			return s.line + 1, s.section
+		}
+	}
+	return 0, ""
 }
 
 // Bytes returns the text, with the edits.

@@ -51,7 +51,11 @@ func (s System) certificates() Check {
 	action, actionLine := file.Get(cockpit.TLSCert, cockpit.Action)
 	switch {
 	case line == 0:
-		return broken(id, "off in Cockpit, as they are by default", s.call("enable"))
+		check := broken(id, "off in Cockpit, as they are by default", s.call("enable"))
+		if at, section := file.Elsewhere(cockpit.WebService, cockpit.Authentication); at > 0 {
+			check = check.because(fmt.Sprintf("line %d of %s sets it in [%s]; Cockpit reads it in [%s]", at, path, section, cockpit.WebService))
+		}
+		return check
 	case value != "" && !isTrue(value):
 		return broken(id, fmt.Sprintf("off in Cockpit: line %d of %s says %q", line, path, value), s.call("enable"))
 	case value == "":
@@ -61,10 +65,46 @@ func (s System) certificates() Check {
 	case action == "remote-login-ssh":
 		return broken(id, fmt.Sprintf("on in Cockpit, but line %d of %s has it log in by SSH: action = remote-login-ssh", actionLine, path), advise("remove that line"))
 	}
+	if check := s.overridden(); check != nil {
+		return *check
+	}
 	if at, mode := s.stopsCockpit(cockpit.ConfigFile, toRead); at != "" {
 		return broken(id, fmt.Sprintf("on in Cockpit, by line %d of %s, which Cockpit cannot read", line, path), run("chmod", mode, at))
 	}
 	return ok(id, fmt.Sprintf("on in Cockpit, by line %d of %s", line, path))
+}
+
+// overridden reports a further cockpit.conf that turns certificates off: Cockpit also
+// reads those of the directories in XDG_CONFIG_DIRS, which a systemd drop-in may set, and
+// the last one counts (src/common/cockpitconf.c). It is nil if there is none.
+func (s System) overridden() *Check {
+	const id, variable = idCertificates, "XDG_CONFIG_DIRS"
+	if !s.here() {
+		return nil
+	}
+	for _, directories := range append(environment("cockpit-tls", variable), environment("cockpit-ws", variable)...) {
+		for directory := range strings.SplitSeq(directories, ":") {
+			path := filepath.Join(directory, "cockpit", filepath.Base(cockpit.ConfigFile))
+			if path == cockpit.ConfigFile {
+				continue
+			}
+			text, err := safefile.ReadFile(s.Root, path, safefile.MaxSize)
+			if err != nil {
+				continue
+			}
+			fix, why := advise("correct that file, or take "+variable+" out of Cockpit's units: systemctl cat cockpit"), "Cockpit reads that file last, by "+variable+" in its environment"
+			file, err := cockpit.ParseConfig(text)
+			if err != nil {
+				check := broken(id, fmt.Sprintf("off in Cockpit: %s: %v", path, err), fix).because(why)
+				return &check
+			}
+			if value, line := file.Get(cockpit.WebService, cockpit.Authentication); line > 0 && !isTrue(value) {
+				check := broken(id, fmt.Sprintf("off in Cockpit: line %d of %s says %q", line, path, value), fix).because(why)
+				return &check
+			}
+		}
+	}
+	return nil
 }
 
 // proxy reports a proxy in front of Cockpit that ends TLS: the browser presents its

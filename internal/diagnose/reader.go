@@ -57,6 +57,21 @@ func commandLines(program string) [][]string {
 	return lines
 }
 
+// environment returns the values of a variable in the environments of a program's
+// processes.
+func environment(program, variable string) []string {
+	var values []string
+	for _, dir := range running(program) {
+		text, _ := os.ReadFile(filepath.Join(dir, "environ")) // only root may read it
+		for _, entry := range strings.Split(string(text), "\x00") {
+			if name, value, _ := strings.Cut(entry, "="); name == variable {
+				values = append(values, value)
+			}
+		}
+	}
+	return values
+}
+
 // running returns the directories in /proc of a program's processes, without those in
 // containers.
 func running(program string) []string {

@@ -256,3 +256,34 @@ func TestCheckWarnsOfAServiceWithoutTheRule(t *testing.T) {
 	output, _ = command(t, alice, 0, "check", "-")
 	lacks(t, output, warning)
 }
+
+// Cockpit also reads cockpit.conf in the directories of XDG_CONFIG_DIRS, and the last
+// one counts.
+func TestStatusKnowsAConfigurationThatCountsMore(t *testing.T) {
+	namespace.Need(t)
+	namespace.Copy(t, "/etc")
+	const config, other = "/etc/cockpit/cockpit.conf", "/run/xdg/cockpit/cockpit.conf"
+	write(t, config, "[WebService]\nClientCertAuthentication = true\n", 0o644)
+	sleep, err := os.ReadFile("/bin/sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "/run/cockpit-tls", string(sleep), 0o755)
+	process := exec.Command("/run/cockpit-tls", "600")
+	process.Env = []string{"XDG_CONFIG_DIRS=/etc:/run/xdg"}
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = process.Process.Kill(); _ = process.Wait(); os.RemoveAll("/run/xdg") })
+	output, _ := command(t, nil, 0, "status")
+	matches(t, output, `ok +certificates: on in Cockpit, by line 2 of `+config)
+	for text, want := range map[string]string{
+		"[WebService]\nLoginTitle = Lab\n":                 `ok +certificates: on in Cockpit`,
+		"[WebService]\nClientCertAuthentication = false\n": `BROKEN +certificates: off in Cockpit: line 2 of ` + other + ` says "false" Cockpit reads that file last, by XDG_CONFIG_DIRS`,
+		"words\n": `BROKEN +certificates: off in Cockpit: ` + other + `: line 1: it is neither`,
+	} {
+		write(t, other, text, 0o644)
+		output, _ := command(t, nil, 0, "status")
+		matches(t, output, want)
+	}
+}
