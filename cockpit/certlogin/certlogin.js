@@ -97,8 +97,7 @@ function checkItem(check) {
     return item;
 }
 
-async function showStatus(admin) {
-    const status = await call(["status"], { admin });
+function showStatus(status) {
     byId("summary").textContent = status.ok
         ? _("All is well: a certificate that SSSD knows logs its user in.")
         : _("Not all is well:");
@@ -134,8 +133,7 @@ function loginRows(login) {
     return [row, why];
 }
 
-async function showLogins() {
-    const logins = await call(["logins"], { admin: true });
+function showLogins(logins) {
     byId("no-logins").hidden = logins.length > 0;
     byId("logins").hidden = logins.length === 0;
     byId("logins").tBodies[0].replaceChildren(...logins.reverse().flatMap(loginRows));
@@ -162,15 +160,13 @@ function showReport(report) {
 
 async function check(event) {
     event.preventDefault();
-    const file = byId("file").files[0];
-    const input = file ? new Uint8Array(await file.arrayBuffer()) : new TextEncoder().encode(byId("paste").value);
     byId("report").replaceChildren();
-    if (input.length === 0) {
-        complain(new Error(_("Choose a file with a certificate, or paste one.")));
-        return;
-    }
     byId("check").disabled = true;
     try {
+        const file = byId("file").files[0];
+        const input = file ? new Uint8Array(await file.arrayBuffer()) : new TextEncoder().encode(byId("paste").value);
+        if (input.length === 0)
+            throw new Error(_("Choose a file with a certificate, or paste one."));
         showReport(await call(["check", "-"], { admin: true, input }));
         complain();
     } catch (error) {
@@ -205,21 +201,34 @@ async function change(verb) {
 }
 
 let admin = false;
+let refreshes = 0;
 
 async function refresh() {
+    // An answer that comes late must not replace that of a later question.
+    const number = ++refreshes;
+    const latest = () => number === refreshes;
+    const show = (args, shown) => call(args, { admin }).then(answer => latest() && shown(answer));
+
     byId("limited").hidden = admin;
     for (const id of ["switches", "check-section", "logins-section"])
         byId(id).hidden = !admin;
     byId("refresh").disabled = true;
+    byId("summary").textContent = _("Checking...");
     try {
-        await showStatus(admin);
-        if (admin)
-            await showLogins();
-        complain();
+        const status = show(["status"], showStatus).catch(error => {
+            if (latest())
+                byId("summary").textContent = "";
+            throw error;
+        });
+        await Promise.all([status, admin && show(["logins"], showLogins)]);
+        if (latest())
+            complain();
     } catch (error) {
-        complain(error);
+        if (latest())
+            complain(error);
     }
-    byId("refresh").disabled = false;
+    if (latest())
+        byId("refresh").disabled = false;
 }
 
 // style applies the style that the user chose in Cockpit's menu.
@@ -241,6 +250,9 @@ function start() {
     byId("enable").addEventListener("click", () => ask("enable"));
     byId("disable").addEventListener("click", () => ask("disable"));
     byId("check-form").addEventListener("submit", check);
+    // The last that was chosen or pasted is checked.
+    byId("file").addEventListener("change", () => { byId("paste").value = "" });
+    byId("paste").addEventListener("input", () => { byId("file").value = "" });
 
     // cockpit.permission() does not report changes in every release.
     const superuser = cockpit.dbus(null, { bus: "internal" }).proxy("cockpit.Superuser", "/superuser");

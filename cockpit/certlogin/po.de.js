@@ -49,6 +49,7 @@ cockpit.locale({
     "Control groups": [null, "Control Groups"],
     "SELinux": [null, "SELinux"],
     "To do:": [null, "Zu tun:"],
+    "Checking...": [null, "Wird geprüft ..."],
     "All is well: a certificate that SSSD knows logs its user in.": [null, "Alles in Ordnung: Ein Zertifikat, das SSSD kennt, meldet seinen Benutzer an."],
     "Not all is well:": [null, "Nicht alles ist in Ordnung:"],
     "Subject": [null, "Inhaber"],

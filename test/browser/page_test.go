@@ -8,6 +8,7 @@ package browser
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 const (
@@ -19,6 +20,9 @@ const (
 // The page "Certificate login", as an ordinary user sees it, and as an
 // administrator does.
 func (l *lab) page(t *testing.T) {
+	if l.card { // the page's own part is the same everywhere
+		t.Run("a slow state", l.slowState)
+	}
 	b := l.person(t, "alice")
 	b.openPage()
 	b.frame(pageFrame)
@@ -38,6 +42,31 @@ func (l *lab) page(t *testing.T) {
 	t.Run("turned off", func(t *testing.T) { l.turnOff(t, b.of(t)) })
 	t.Run("dark and German", l.darkAndGerman)
 	t.Run("turned on", l.turnOn)
+}
+
+// slowState: while the command is still at work, the page says so; and an answer for an
+// ordinary user that comes late does not replace the administrator's.
+func (l *lab) slowState(t *testing.T) {
+	l.Sh(t, `cd /usr/sbin && mv pam-cockpit-cert pam-cockpit-cert.real
+		cat >pam-cockpit-cert <<-"END"
+			#!/bin/sh
+			[ "$(id -u)" = 0 ] || until [ -e /run/go-on ]; do sleep 0.1; done
+			exec /usr/sbin/pam-cockpit-cert.real "$@"
+		END
+		chmod 755 pam-cockpit-cert`)
+	t.Cleanup(func() { l.Sh(t, `touch /run/go-on; mv /usr/sbin/pam-cockpit-cert.real /usr/sbin/pam-cockpit-cert`) })
+	b := l.person(t, "alice")
+	b.openPage()
+	b.frame(pageFrame)
+	b.waitText("#summary", "Checking")
+	b.becomeAdministrator()
+	b.frame(pageFrame)
+	b.waitText("#checks", "PAM rule: ")
+	l.Sh(t, `touch /run/go-on; while pgrep -u alice -f /usr/sbin/pam-cockpit-cert; do sleep 0.1; done`)
+	time.Sleep(2 * time.Second) // the way to the page
+	if state := b.text("#checks"); strings.Contains(state, "try again as root") {
+		t.Errorf("an administrator sees what an ordinary user does:\n%s", state)
+	}
 }
 
 // openPage goes to the page, and stays outside its frame. Cockpit's own frame may fail
@@ -121,6 +150,8 @@ func (l *lab) check(t *testing.T, b *browser) {
 	l.desk.Write(t, file, 0o644, l.ca.Issue("alice").DER)
 	b.fill("#file", file)
 	isOf("alice")
+	b.fill("#paste", string(l.ca.Issue("carol").PEM()))
+	isOf("carol")
 }
 
 // Nothing is turned off before it is said what that does. No mouse is needed.
