@@ -377,6 +377,6 @@ func (h host) anotherTime(t *testing.T) {
 		t.Fatalf("%s\n%s", got.out, journal.Since(t))
 	}
 	if got.out == "have \n" {
-		h.says(t, journal, "no Kerberos ticket: ")
+		h.says(t, journal, "no Kerberos ticket")
 	}
 }
