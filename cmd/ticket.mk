@@ -23,4 +23,4 @@ APT_CHECK     += krb5-kdc krb5-user
 $(TICKET): $(TICKET_SOURCES) cmd/cockpit-cert-ticket/ticket.h
 	@mkdir -p $(@D)
 	$(CC) $(TICKET_CFLAGS) $(CGO_CPPFLAGS) $(CGO_CFLAGS) -fPIE $$($(PKG_CONFIG) --cflags krb5-gssapi krb5) \
-		-o $@ $(TICKET_SOURCES) $(CGO_LDFLAGS) $(TICKET_LDFLAGS) $$($(PKG_CONFIG) --libs krb5-gssapi krb5)
+		-o $@ $(TICKET_SOURCES) $(CGO_LDFLAGS) $(TICKET_LDFLAGS) $$($(PKG_CONFIG) --libs krb5-gssapi krb5) -ldl

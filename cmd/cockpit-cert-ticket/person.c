@@ -72,10 +72,12 @@ static bool short_name(const char *full, char *name, size_t size)
 
 krb5_principal person_principal(krb5_context context, const struct person *person, const char *realm)
 {
-    char name[256];
+    char full[256], name[256];
     krb5_principal principal = NULL;
 
-    if (!short_name(person->name, name, sizeof name) || !is_person(person, name, realm)) {
+    if (!directory_name(person->uid, full, sizeof full))
+        snprintf(full, sizeof full, "%s", person->name);
+    if (!short_name(full, name, sizeof name) || !is_person(person, name, realm)) {
         reason_keep(LOG_NOTICE, "SSSD does not know %s as a user of %s; turn this off with no_ticket", person->name, realm);
         return NULL;
     }

@@ -88,6 +88,15 @@ krb5_principal person_principal(krb5_context context, const struct person *perso
 /* Whether a principal is this user. */
 bool person_is(const struct person *person, krb5_const_principal principal);
 
+/* --- directory.c --------------------------------------------------------- */
+
+/*
+ * Finds the user's name in the directory. On this host SSSD may give the user another
+ * one, see sss_override(8), which may even be that of another user of the domain.
+ * Returns false if SSSD does not know, because the directory has no SIDs.
+ */
+bool directory_name(uid_t uid, char *name, size_t size);
+
 /* --- delegate.c ---------------------------------------------------------- */
 
 /*

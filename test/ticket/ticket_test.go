@@ -127,7 +127,7 @@ func sanitized(t testing.TB) string {
 	t.Helper()
 	path := t.TempDir() + "/sanitized"
 	script := `$CC -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all $(pkg-config --cflags krb5-gssapi krb5) \
-		-o "$1" ../../cmd/cockpit-cert-ticket/*.c $(pkg-config --libs krb5-gssapi krb5)`
+		-o "$1" ../../cmd/cockpit-cert-ticket/*.c $(pkg-config --libs krb5-gssapi krb5) -ldl`
 	command := exec.Command("sh", "-euc", `: "${CC:=gcc}"; `+script, "sh", path)
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
