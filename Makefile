@@ -67,7 +67,7 @@ GO          = $(eval GO := $$(shell tools/find-go))$(GO)
 endif
 BUILD      := build
 GOTARGET    = GOARCH=$(GOARCH) GOARM=$(GOARM) CC="$(CC)"
-GOBUILD     = $(GOTARGET) CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false
+GOBUILD     = $(GOTARGET) CGO_ENABLED=1 "$(GO)" build -trimpath -buildvcs=false
 
 # Fragments append to these: programs to build, those that the tests run, what
 # `make check` runs beyond the Go tests, and Debian packages to install.

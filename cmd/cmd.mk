@@ -35,6 +35,6 @@ COMPLETIONS := $(addprefix $(BUILD)/completions/pam-cockpit-cert.,bash fish zsh)
 PROGRAMS    += $(COMPLETIONS)
 $(COMPLETIONS): $(COMMAND_SOURCES)
 	@mkdir -p $(@D)
-	env -u GOOS -u GOARCH -u GOARM -u CC CGO_ENABLED=0 $(GO) run -trimpath -buildvcs=false ./cmd/pam-cockpit-cert \
+	env -u GOOS -u GOARCH -u GOARM -u CC CGO_ENABLED=0 "$(GO)" run -trimpath -buildvcs=false ./cmd/pam-cockpit-cert \
 		completion $(subst .,,$(suffix $@)) >$@.new
 	mv $@.new $@

@@ -7,7 +7,7 @@
 # distribution wants its own linker flags: make SESSION_BUILD='$(SESSION_EXTERNAL)'.
 
 SESSION          := $(BUILD)/cockpit-cert-session
-SESSION_INTERNAL  = $(GOTARGET) CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=pie -ldflags=-bindnow
+SESSION_INTERNAL  = $(GOTARGET) CGO_ENABLED=0 "$(GO)" build -trimpath -buildvcs=false -buildmode=pie -ldflags=-bindnow
 SESSION_EXTERNAL  = $(GOBUILD) -buildmode=pie -ldflags='-linkmode=external -extldflags "-Wl,-z,relro -Wl,-z,now"'
 SESSION_BUILD    ?= $(if $(filter amd64 arm64 loong64 ppc64le s390x,$(GOARCH)),$(SESSION_INTERNAL),$(SESSION_EXTERNAL))
 

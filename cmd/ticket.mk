@@ -7,7 +7,7 @@
 
 TICKET         := $(BUILD)/cockpit-cert-ticket
 TICKET_SOURCES := $(wildcard cmd/cockpit-cert-ticket/*.c)
-TICKET_CFLAGS   = -std=gnu11 -Wall -Wextra -O2 -g -ffile-prefix-map=$(CURDIR)=.
+TICKET_CFLAGS   = -std=gnu11 -Wall -Wextra -O2 -g '-ffile-prefix-map=$(CURDIR)=.'
 TICKET_LDFLAGS  = -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 ifeq ($(CGO_CFLAGS),)
 TICKET_CFLAGS  += -D_FORTIFY_SOURCE=2 -fstack-protector-strong

@@ -19,8 +19,8 @@ CONTAINER_TAG  ?= localhost/pam-cockpit-cert:latest
 .PHONY: container
 container:
 	rm -rf $(BUILD)/container/vendor
-	$(GO) mod vendor -o $(BUILD)/container/vendor
+	"$(GO)" mod vendor -o $(BUILD)/container/vendor
 	$(OCI_TOOL) build --format docker -f container/Containerfile --ignorefile container/Containerfile.containerignore $(CONTAINER_FLAGS) \
 		--build-arg BASE=$(CONTAINER_BASE) --build-arg VERSION=$(VERSION) \
-		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+		--build-arg REVISION=$$(git --git-dir=.git rev-parse HEAD 2>/dev/null || echo unknown) \
 		-t $(CONTAINER_TAG) .

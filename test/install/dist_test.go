@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -81,9 +82,59 @@ func TestVersions(t *testing.T) {
 	if second := version(t, dir); !strings.HasPrefix(second, "1.2.3+git2.g") {
 		t.Errorf("the next commit is %s", second)
 	}
+	if archived := version(t, archive(t, dir)); archived != "1.2.3+git0.g"+git(t, dir, "rev-parse", "--short=7", "HEAD") {
+		t.Errorf("its archive is %s", archived)
+	}
 	git(t, dir, "tag", "v1.2.3")
-	if got := version(t, dir); got != "1.2.3" {
-		t.Errorf("the tagged commit is %s", got)
+	for _, source := range []string{dir, archive(t, dir)} {
+		if got := version(t, source); got != "1.2.3" {
+			t.Errorf("the tagged commit is %s", got)
+		}
+	}
+	edit(t, dir+"/README.md", "four")
+	commit(t, dir)
+	if got, archived := version(t, dir), version(t, archive(t, dir)); archived != got || !strings.HasPrefix(got, "1.2.3+git1.g") {
+		t.Errorf("the commit after the tagged one is %s, its archive %s", got, archived)
+	}
+}
+
+// archive unpacks what `git archive` makes of a commit, and public forges offer, below
+// another repository, whose files this source's are not.
+func archive(t *testing.T, dir string) string {
+	t.Helper()
+	other := t.TempDir()
+	git(t, other, "init", "-q")
+	edit(t, other+"/.gitignore", "source\n")
+	commit(t, other)
+	source := other + "/source"
+	script := `mkdir "$2" && git -C "$1" archive HEAD | tar -C "$2" -x`
+	if out, err := exec.Command("sh", "-euc", script, "sh", dir, source).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return source
+}
+
+// TestFilesOfASource checks which files the packages are built from: the same in a
+// clone, where one is deleted, and in its archive.
+func TestFilesOfASource(t *testing.T) {
+	dir := clone(t)
+	if err := os.Remove(dir + "/README.md"); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, dir+"/new", "")
+	files := func(dir string) []string {
+		out, err := exec.Command(dir + "/tools/source-files").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Split(string(out), "\x00")
+	}
+	cloned, archived := files(dir), files(archive(t, dir))
+	if slices.Contains(cloned, "README.md") || !slices.Contains(cloned, "new") || !slices.Contains(cloned, "tools/version") {
+		t.Errorf("a clone's files: %q", cloned)
+	}
+	if !slices.Contains(archived, "README.md") || len(archived) != len(cloned) {
+		t.Errorf("%d files in the archive, %d in the clone: %q", len(archived), len(cloned), archived)
 	}
 }
 

@@ -133,8 +133,7 @@ func Stage(t testing.TB, o *machine.Overlay) {
 	script := `
 		mkdir "$1"
 		cd "$2"
-		{ git ls-files -z --cached --others --exclude-standard 2>/dev/null ||
-			find . \( -path ./build -o -path ./.git \) -prune -o -type f -print0; } | xargs -0 cp --parents -P -p -t "$1"
+		tools/source-files | xargs -0 cp --parents -P -p -t "$1"
 		cd "$1"
 		[ -d vendor ] || GOFLAGS='' go mod vendor`
 	if out, err := exec.Command("sh", "-euc", script, "stage", staged, machine.Source(t)).CombinedOutput(); err != nil {
