@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long one command may take.
-const patience = 10 * time.Minute
+const patience = 20 * time.Minute
 
 // Shell runs commands as root in a system, booted or not.
 type Shell struct {
