@@ -35,7 +35,6 @@ var ports = map[string]port{
 	"armhf":   {"arm-linux-gnueabihf", "arm-linux-gnueabihf", "arm", elf.EM_ARM, elf.ELFDATA2LSB},
 	"i386":    {"i386-linux-gnu", "i686-linux-gnu", "i386", elf.EM_386, elf.ELFDATA2LSB},
 	"ppc64el": {"powerpc64le-linux-gnu", "powerpc64le-linux-gnu", "ppc64le", elf.EM_PPC64, elf.ELFDATA2LSB},
-	"riscv64": {"riscv64-linux-gnu", "riscv64-linux-gnu", "riscv64", elf.EM_RISCV, elf.ELFDATA2LSB},
 	"s390x":   {"s390x-linux-gnu", "s390x-linux-gnu", "s390x", elf.EM_S390, elf.ELFDATA2MSB},
 }
 
