@@ -128,7 +128,7 @@ func elsewhere(config *sssdconf.Config) string {
 }
 
 // refusedAuthorities returns the authorities that SSSD calls invalid. The error is that
-// of an SSSD which does not judge one.
+// of an SSSD that waits in vain for an OCSP responder.
 //
 // SSSD asks an OCSP responder only about the certificate of a login, and not about its
 // issuers. So about an authority that names a responder it is openssl that is asked: its
@@ -144,8 +144,11 @@ func (s System) refusedAuthorities(ctx context.Context, all []sssdconf.Authority
 			continue
 		}
 		_, err := s.client().FindByCertificate(ctx, inPEM(authority.DER))
-		if isUndecided(err) {
+		switch {
+		case isUndecided(err) && options.Responder != "":
 			return nil, err
+		case isUndecided(err): // SSSD is only slow now
+			return refused, nil
 		}
 		if isRefusal(err) {
 			refused = append(refused, authority)
