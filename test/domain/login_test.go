@@ -26,6 +26,9 @@ func TestActiveDirectory(t *testing.T) {
 			h.online(t)
 			t.Run("who logs in", h.whoLogsIn)
 			t.Run("the end of a session", h.end)
+			if suite == suites[0] { // it takes some seconds, and is systemd's work
+				t.Run("a login that is killed", h.killed)
+			}
 			t.Run("status", h.status)
 			t.Run("tickets for other hosts", h.otherHosts)
 			t.Run("nothing as anybody else", h.nobodyElse)
@@ -33,6 +36,7 @@ func TestActiveDirectory(t *testing.T) {
 			t.Run("turned off", h.off)
 			t.Run("other logins", h.otherLogins)
 			t.Run("full names", h.fullNames)
+			t.Run("other names", h.otherNames)
 			t.Run("keytabs", h.keytabs)
 			t.Run("no domain controller", h.noController)
 		})
@@ -122,11 +126,13 @@ func (h host) whoLogsIn(t *testing.T) {
 	}
 }
 
+var ticketFile = regexp.MustCompile(`^/run/user/\d+/cockpit-session-\d+\.ccache$`)
+
 // end checks that the file with the tickets is removed soon after the session.
 func (h host) end(t *testing.T) {
 	got := h.enter(t, "alice", `echo "${KRB5CCNAME#FILE:}"; stat -c '%U %a' "${KRB5CCNAME#FILE:}"`)
 	file, mode, _ := strings.Cut(got.out, "\n")
-	if !regexp.MustCompile(`^/run/user/\d+/cockpit-session-\d+\.ccache$`).MatchString(file) || mode != "alice 600\n" {
+	if !ticketFile.MatchString(file) || mode != "alice 600\n" {
 		t.Errorf("KRB5CCNAME is %s", got.out)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
@@ -135,6 +141,29 @@ func (h host) end(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("%s is there 10 s after the session", file)
+		}
+	}
+}
+
+// killed checks that after a login process was killed, the file is removed with the
+// user's last session.
+func (h host) killed(t *testing.T) {
+	h.enter(t, "alice", `
+		file=${KRB5CCNAME#FILE:}
+		echo "$file" >/tmp/of-killed
+		pid=${file##*-}
+		sudo -A kill -9 "${pid%.ccache}"
+		sleep 1`)
+	file := strings.TrimSpace(h.Run(t, "cat", "/tmp/of-killed"))
+	if !ticketFile.MatchString(file) {
+		t.Fatalf("KRB5CCNAME is %s", file)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		if _, err := h.Try(t, "ls", file); err != nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is there a minute after the login process was killed", file)
 		}
 	}
 }
@@ -166,7 +195,8 @@ func (h host) other() string {
 // otherHosts checks ssh to another host: it works where the domain lets this host
 // delegate, and nowhere else.
 func (h host) otherHosts(t *testing.T) {
-	h.option(t, "ticket_for=host@"+h.other()+" ticket_for=host@dc.ad.lab")
+	own := "host@" + fullName(h.suite) // which needs no delegation
+	h.option(t, "ticket_for="+own+" ticket_for=host@"+h.other()+" ticket_for=host@dc.ad.lab")
 	account := strings.ToUpper(h.suite) + "$"
 	script := ssh(h.other()) + " id -un; " + asRoot
 	if got := h.enter(t, "alice", script); strings.Contains(got.out, "alice\n") || !strings.Contains(got.out, "root\n") {
@@ -184,6 +214,9 @@ func (h host) otherHosts(t *testing.T) {
 		t.Errorf("ssh to the other host, and sudo:\n%s\n%s", got.out, journal.Since(t))
 	}
 	h.says(t, journal, "no Kerberos ticket for host@dc.ad.lab: .*: does the domain let this host delegate to it")
+	if text := journal.Since(t); strings.Contains(text, "no Kerberos ticket for "+own) {
+		t.Errorf("the user has a ticket for %s, and the journal says:\n%s", own, text)
+	}
 	// A user whose account is marked so has sudo, but no ssh to other hosts.
 	if got := h.enter(t, "sensitive", script); strings.Contains(got.out, "sensitive\n") || !strings.Contains(got.out, "root\n") {
 		t.Errorf("an account that may not be delegated:\n%s", got.out)
@@ -303,6 +336,23 @@ func (h host) fullNames(t *testing.T) {
 	}
 }
 
+// otherNames checks that a user whom SSSD gives another name on this host has their
+// own tickets, even if it is the name of another user of the domain.
+func (h host) otherNames(t *testing.T) {
+	t.Cleanup(func() {
+		h.Sh(t, "sss_override user-del alice; systemctl restart sssd")
+		h.known(t, h.Machine, "alice")
+	})
+	for _, name := range []string{"ally", "bob"} {
+		h.Sh(t, "sss_override user-add alice --name="+name+"; systemctl restart sssd")
+		h.known(t, h.Machine, name)
+		got := h.enter(t, "alice", `id -un; klist | sed -n 's/^Default principal: //p'; `+asRoot)
+		if got.out != name+"\nalice@AD.LAB\nroot\n" {
+			t.Errorf("as %s:\n%s", name, got.out)
+		}
+	}
+}
+
 // keytabs checks that without a keytab there is no ticket and nothing in the log,
 // and that a keytab that does not work is logged in one line.
 func (h host) keytabs(t *testing.T) {
@@ -369,6 +419,11 @@ func (h host) anotherTime(t *testing.T) {
 		printf '[Service]\nEnvironment=LD_PRELOAD=%s FAKETIME=+10m\n' /usr/lib/*/faketime/libfaketime.so.1 >/run/systemd/system/samba-ad-dc.service.d/clock.conf
 		systemctl daemon-reload
 		systemctl restart samba-ad-dc`)
+	// The controller takes some seconds to answer.
+	h.Sh(t, `for i in $(seq 40); do
+			! timeout 10 kinit -k -c MEMORY: '`+strings.ToUpper(h.suite)+`$' >/dev/null 2>&1 || break
+			sleep 0.5
+		done`)
 	journal := h.Journal(t)
 	// The first time SSSD itself has to find out.
 	h.enter(t, "alice", "id -un")
