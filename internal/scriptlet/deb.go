@@ -4,6 +4,7 @@
 package scriptlet
 
 import (
+	"errors"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -21,21 +22,25 @@ func (s Scriptlet) debPostinst(args []string) error {
 	if len(args) == 0 || args[0] != "configure" && args[0] != "triggered" {
 		return nil
 	}
+	var err error
+	if args[0] == "configure" {
+		err = s.restore() // if a removal was killed after its prerm had begun
+	}
 	version, exists := s.debVersion(), safefile.Exists(s.Root, serviceFile)
 	switch {
 	case version != "" && exists:
-		return s.putIn(version)
+		return errors.Join(err, s.putIn(version))
 	case version == "" && !exists:
 		// cockpit-ws is not installed, or was purged. Then the rule was removed
 		// with the file, and not by an administrator.
-		return s.takeOut()
+		return errors.Join(err, s.takeOut())
 	}
-	return nil
+	return err
 }
 
 // debPrerm runs before the package's files are removed. If the removal fails after
-// that, dpkg calls the postinst with abort-remove; otherwise the postrm removes
-// the record for that.
+// that, dpkg calls the postinst with abort-remove, or with configure after dpkg itself
+// was killed; otherwise the postrm removes the record for that.
 func (s Scriptlet) debPrerm(args []string) error {
 	if len(args) == 0 || args[0] != "remove" {
 		return nil

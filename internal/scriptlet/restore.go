@@ -86,7 +86,11 @@ func (s Scriptlet) leaveRestorably() error {
 		s.warn("%v", err)
 	}
 	before := s.copy(names)
-	err = s.leave()
+	return s.leave(func() error { return s.remember(names, before) })
+}
+
+// remember records the files that were changed, by their names in the root.
+func (s Scriptlet) remember(names []string, before map[string]copied) error {
 	changes := map[string]removed{}
 	for name, after := range s.copy(names) {
 		if old, ok := before[name]; ok && !same(old, after) {
@@ -94,17 +98,17 @@ func (s Scriptlet) leaveRestorably() error {
 		}
 	}
 	if len(changes) == 0 {
-		return err
+		return nil
 	}
-	text, rememberErr := json.Marshal(changes)
-	if rememberErr == nil {
-		rememberErr = state.WritePrivate(s.Root, removal, text)
+	text, err := json.Marshal(changes)
+	if err == nil {
+		err = state.WritePrivate(s.Root, removal, text)
 	}
-	if rememberErr != nil {
-		s.warn("a removal that fails could not be undone: %v", rememberErr)
+	if err != nil {
+		s.warn("a removal that fails could not be undone: %v", err)
 		return ErrIncomplete
 	}
-	return err
+	return nil
 }
 
 func same(a, b copied) bool {

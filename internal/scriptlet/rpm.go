@@ -71,5 +71,5 @@ func (s Scriptlet) rpmPreun(left []string) error {
 	if len(left) != 1 || left[0] != "0" {
 		return nil
 	}
-	return s.leave()
+	return s.leave(func() error { return nil })
 }

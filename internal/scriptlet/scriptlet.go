@@ -95,12 +95,26 @@ func (s Scriptlet) takeOut() error {
 	return nil
 }
 
-// leave prepares the removal of the package. A rule that cannot be removed is
-// harmless: its leading dash makes libpam skip a missing module. A Command that
-// cannot be removed is not: for every browser with a certificate, cockpit-ws would
-// start a missing program, so that its user could not log in at all.
-func (s Scriptlet) leave() error {
-	err := s.takeOut()
+// leave prepares the removal of the package. remember is called when all files have
+// been changed, and before Cockpit is restarted, which takes longer.
+func (s Scriptlet) leave(remember func() error) error {
+	changed, stays, err := s.withdraw()
+	err = errors.Join(err, remember())
+	if stays {
+		return err
+	}
+	return errors.Join(err, s.restart(changed))
+}
+
+// withdraw removes what refers to the package's files. changed reports whether
+// cockpit.conf was changed, and stays whether it still has the Command.
+//
+// A rule that cannot be removed is harmless: its leading dash makes libpam skip a
+// missing module. A Command that cannot be removed is not: for every browser with a
+// certificate, cockpit-ws would start a missing program, so that its user could not
+// log in at all.
+func (s Scriptlet) withdraw() (changed, stays bool, err error) {
+	err = s.takeOut()
 	if err != nil {
 		s.warn("look at %s: the rule could not be taken out", filepath.Join(s.Root, serviceFile))
 	}
@@ -109,12 +123,12 @@ func (s Scriptlet) leave() error {
 		s.warn("%v", disableErr)
 		err = ErrIncomplete
 	}
-	_, changed, undoErr := sssdconf.Undo(s.Root)
+	_, edited, undoErr := sssdconf.Undo(s.Root)
 	if undoErr != nil {
 		s.warn("%v", undoErr)
 		err = ErrIncomplete
 	}
-	for _, path := range changed {
+	for _, path := range edited {
 		s.warn("%s was changed since setup wrote it:", path)
 		s.warn("remove it if it is to go")
 	}
@@ -122,12 +136,9 @@ func (s Scriptlet) leave() error {
 	if readErr != nil || config.RunsSessionCommand() {
 		s.warn("take Command out of [tls-cert] in %s:", filepath.Join(s.Root, cockpit.ConfigFile))
 		s.warn("its program is gone, and no browser with a certificate can log in")
-		return ErrIncomplete
+		return report.Changed, true, ErrIncomplete
 	}
-	if restartErr := s.restart(report.Changed); restartErr != nil {
-		err = restartErr
-	}
-	return err
+	return report.Changed, false, err
 }
 
 // patience is how long the removal of the package waits for systemd.
