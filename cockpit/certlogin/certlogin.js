@@ -64,6 +64,7 @@ const states = {
 const names = {
     cockpit: _("Cockpit"),
     certificates: _("Certificates"),
+    proxy: _("Proxy"),
     "session-command": _("Session command"),
     "pam-rule": _("PAM rule"),
     "pam-policy": _("PAM policy"),
@@ -73,7 +74,11 @@ const names = {
     authorities: _("Authorities"),
     "revocation-lists": _("Revocation lists"),
     "sssd-snippets": _("SSSD's snippets"),
+    "sssd-settings": _("SSSD's settings"),
+    "sssd-rules": _("SSSD's rules"),
+    "sssd-domains": _("SSSD's domains"),
     "control-groups": _("Control groups"),
+    "hidden-processes": _("Hidden processes"),
     selinux: _("SELinux"),
     "sudo-by-ticket": _("sudo by ticket"),
 };

@@ -66,3 +66,25 @@ func lacks(have, want map[string]bool, how string) []string {
 	}
 	return problems
 }
+
+// TestThePageNamesEveryCheck checks that the page has a name for people for each check of
+// status.
+func TestThePageNamesEveryCheck(t *testing.T) {
+	checks, err := os.ReadFile(filepath.Join(root, "internal/diagnose/check.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile(filepath.Join(root, "cockpit/certlogin/certlogin.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^\tid[A-Z]\w* += "([a-z-]+)"$`).FindAllStringSubmatch(string(checks), -1)
+	if len(found) < 10 {
+		t.Fatalf("only %d checks are in check.go", len(found))
+	}
+	for _, id := range found {
+		if !regexp.MustCompile(`(?m)^    "?` + id[1] + `"?: _\("`).Match(script) {
+			t.Errorf("certlogin.js has no name for the check %s", id[1])
+		}
+	}
+}
