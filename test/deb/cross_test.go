@@ -6,6 +6,7 @@
 package deb
 
 import (
+	"cmp"
 	"debug/elf"
 	"os"
 	"path/filepath"
@@ -28,14 +29,16 @@ type port struct {
 	qemu     string // how QEMU calls it
 	machine  elf.Machine
 	order    elf.Data
+	suite    string // Debian's first release of the port; empty for Debian 12's
 }
 
 var ports = map[string]port{
-	"arm64":   {"aarch64-linux-gnu", "aarch64-linux-gnu", "aarch64", elf.EM_AARCH64, elf.ELFDATA2LSB},
-	"armhf":   {"arm-linux-gnueabihf", "arm-linux-gnueabihf", "arm", elf.EM_ARM, elf.ELFDATA2LSB},
-	"i386":    {"i386-linux-gnu", "i686-linux-gnu", "i386", elf.EM_386, elf.ELFDATA2LSB},
-	"ppc64el": {"powerpc64le-linux-gnu", "powerpc64le-linux-gnu", "ppc64le", elf.EM_PPC64, elf.ELFDATA2LSB},
-	"s390x":   {"s390x-linux-gnu", "s390x-linux-gnu", "s390x", elf.EM_S390, elf.ELFDATA2MSB},
+	"arm64":   {"aarch64-linux-gnu", "aarch64-linux-gnu", "aarch64", elf.EM_AARCH64, elf.ELFDATA2LSB, ""},
+	"armhf":   {"arm-linux-gnueabihf", "arm-linux-gnueabihf", "arm", elf.EM_ARM, elf.ELFDATA2LSB, ""},
+	"i386":    {"i386-linux-gnu", "i686-linux-gnu", "i386", elf.EM_386, elf.ELFDATA2LSB, ""},
+	"ppc64el": {"powerpc64le-linux-gnu", "powerpc64le-linux-gnu", "ppc64le", elf.EM_PPC64, elf.ELFDATA2LSB, ""},
+	"riscv64": {"riscv64-linux-gnu", "riscv64-linux-gnu", "riscv64", elf.EM_RISCV, elf.ELFDATA2LSB, "trixie"},
+	"s390x":   {"s390x-linux-gnu", "s390x-linux-gnu", "s390x", elf.EM_S390, elf.ELFDATA2MSB, ""},
 }
 
 // TestCross builds on this architecture for others, and logs in there: the package
@@ -47,34 +50,46 @@ func TestCross(t *testing.T) {
 	if wanted := strings.Fields(os.Getenv("PAM_COCKPIT_CERT_PORTS")); len(wanted) > 0 {
 		names, packaged = wanted, wanted
 	}
-	// The programs of these ports run in QEMU; SSSD and the bus run without it.
-	recipe := machine.Recipe{Suite: "bookworm", NoUpdates: true, Packages: append([]string{"dbus-daemon", "dbus-system-bus-common",
-		"qemu-user", "sssd-common", "sssd-dbus", "sssd-proxy"}, debian.Tools...)}
-	add, install := "true", "apt-get -qq --no-install-recommends install"
+	of := map[string][]string{}
 	for _, name := range names {
 		port, known := ports[name]
 		if !known {
 			t.Fatalf("PAM_COCKPIT_CERT_PORTS: no architecture %q is known here", name)
 		}
-		recipe.Packages = append(recipe.Packages, "gcc-"+port.compiler)
+		suite := cmp.Or(port.suite, "bookworm")
+		of[suite] = append(of[suite], name)
+	}
+	for suite, names := range of {
+		root := machine.Root(t, crossRecipe(suite, names))
+		for _, name := range names {
+			t.Run(name, func(t *testing.T) {
+				c := newCross(t, root, name)
+				if slices.Contains(packaged, name) {
+					c.makePackage()
+				} else {
+					c.make()
+				}
+				c.logIn()
+			})
+		}
+	}
+}
+
+// crossRecipe is a system with the compilers and libraries of ports. Their programs run
+// in QEMU; SSSD and the bus run without it.
+func crossRecipe(suite string, names []string) machine.Recipe {
+	recipe := machine.Recipe{Suite: suite, NoUpdates: true, Packages: append([]string{"dbus-daemon", "dbus-system-bus-common",
+		"qemu-user", "sssd-common", "sssd-dbus", "sssd-proxy"}, debian.Tools...)}
+	add, install := "true", "apt-get -qq --no-install-recommends install"
+	for _, name := range names {
+		recipe.Packages = append(recipe.Packages, "gcc-"+ports[name].compiler)
 		add += " && dpkg --add-architecture " + name
 		for _, library := range []string{"libpam0g-dev", "libpam-modules", "libkrb5-dev"} {
 			install += " " + library + ":" + name
 		}
 	}
 	recipe.Commands = []string{add + " && apt-get -qq update && " + install}
-	root := machine.Root(t, recipe)
-	for _, name := range names {
-		t.Run(name, func(t *testing.T) {
-			c := newCross(t, root, name)
-			if slices.Contains(packaged, name) {
-				c.makePackage()
-			} else {
-				c.make()
-			}
-			c.logIn()
-		})
-	}
+	return recipe
 }
 
 // cross is a system with the compiler of a port.
