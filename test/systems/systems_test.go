@@ -45,6 +45,10 @@ func TestVirtualMachine(t *testing.T) {
 	if got := l.Run(t, "cat", "/proc/1/cgroup"); got != "0::/init.scope\n" {
 		t.Errorf("these control groups are others: %q", got)
 	}
+	// They pass through a shell in the machine.
+	if got := l.Run(t, "printf", "%s|", "it's", "$HOME", "", "a\nb c"); got != "it's|$HOME||a\nb c|" {
+		t.Errorf("arguments arrive as %q", got)
+	}
 	t.Log(l.versions(t))
 	t.Run("certificates off", l.off)
 	l.on(t)

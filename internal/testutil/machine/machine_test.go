@@ -48,18 +48,6 @@ func TestBoot(t *testing.T) {
 	check(t, Boot(t, NewOverlay(t, root)))
 }
 
-func TestBootVM(t *testing.T) {
-	root := Root(t, Recipe{Suite: "trixie", Packages: append([]string{"systemd", "systemd-sysv", "dbus", "udev"}, Guest...)})
-	m := BootVM(t, NewOverlay(t, root))
-	if got := m.Run(t, "cat", "/proc/1/cgroup"); got != "0::/init.scope\n" {
-		t.Errorf("systemd is in %q", got)
-	}
-	if got := m.Run(t, "printf", "%s|", "it's", "$HOME", "", "a\nb c"); got != "it's|$HOME||a\nb c|" {
-		t.Errorf("arguments arrive as %q", got)
-	}
-	check(t, m)
-}
-
 func check(t *testing.T, m *Machine) {
 	t.Helper()
 	journal := m.Journal(t)
