@@ -182,6 +182,8 @@ func (l *lab) prepare(t *testing.T, suite string, authorities []byte) {
 	o.Write(t, "/etc/krb5.conf", 0o644, []byte("[libdefaults]\ndefault_realm = AD.LAB\ndns_lookup_kdc = true\ndns_lookup_realm = false\nrdns = false\n"))
 	o.Write(t, "/etc/sssd/sssd.conf", 0o600, []byte(sssdConf))
 	o.Write(t, "/etc/sssd/pki/sssd_auth_ca_db.pem", 0o644, authorities)
+	// The tests restart it more often than systemd would let them.
+	o.Write(t, "/etc/systemd/system/sssd.service.d/often.conf", 0o644, []byte("[Unit]\nStartLimitIntervalSec=0\n"))
 	o.Write(t, "/etc/sudoers.d/lab", 0o440, []byte("ALL ALL=(ALL) ALL\n"))
 	o.Write(t, "/etc/ssh/sshd_config.d/lab.conf", 0o644, []byte("GSSAPIAuthentication yes\n"))
 	o.Sh(t, `

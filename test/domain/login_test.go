@@ -344,11 +344,12 @@ func (h host) otherNames(t *testing.T) {
 		h.known(t, h.Machine, "alice")
 	})
 	for _, name := range []string{"ally", "bob"} {
-		h.Sh(t, "sss_override user-add alice --name="+name+"; systemctl restart sssd")
+		h.Sh(t, "sss_override user-add alice --home=/home/alice --name="+name+"; systemctl restart sssd")
 		h.known(t, h.Machine, name)
+		journal := h.Journal(t)
 		got := h.enter(t, "alice", `id -un; klist | sed -n 's/^Default principal: //p'; `+asRoot)
 		if got.out != name+"\nalice@AD.LAB\nroot\n" {
-			t.Errorf("as %s:\n%s", name, got.out)
+			t.Errorf("as %s:\n%s\n%s", name, got.out, journal.Since(t))
 		}
 	}
 }
