@@ -46,8 +46,9 @@ func startKDC(t testing.TB) *kdc {
 	}
 	k := &kdc{dir: t.TempDir(), port: listener.Addr().(*net.TCPAddr).Port}
 	listener.Close()
-	k.environ = append(os.Environ(), "KRB5_KDC_PROFILE="+k.dir+"/kdc.conf")
-	write(t, "/etc/krb5.conf", fmt.Sprintf(`[libdefaults]
+	// The KDC has a krb5.conf of its own, because tests change the host's.
+	k.environ = append(os.Environ(), "KRB5_KDC_PROFILE="+k.dir+"/kdc.conf", "KRB5_CONFIG="+k.dir+"/krb5.conf")
+	config := fmt.Sprintf(`[libdefaults]
 default_realm = %[1]s
 dns_lookup_kdc = false
 dns_lookup_realm = false
@@ -57,7 +58,9 @@ rdns = false
 %[1]s = {
 	kdc = 127.0.0.1:%[2]d
 }
-`, realm, k.port))
+`, realm, k.port)
+	write(t, "/etc/krb5.conf", config)
+	write(t, k.dir+"/krb5.conf", config)
 	write(t, k.dir+"/kdc.conf", fmt.Sprintf(`[kdcdefaults]
 kdc_ports = %[2]d
 kdc_tcp_ports = %[2]d
