@@ -3,41 +3,21 @@
 
 package pamconf
 
-import (
-	"fmt"
-	"slices"
-)
-
 // Auth returns the rules of the service's auth stack in libpam's order, with those of
 // the files that it includes.
 func (s Service) Auth() ([]Rule, error) {
-	_, file, err := s.Parsed()
+	place, file, err := s.Parsed()
 	if err != nil {
 		return nil, err
 	}
-	return s.auth(file, s.Name, 0)
-}
-
-func (s Service) auth(file *File, name string, depth int) ([]Rule, error) {
-	if depth > maxDepth {
-		return nil, fmt.Errorf("%s: files include each other too deep", name)
+	handlers, err := s.expand(file.Rules(), place.Path, 0, 0)
+	if err != nil {
+		return nil, err
 	}
 	var rules []Rule
-	for _, rule := range file.Rules() {
-		switch {
-		case rule.Type != typeAuth && rule.Type != typeInclude:
-		case !rule.Includes():
-			rules = append(rules, rule)
-		default:
-			included, name, err := s.Included(rule.Module)
-			if err != nil {
-				return nil, err
-			}
-			more, err := s.auth(included, name, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			rules = slices.Concat(rules, more)
+	for _, h := range handlers {
+		if !h.rule.Includes() {
+			rules = append(rules, h.rule)
 		}
 	}
 	return rules, nil

@@ -128,7 +128,7 @@ func (s Service) SetPolicy(file *File, policy Policy) (edited *File, fragment []
 
 // copies returns the rules after a line that ask the user nothing, one on each line.
 func (s Service) copies(file *File, line int) ([]string, error) {
-	stack, err := s.stack(file, filepath.Join(ConfigDir, s.Name), line, 0, 0)
+	stack, err := s.stack(file, filepath.Join(ConfigDir, s.Name), line)
 	var rules []handler
 	if err == nil {
 		rules, err = withPassword(stack)

@@ -57,19 +57,33 @@ type handler struct {
 
 func (h handler) String() string { return fmt.Sprintf("line %d of %s", h.rule.Line, h.file) }
 
-// stack returns the list of the auth rules of a file after a line.
-func (s Service) stack(file *File, name string, after, level, depth int) ([]handler, error) {
+// stack returns the list of the auth rules of a file after a line, without those that
+// accompany the module's.
+func (s Service) stack(file *File, name string, after int) ([]handler, error) {
+	rules := slices.DeleteFunc(slices.Clone(file.Rules()), func(rule Rule) bool { return rule.Line <= after || s.accompanies(rule) })
+	handlers, err := s.expand(rules, name, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range handlers {
+		if h.rule.Ours() {
+			return nil, fmt.Errorf("%s calls %s as well: remove that rule", h, Module)
+		}
+	}
+	return handlers, nil
+}
+
+// expand returns the list of those of a file's rules that are for auth.
+func (s Service) expand(rules []Rule, name string, level, depth int) ([]handler, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("%s: files include each other too deep", name)
 	}
 	var handlers []handler
-	for _, rule := range file.Rules() {
+	for _, rule := range rules {
 		here := handler{rule, name, level}
 		switch {
-		case rule.Line <= after || rule.Type != typeAuth && rule.Type != typeInclude || depth == 0 && s.accompanies(rule):
+		case rule.Type != typeAuth && rule.Type != typeInclude:
 			continue
-		case rule.Ours():
-			return nil, fmt.Errorf("%s calls %s as well: remove that rule", here, Module)
 		case !rule.Includes():
 			handlers = append(handlers, here)
 			continue
@@ -82,7 +96,7 @@ func (s Service) stack(file *File, name string, after, level, depth int) ([]hand
 		if rule.Control == controlSubstack {
 			handlers, inner = append(handlers, here), level+1
 		}
-		more, err := s.stack(included, path, 0, inner, depth+1)
+		more, err := s.expand(included.Rules(), path, inner, depth+1)
 		if err != nil {
 			return nil, err
 		}
