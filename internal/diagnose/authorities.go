@@ -78,7 +78,7 @@ func (s System) authorities(ctx context.Context, answers bool) Check {
 		var failed *infopipe.Error
 		switch {
 		case errors.As(err, &failed):
-			return broken(id, what+"; asked about one, "+failed.Problem+cause(failed.Err), advise(located(failed.Hint, config))).because(asks(all[0].DER, config))
+			return broken(id, what+"; asked about one, "+failed.Problem+cause(failed.Err), advise(located(failed.Hint, config))).because(asks(describe(all[0].DER), config))
 		case len(refused) > 0:
 			return explainRefused(ctx, id, what, path, all, refused, config)
 		}
@@ -137,7 +137,7 @@ func (s System) refusedAuthorities(ctx context.Context, all []sssdconf.Authority
 	options := config.Verification()
 	var refused []sssdconf.Authority
 	for _, authority := range all[:min(len(all), maxAsked)] {
-		if options.Responder == "" && responder(authority.DER, options) != "" {
+		if options.Responder == "" && responder(describe(authority.DER), options) != "" {
 			if said := verify(ctx, authority.DER, config); said.Known && said.Error != 0 {
 				refused = append(refused, authority)
 			}
@@ -162,14 +162,14 @@ func (s System) refusedAuthorities(ctx context.Context, all []sssdconf.Authority
 
 // explainRefused reports which authorities are refused, and OpenSSL's reason.
 func explainRefused(ctx context.Context, id, what, path string, all, refused []sssdconf.Authority, config *sssdconf.Config) Check {
-	first := describe(refused[0].DER).Subject
-	summary := fmt.Sprintf("%s, %d of which SSSD calls invalid: %s", what, len(refused), first)
+	first := describe(refused[0].DER)
+	summary := fmt.Sprintf("%s, %d of which SSSD calls invalid: %s", what, len(refused), first.Subject)
 	if len(refused) == len(all) {
 		summary = fmt.Sprintf("%s, all of which SSSD calls invalid", what)
 	}
 	switch reason := verify(ctx, refused[0].DER, config); {
 	case reason.noIssuer():
-		if problem, next := missingIssuer(refused[0].DER, all, config.CA()); problem != "" {
+		if problem, next := missingIssuer(first, all, config.CA()); problem != "" {
 			return broken(id, summary, advise(next)).because(problem)
 		}
 		fallthrough
@@ -177,7 +177,7 @@ func explainRefused(ctx context.Context, id, what, path string, all, refused []s
 		return broken(id, summary, advise("remove, renew or complete it; /var/log/sssd/p11_child.log has more")).because("OpenSSL says of it: " + reason.Text)
 	case reason.Known:
 		detail := "OpenSSL finds nothing wrong with it, so SSSD may not be able to read " + strings.Join(append([]string{path}, config.Verification().CRLs...), " or ")
-		if address := responder(refused[0].DER, config.Verification()); address != "" {
+		if address := responder(first, config.Verification()); address != "" {
 			detail += ", or to ask the OCSP responder " + address
 		}
 		return broken(id, summary, advise("see /var/log/sssd/p11_child.log")).because(detail)

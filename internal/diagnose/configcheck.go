@@ -30,11 +30,16 @@ func (s System) configuration(ctx context.Context) []Check {
 	if len(found) == 0 {
 		return nil
 	}
-	summary := strings.Join(found[:min(len(found), maxIssues)], "; ")
-	if len(found) > maxIssues {
-		summary += "; and more"
+	return []Check{warning(idConfig, few(found), run(ruleTool, "config-check").after("SSSD ignores what it does not know; all of it says:"))}
+}
+
+// few returns the first of the issues, in one text.
+func few(issues []string) string {
+	text := strings.Join(issues[:min(len(issues), maxIssues)], "; ")
+	if len(issues) > maxIssues {
+		text += "; and more"
 	}
-	return []Check{warning(idConfig, summary, run(ruleTool, "config-check").after("SSSD ignores what it does not know; all of it says:"))}
+	return text
 }
 
 // attributes reports attributes that SSSD's InfoPipe hides from the module.

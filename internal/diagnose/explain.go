@@ -31,7 +31,7 @@ func (r *CertificateReport) explain(ctx context.Context, der []byte, err error, 
 	}
 	config, configErr := sssdconf.Read("/")
 	if isUndecided(err) && configErr == nil {
-		if said := asks(der, config); said != "" {
+		if said := asks(describe(der), config); said != "" {
 			r.Reasons = append(r.Reasons, said)
 		}
 	}
@@ -82,14 +82,14 @@ func (r *CertificateReport) refused(ctx context.Context, der []byte, config *sss
 	case caErr != nil:
 		r.because(fmt.Sprintf("whether its issuer is trusted cannot be seen: %v", caErr), "see pam-cockpit-cert status")
 	case said.Known:
-		r.judged(said, der, text, config, now)
+		r.judged(said, this, text, config, now)
 	case r.outOfDate(this, now):
 	default:
 		if problem, named := issuerIn(this, text); problem != "" && !named {
 			r.because(problem+" in "+ca, "if that authority is to be trusted with logins, append its certificate to "+ca+", PEM")
 			return
 		}
-		r.because("what is wrong with it cannot be told without the program openssl", unsaid(der, config))
+		r.because("what is wrong with it cannot be told without the program openssl", unsaid(this, config))
 	}
 }
 
@@ -99,12 +99,11 @@ func (r *CertificateReport) because(reason, next string) {
 }
 
 // judged explains the result of openssl, which has verified the certificate like SSSD.
-func (r *CertificateReport) judged(said judgement, der, trusted []byte, config *sssdconf.Config, now time.Time) {
-	this := describe(der)
+func (r *CertificateReport) judged(said judgement, this description, trusted []byte, config *sssdconf.Config, now time.Time) {
 	ca, lists := config.CA(), strings.Join(config.Verification().CRLs, ", ")
 	switch said.Error {
 	case 0:
-		r.because("OpenSSL finds nothing wrong with it, and "+ca+" has its issuers", unsaid(der, config))
+		r.because("OpenSSL finds nothing wrong with it, and "+ca+" has its issuers", unsaid(this, config))
 		return
 	case errExpired, errNotYetValid:
 		if said.Depth == 0 && r.outOfDate(this, now) {
@@ -120,9 +119,11 @@ func (r *CertificateReport) judged(said judgement, der, trusted []byte, config *
 			r.because(problem+" in "+ca, "if that authority is to be trusted with logins, append its certificate to "+ca+", PEM")
 			return
 		}
-		if problem, next := missingIssuer(der, sssdconf.Authorities(trusted), ca); said.noIssuer() && problem != "" {
-			r.because(problem, next)
-			return
+		if said.noIssuer() {
+			if problem, next := missingIssuer(this, sssdconf.Authorities(trusted), ca); problem != "" {
+				r.because(problem, next)
+				return
+			}
 		}
 	case errRevoked:
 		r.because("it was revoked, by the list in "+lists, "the user needs a new certificate")
@@ -138,9 +139,9 @@ func (r *CertificateReport) judged(said judgement, der, trusted []byte, config *
 }
 
 // unsaid returns what may be the cause if openssl finds nothing wrong.
-func unsaid(der []byte, config *sssdconf.Config) string {
+func unsaid(this description, config *sssdconf.Config) string {
 	next := "see /var/log/sssd/p11_child.log"
-	if address := responder(der, config.Verification()); address != "" {
+	if address := responder(this, config.Verification()); address != "" {
 		next += "; does the OCSP responder " + address + " say that it was revoked, or not answer? See certificate_verification in sssd.conf(5)"
 	}
 	return next
@@ -238,18 +239,21 @@ func issuerIn(this description, trusted []byte) (problem string, named bool) {
 
 // missingIssuer returns which certificate the chain of a certificate's issuers lacks, and
 // what to do; "" if none is missing.
-func missingIssuer(der []byte, trusted []sssdconf.Authority, ca string) (problem, next string) {
-	this := describe(der)
-	for range len(trusted) + 1 {
+func missingIssuer(this description, trusted []sssdconf.Authority, ca string) (problem, next string) {
+	var authorities []description
+	for _, authority := range trusted {
+		authorities = append(authorities, describe(authority.DER))
+	}
+	for range len(authorities) + 1 {
 		if this.Err != nil || bytes.Equal(this.RawIssuer, this.RawSubject) {
 			break
 		}
-		i := slices.IndexFunc(trusted, func(a sssdconf.Authority) bool { return bytes.Equal(describe(a.DER).RawSubject, this.RawIssuer) })
+		i := slices.IndexFunc(authorities, func(a description) bool { return bytes.Equal(a.RawSubject, this.RawIssuer) })
 		if i < 0 {
 			return fmt.Sprintf("%s, the issuer of %s, is missing in %s", this.Issuer, this.Subject, ca),
 				"append the certificate of " + this.Issuer + " to " + ca + ", PEM; or let chains end before it: partial_chain in certificate_verification, sssd.conf(5)"
 		}
-		this = describe(trusted[i].DER)
+		this = authorities[i]
 	}
 	return "", ""
 }

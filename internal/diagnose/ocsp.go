@@ -13,22 +13,22 @@ import (
 
 // responder returns the address of the OCSP responder that SSSD asks about a
 // certificate; "" if it asks none.
-func responder(der []byte, options sssdconf.Verification) string {
-	switch found := describe(der).Responders; {
+func responder(this description, options sssdconf.Verification) string {
+	switch {
 	case options.NoOCSP || options.Off:
 		return ""
 	case options.Responder != "":
 		return options.Responder
-	case len(found) > 0:
-		return found[0] // the only one that SSSD asks
+	case len(this.Responders) > 0:
+		return this.Responders[0] // the only one that SSSD asks
 	}
 	return ""
 }
 
 // asks says which OCSP responder SSSD asks about a certificate; "" if it asks none.
-func asks(der []byte, config *sssdconf.Config) string {
+func asks(this description, config *sssdconf.Config) string {
 	options := config.Verification()
-	address := responder(der, options)
+	address := responder(this, options)
 	if address == "" {
 		return ""
 	}

@@ -99,10 +99,11 @@ func (s System) rules(ctx context.Context) []Check {
 	eval := evaluator(ctx, der, parsing)
 	directory, usable, parsed := false, 0, 0
 	for _, domain := range domains {
-		directory = directory || !config.Local(domain)
+		local := config.Local(domain)
+		directory = directory || !local
 		for _, rule := range config.Rules(domain) {
 			problem := ""
-			if config.Local(domain) {
+			if local {
 				problem = notMapped(rule.Name)
 			}
 			if problem == "" {
@@ -110,24 +111,17 @@ func (s System) rules(ctx context.Context) []Check {
 				if parsed++; parsed <= maxParsed {
 					verdict = eval(rule)
 				}
-				switch {
-				case verdict.Refused:
-					problem = "has a mistake in " + strings.TrimSpace(rule.Match+" "+rule.Map)
-				case config.Local(domain) && (verdict.Matches || rule.Match == ""):
+				if !verdict.Refused {
 					usable++
-					problem = "means " + rule.Name + " by every client certificate that SSSD trusts"
-				default:
-					usable++
-					continue
 				}
+				problem = fault(rule, verdict, local)
 			}
-			problems = append(problems, fmt.Sprintf("[certmap/%s/%s] %s", domain, rule.Name, problem))
+			if problem != "" {
+				problems = append(problems, fmt.Sprintf("[certmap/%s/%s] %s", domain, rule.Name, problem))
+			}
 		}
 	}
-	summary := strings.Join(problems[:min(len(problems), maxIssues)], "; ")
-	if len(problems) > maxIssues {
-		summary += "; and more"
-	}
+	summary := few(problems)
 	fix := advise("correct sssd.conf, see sss-certmap(5), then: systemctl restart sssd")
 	switch {
 	case len(domains) > 0 && !directory && usable == 0:
@@ -139,6 +133,18 @@ func (s System) rules(ctx context.Context) []Check {
 		return []Check{warning(idRules, summary, fix)}
 	}
 	return nil
+}
+
+// fault returns what is wrong with a rule, given its result for a certificate that has
+// nothing to do with it; "" if nothing is. local tells that its name is a user's.
+func fault(rule sssdconf.Rule, verdict sssdconf.Verdict, local bool) string {
+	switch {
+	case verdict.Refused:
+		return "has a mistake in " + strings.TrimSpace(rule.Match+" "+rule.Map)
+	case local && (verdict.Matches || rule.Match == ""):
+		return "means " + rule.Name + " by every client certificate that SSSD trusts"
+	}
+	return ""
 }
 
 // notMapped returns why a rule of that name in a domain of this system's users maps no

@@ -4,6 +4,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"path"
@@ -93,10 +94,7 @@ func isGSS(rule pamconf.Rule) bool { return path.Base(rule.Module) == "pam_sss_g
 func sudoAllowed(config *sssdconf.Config) bool {
 	const setting = "pam_gssapi_services"
 	for _, domain := range config.Domains() {
-		services := config.Get("domain/"+domain, setting)
-		if services == "" {
-			services = config.Get("pam", setting)
-		}
+		services := cmp.Or(config.Get("domain/"+domain, setting), config.Get("pam", setting))
 		for service := range strings.SplitSeq(services, ",") {
 			if strings.TrimSpace(service) == "sudo" {
 				return true

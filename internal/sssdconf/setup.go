@@ -189,7 +189,7 @@ func (s Setup) files() ([]file, error) {
 	if err != nil || len(s.Users) == 0 {
 		return []file{authorities}, err
 	}
-	if err := s.issued(config); err != nil {
+	if err := s.issued(certificates(authorities.After)); err != nil {
 		return []file{authorities}, err
 	}
 	users, err := s.users(config)
@@ -246,17 +246,9 @@ func given(text []byte) ([][]byte, error) {
 	return nil, errors.New("the file for --ca has no certificate in PEM")
 }
 
-// issued checks that SSSD would trust the issuer of each user's certificate.
-func (s Setup) issued(config *Config) error {
-	trusted, err := given(s.Authorities)
-	if err != nil {
-		return err
-	}
-	text, err := safefile.ReadFile(s.Root, config.CA(), maxSize)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	trusted = append(trusted, certificates(text)...)
+// issued checks that the issuer of each user's certificate is among the authorities that
+// SSSD will trust.
+func (s Setup) issued(trusted [][]byte) error {
 	for _, user := range s.Users {
 		if !slices.ContainsFunc(trusted, func(der []byte) bool {
 			authority, err := x509.ParseCertificate(der)
