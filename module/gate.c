@@ -95,7 +95,7 @@ static void first_line(const struct answer *a, size_t size, char *line, size_t r
  * is known, and with the browser's address, if the host has set it.
  */
 __attribute__((format(printf, 4, 5))) static void log_result(pam_handle_t *pamh, int priority,
-                                                              const char *certificate, const char *format, ...)
+                                                             const char *certificate, const char *format, ...)
 {
     char reason[1024];
     const void *address = NULL;
@@ -189,8 +189,8 @@ static int ask_worker(pam_handle_t *pamh, const struct options *options, struct 
     switch (read) {
     case READ_TIMEOUT:
         log_result(pamh, LOG_ERR, certificate, "no answer within %u seconds while %s", options->timeout,
-                    asking ? "asking SSSD; is it overloaded or stopped? See systemctl status sssd"
-                           : "looking for the certificate; is this machine overloaded?");
+                   asking ? "asking SSSD; is it overloaded or stopped? See systemctl status sssd"
+                          : "looking for the certificate; is this machine overloaded?");
         return asking ? PAM_AUTHINFO_UNAVAIL : PAM_SERVICE_ERR;
     case READ_GARBAGE:
         first_line(verdict, got, line, sizeof line);
@@ -217,16 +217,16 @@ static int accept_user(pam_handle_t *pamh, const struct answer *verdict, const c
 
     if (account == NULL) {
         log_result(pamh, LOG_ERR, certificate,
-                    "SSSD names the user '%s', whom this system does not know: "
-                    "is sss in the passwd line of /etc/nsswitch.conf, and can getent passwd find the name?",
-                    verdict->user);
+                   "SSSD names the user '%s', whom this system does not know: "
+                   "is sss in the passwd line of /etc/nsswitch.conf, and can getent passwd find the name?",
+                   verdict->user);
         return PAM_USER_UNKNOWN;
     }
     if (account->pw_uid != verdict->uid) {
         log_result(pamh, LOG_ALERT, certificate,
-                    "REFUSED: SSSD's user '%s' has uid %lu, but this system's account of that name has uid %lu: "
-                    "rename one of the two",
-                    verdict->user, (unsigned long)verdict->uid, (unsigned long)account->pw_uid);
+                   "REFUSED: SSSD's user '%s' has uid %lu, but this system's account of that name has uid %lu: "
+                   "rename one of the two",
+                   verdict->user, (unsigned long)verdict->uid, (unsigned long)account->pw_uid);
         return PAM_SERVICE_ERR;
     }
     result = pam_set_item(pamh, PAM_USER, verdict->user);

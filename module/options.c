@@ -33,7 +33,7 @@ static unsigned timeout_parse(pam_handle_t *pamh, const char *value)
     if (errno == 0 && *value >= '0' && *value <= '9' && *end == '\0' && seconds >= 1 && seconds <= OPTIONS_TIMEOUT_MAX)
         return (unsigned)seconds;
     complain(pamh, "timeout=%s is not a number of seconds from 1 to %d: using %d; fix the rule in pam.d",
-               value, OPTIONS_TIMEOUT_MAX, OPTIONS_TIMEOUT_DEFAULT);
+             value, OPTIONS_TIMEOUT_MAX, OPTIONS_TIMEOUT_DEFAULT);
     return OPTIONS_TIMEOUT_DEFAULT;
 }
 
@@ -64,15 +64,15 @@ static void ticket_parse(pam_handle_t *pamh, const char *value, struct options *
 {
     if (!is_service(value))
         complain(pamh, "ticket_for=%s is not like host@other.example.com: ignored; correct the rule in pam.d",
-                   value);
+                 value);
     else if (is_granting(value))
         complain(pamh, "ticket_for=%s ignored: users get no ticket-granting tickets; correct the rule in pam.d",
-                   value);
+                 value);
     else if (has_service(options, value))
         return;
     else if (options->ticket_for_count == OPTIONS_TICKET_FOR_MAX)
         complain(pamh, "ticket_for=%s ignored: no more than %d are possible; correct the rule in pam.d", value,
-                   OPTIONS_TICKET_FOR_MAX);
+                 OPTIONS_TICKET_FOR_MAX);
     else
         options->ticket_for[options->ticket_for_count++] = value;
 }
