@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,8 +23,9 @@ import (
 // soon is how long before an expiry status mentions it.
 const soon = 30 * 24 * time.Hour
 
-// maxAsked is how many authorities SSSD is asked about; each takes some 10 ms.
-const maxAsked = 50
+// maxAsked is how many authorities SSSD is asked about; each takes some 10 ms. A
+// distribution's whole file of authorities has fewer.
+const maxAsked = 200
 
 // maxFile is the size of the largest file of certificates or revocation lists.
 const maxFile = 16 << 20
@@ -79,33 +81,67 @@ func (s System) authorities(ctx context.Context, answers bool) Check {
 		switch {
 		case errors.As(err, &failed):
 			return broken(id, what+"; asked about one, "+failed.Problem+cause(failed.Err), advise(located(failed.Hint, config))).because(asks(describe(all[0].DER), config))
-		case len(refused) > 0:
+		case len(refused) == len(all):
+			return explainRefused(ctx, id, what, path, all, refused, config)
+		}
+		if refused = s.unexplained(all, refused); len(refused) > 0 {
 			return explainRefused(ctx, id, what, path, all, refused, config)
 		}
 	}
-	valid, next := 0, time.Time{}
+	return s.dates(id, what, all, fix)
+}
+
+// dates checks which authorities are valid today. One that was renewed does not count.
+func (s System) dates(id, what string, all []sssdconf.Authority, fix *Fix) Check {
+	var lapsed []description
+	next, valid := time.Time{}, map[string]bool{}
 	for _, authority := range all {
-		if authority.Parsed == nil {
-			valid++ // Go cannot tell; where SSSD answers, it has
+		this := describe(authority.DER)
+		if this.Err == nil && s.lapsed(this) {
+			lapsed = append(lapsed, this)
 			continue
 		}
-		if s.Now.After(authority.Parsed.NotAfter) || s.Now.Before(authority.Parsed.NotBefore) {
-			continue
-		}
-		valid++
-		if next.IsZero() || authority.Parsed.NotAfter.Before(next) {
-			next = authority.Parsed.NotAfter
+		valid[string(this.RawSubject)] = true // if it is malformed, SSSD can tell
+		if this.Err == nil && (next.IsZero() || this.NotAfter.Before(next)) {
+			next = this.NotAfter
 		}
 	}
-	switch {
-	case valid == 0:
+	if len(lapsed) == len(all) {
 		return broken(id, what+", none of them valid today", fix)
-	case valid < len(all):
-		return broken(id, fmt.Sprintf("%s, %d of them not valid today", what, len(all)-valid), advise("remove or renew those"))
-	case !next.IsZero() && next.Before(s.Now.Add(soon)):
+	}
+	lapsed = slices.DeleteFunc(lapsed, func(d description) bool { return valid[string(d.RawSubject)] })
+	if len(lapsed) > 0 {
+		summary := fmt.Sprintf("%s, %d of them not valid today, such as %s", what, len(lapsed), lapsed[0].Subject)
+		if slices.ContainsFunc(lapsed, func(d description) bool { return !d.selfIssued() }) {
+			return broken(id, summary, advise("remove or renew those")) // a valid root above it need not have users of its own
+		}
+		return warning(id, summary, advise("SSSD refuses what they issued: renew them if users have such certificates"))
+	}
+	if !next.IsZero() && next.Before(s.Now.Add(soon)) {
 		what += ", one of which expires on " + next.UTC().Format(time.DateOnly)
 	}
 	return ok(id, what)
+}
+
+func (s System) lapsed(this description) bool {
+	return s.Now.After(this.NotAfter) || s.Now.Before(this.NotBefore)
+}
+
+// unexplained returns those of the refused authorities that are valid today and share
+// their name with no accepted one. Of several roots with one name, such as an old and a
+// renewed one, OpenSSL accepts one as a user's certificate, and takes each for an issuer
+// (build_chain in its crypto/x509/x509_vfy.c). Dates are checked apart.
+func (s System) unexplained(all, refused []sssdconf.Authority) []sssdconf.Authority {
+	accepted := map[string]bool{}
+	for _, authority := range all[:min(len(all), maxAsked)] {
+		if !slices.ContainsFunc(refused, func(r sssdconf.Authority) bool { return bytes.Equal(r.DER, authority.DER) }) {
+			accepted[string(describe(authority.DER).RawSubject)] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(refused), func(r sssdconf.Authority) bool {
+		this := describe(r.DER)
+		return this.Err == nil && this.selfIssued() && (accepted[string(this.RawSubject)] || s.lapsed(this))
+	})
 }
 
 // sssdConfig returns SSSD's configuration; it is empty if there is none.

@@ -4,6 +4,7 @@
 package diagnose
 
 import (
+	"bytes"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"math/big"
@@ -21,6 +22,9 @@ type description struct {
 	Digest                string   // a broken one with which it is signed; "" for others
 	Err                   error    // why fields are missing
 }
+
+// selfIssued reports whether the certificate names itself as its issuer, as a root does.
+func (d description) selfIssued() bool { return bytes.Equal(d.RawSubject, d.RawIssuer) }
 
 // describe parses a certificate more leniently than crypto/x509, which rejects some
 // that OpenSSL accepts, for example those with a negative serial number.

@@ -6,6 +6,7 @@ package diagnose
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -82,7 +83,7 @@ func (r *CertificateReport) refused(ctx context.Context, der []byte, config *sss
 	case caErr != nil:
 		r.because(fmt.Sprintf("whether its issuer is trusted cannot be seen: %v", caErr), "see pam-cockpit-cert status")
 	case said.Known:
-		r.judged(said, this, text, config, now)
+		r.judged(said, der, text, config, now)
 	case r.outOfDate(this, now):
 	default:
 		if problem, named := issuerIn(this, text); problem != "" && !named {
@@ -99,7 +100,8 @@ func (r *CertificateReport) because(reason, next string) {
 }
 
 // judged explains the result of openssl, which has verified the certificate like SSSD.
-func (r *CertificateReport) judged(said judgement, this description, trusted []byte, config *sssdconf.Config, now time.Time) {
+func (r *CertificateReport) judged(said judgement, der, trusted []byte, config *sssdconf.Config, now time.Time) {
+	this := describe(der)
 	ca, lists := config.CA(), strings.Join(config.Verification().CRLs, ", ")
 	switch said.Error {
 	case 0:
@@ -113,6 +115,11 @@ func (r *CertificateReport) judged(said judgement, this description, trusted []b
 		if said.Error == errBadSignature && said.Depth == 0 && this.Digest != "" {
 			r.because(fmt.Sprintf("OpenSSL cannot verify its signature, with the digest %s: this system may not allow that digest, or %s has another key in %s", this.Digest, this.Issuer, ca),
 				"the user needs a certificate that is signed with SHA-256, for example")
+			return
+		}
+		if said.Error == errBadSignature && said.Depth == 0 && signedBy(der, trusted) {
+			r.because(fmt.Sprintf("%s has several keys in %s, and the certificate does not say with which it was signed: OpenSSL tries one", this.Issuer, ca),
+				"remove the certificates of that authority that are no longer used; or have it write authority key identifiers")
 			return
 		}
 		if problem, _ := issuerIn(this, trusted); said.Depth == 0 && problem != "" {
@@ -235,6 +242,18 @@ func issuerIn(this description, trusted []byte) (problem string, named bool) {
 		}
 	}
 	return fmt.Sprintf("its issuer %s is missing", this.Issuer), false
+}
+
+// signedBy reports whether one of the authorities has signed the certificate, as far as
+// Go can tell.
+func signedBy(der, trusted []byte) bool {
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(sssdconf.Authorities(trusted), func(a sssdconf.Authority) bool {
+		return a.Parsed != nil && bytes.Equal(a.Parsed.RawSubject, certificate.RawIssuer) && certificate.CheckSignatureFrom(a.Parsed) == nil
+	})
 }
 
 // missingIssuer returns which certificate the chain of a certificate's issuers lacks, and

@@ -95,7 +95,7 @@ func TestStatusAsksSSSDAndTheLinker(t *testing.T) {
 
 	s.Write(sssd.Authority, string(ca.PEM())+string(ca.Issue("old", pki.Expired).PEM()))
 	output, _ = command(t, nil, 0, "status")
-	matches(t, output, `BROKEN +authorities: 2 in .*, 1 of them not valid today\n +-> remove or renew those`)
+	matches(t, output, `BROKEN +authorities: 2 in .*, 1 of them not valid today, such as CN=old,O=Lab\n +-> remove or renew those`)
 	s.Write(sssd.Authority, "nothing\n")
 	output, _ = command(t, nil, 0, "status")
 	matches(t, output, `BROKEN +authorities: .* has none\n +-> put the certificates`)

@@ -111,8 +111,12 @@ func (a *Authority) Certify(public crypto.PublicKey, commonName string) Certific
 }
 
 // SelfSigned makes a certificate that no authority has issued.
-func SelfSigned(commonName string) Certificate {
-	certificate, _ := sign(template(commonName), nil, nil)
+func SelfSigned(commonName string, options ...Option) Certificate {
+	template := template(commonName)
+	for _, option := range options {
+		option(template)
+	}
+	certificate, _ := sign(template, nil, nil)
 	return certificate
 }
 
