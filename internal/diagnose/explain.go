@@ -36,10 +36,12 @@ func (r *CertificateReport) explain(ctx context.Context, der []byte, err error, 
 			r.Reasons = append(r.Reasons, said)
 		}
 	}
-	if start := notStarting("/", failed); start != nil && start.Command != "" {
-		r.because(start.Text, start.Command)
-	} else if start != nil {
-		r.Next = start.Text
+	if errors.Is(err, infopipe.ErrNotStarted) {
+		if start := notStarting("/"); start != nil && start.Command != "" {
+			r.because(start.Text, start.Command)
+		} else if start != nil {
+			r.Next = start.Text
+		}
 	}
 	if failed.Outcome != infopipe.NotMapped {
 		return

@@ -4,6 +4,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -15,7 +16,6 @@ import (
 	"io/fs"
 	"math/big"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -37,9 +37,9 @@ func (s System) sssd(ctx context.Context) (check Check, answers bool) {
 	case hasName(err, "org.freedesktop.DBus.Error.AuthFailed") && os.Geteuid() != 0:
 		return unknown(id, "running; it answers root only", asRoot()), false
 	case errors.As(err, &failed):
-		fix := notStarting(s.Root, failed)
-		if fix == nil {
-			fix = advise(failed.Hint)
+		fix := advise(failed.Hint)
+		if errors.Is(err, infopipe.ErrNotStarted) {
+			fix = cmp.Or(notStarting(s.Root), fix)
 		}
 		check := broken(id, failed.Problem+cause(failed.Err), fix)
 		if suspicious(err) {
@@ -121,10 +121,7 @@ func inPEM(der []byte) string {
 
 // notStarting returns what in its configuration keeps an SSSD from starting, and what to
 // do; nil if the configuration tells nothing.
-func notStarting(root string, failed *infopipe.Error) *Fix {
-	if !strings.Contains(failed.Problem, "start") { // SSSD is running, or D-Bus is not
-		return nil
-	}
+func notStarting(root string) *Fix {
 	config, err := sssdconf.Read(root)
 	var syntax *sssdconf.SyntaxError
 	switch {

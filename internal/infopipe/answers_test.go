@@ -54,6 +54,10 @@ func check(t *testing.T, user infopipe.User, err error, outcome infopipe.Outcome
 	if user != (infopipe.User{}) {
 		t.Errorf("user %+v beside an error", user)
 	}
+	start := strings.Contains(text, "did not start") || strings.Contains(text, "could not be started")
+	if errors.Is(err, infopipe.ErrNotStarted) != start {
+		t.Errorf("that SSSD did not start is %v for %q", !start, err)
+	}
 }
 
 func TestAnUnambiguousUser(t *testing.T) {

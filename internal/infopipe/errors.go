@@ -32,7 +32,16 @@ type Error struct {
 	Problem string
 	Hint    string
 	Err     error // the cause, if there is one
+
+	kind error // such as ErrNotStarted; nil for others
 }
+
+// ErrNotStarted is the kind of an Error of an SSSD that was not running, and could not be
+// started: its configuration may be the cause.
+var ErrNotStarted = errors.New("SSSD did not start")
+
+// Is lets errors.Is tell the kind.
+func (e *Error) Is(target error) bool { return e.kind != nil && target == e.kind }
 
 func (e *Error) Error() string {
 	text := e.Problem
@@ -110,18 +119,8 @@ var ofCertificate = []meaning{
 		"it has to be 2.6.1 or later; see allow_unvalidated in pam_cockpit_cert(8), and its dangers"},
 }
 
-// ofAnyCall has the errors that mean the same whatever was asked. The first that matches
-// counts.
-var ofAnyCall = []meaning{
-	{"sbus.Error.Errno", ": p11_child timeout", Unavailable,
-		"SSSD could not check the certificate in time",
-		"does its OCSP responder answer (see certificate_verification in sssd.conf(5)), and is there a /etc/sssd/pki/sssd_auth_ca_db.pem?"},
-	{"org.freedesktop.DBus.Error.Timeout", "", Unavailable,
-		"SSSD could not check the certificate in time",
-		"does its OCSP responder answer (see certificate_verification in sssd.conf(5)), and is there a /etc/sssd/pki/sssd_auth_ca_db.pem?"},
-	{errServiceUnknown, "", Unavailable,
-		"SSSD's D-Bus service is not installed",
-		"install the package sssd-dbus"},
+// ofStart has the errors of an SSSD that did not start.
+var ofStart = []meaning{
 	{errNoOwner, "", Unavailable,
 		"SSSD is not running and could not be started",
 		"see systemctl status sssd sssd-ifp"},
@@ -134,6 +133,20 @@ var ofAnyCall = []meaning{
 	{"org.freedesktop.DBus.Error.TimedOut", "", Unavailable,
 		"SSSD did not start in time",
 		"is /etc/sssd/sssd.conf there and valid? See journalctl -u sssd -u sssd-ifp"},
+}
+
+// ofAnyCall has the errors that mean the same whatever was asked. The first that matches
+// counts.
+var ofAnyCall = []meaning{
+	{"sbus.Error.Errno", ": p11_child timeout", Unavailable,
+		"SSSD could not check the certificate in time",
+		"does its OCSP responder answer (see certificate_verification in sssd.conf(5)), and is there a /etc/sssd/pki/sssd_auth_ca_db.pem?"},
+	{"org.freedesktop.DBus.Error.Timeout", "", Unavailable,
+		"SSSD could not check the certificate in time",
+		"does its OCSP responder answer (see certificate_verification in sssd.conf(5)), and is there a /etc/sssd/pki/sssd_auth_ca_db.pem?"},
+	{errServiceUnknown, "", Unavailable,
+		"SSSD's D-Bus service is not installed",
+		"install the package sssd-dbus"},
 	{"org.freedesktop.DBus.Error.NoReply", "", Unavailable,
 		"SSSD ended while it was asked",
 		"see journalctl -u sssd -u sssd-ifp"},
@@ -194,9 +207,12 @@ func classify(ctx context.Context, err error) *Error {
 		if remote.Name == errBadAnswer {
 			return invalid("%s", remote.Error())
 		}
-		for _, table := range [][]meaning{ofCertificate, ofAnyCall} {
-			if m, ok := meaningOf(remote, table); ok {
-				return (&Error{Outcome: m.outcome, Problem: m.problem, Hint: m.hint}).is(named(remote))
+		for _, table := range []struct {
+			kind     error
+			meanings []meaning
+		}{{nil, ofCertificate}, {ErrNotStarted, ofStart}, {nil, ofAnyCall}} {
+			if m, ok := meaningOf(remote, table.meanings); ok {
+				return (&Error{Outcome: m.outcome, Problem: m.problem, Hint: m.hint, kind: table.kind}).is(named(remote))
 			}
 		}
 		return unexpected(remote)

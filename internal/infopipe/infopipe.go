@@ -114,6 +114,7 @@ func (c *Client) activate(ctx context.Context, conn *dbus.Conn) error {
 			Outcome: Unavailable,
 			Problem: fmt.Sprintf("SSSD did not start within %v", timeout),
 			Hint:    "is /etc/sssd/sssd.conf there and valid? See journalctl -u sssd -u sssd-ifp, and sssctl config-check",
+			kind:    ErrNotStarted,
 		}
 	}
 	return err
