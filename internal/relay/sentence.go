@@ -4,6 +4,7 @@
 package relay
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -48,9 +49,17 @@ func cut(text string, most int) string {
 	return text
 }
 
-// Line returns a text on one line, without control characters.
+// sequence matches what a terminal does not show, such as a change of colour: a control
+// sequence, a control string, or another escape sequence (ECMA-48, 5.4, 5.6, and ECMA-35,
+// 13.2). xterm also ends a control string by BEL.
+var sequence = regexp.MustCompile(`(?:\x1b\[|\x{9b})[0-?]*[ -/]*[@-~]` +
+	`|(?:\x1b[PX\]^_]|[\x{90}\x{98}\x{9d}-\x{9f}])[^\x1b\x{9c}\a]*(?:\x1b\\|[\x{9c}\a])` +
+	`|\x1b[ -/]*[0-~]`)
+
+// Line returns a text on one line, without control characters and escape sequences.
 func Line(text string) string {
-	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "?"), func(c rune) bool {
+	text = sequence.ReplaceAllString(strings.ToValidUTF8(text, "?"), "")
+	return strings.Join(strings.FieldsFunc(text, func(c rune) bool {
 		return unicode.IsSpace(c) || !unicode.IsPrint(c)
 	}), " ")
 }

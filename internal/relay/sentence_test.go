@@ -15,6 +15,11 @@ func TestSentence(t *testing.T) {
 		{"系统维护中。", "系统维护中。"},
 		{"Einen Augenblick…", "Einen Augenblick…"},
 		{"f\xfcr", "f?r."}, // Latin-1
+		{"\x1b[1;31mClosed\x1b[0m until \u009b4mnoon\u009b24m.", "Closed until noon."}, // colours
+		{"\x1b]8;;https://example.org/\x1b\\Ask\x1b]8;;\a \x1b(B\x1b7us\x1bPq#0\u009c", "Ask us."},
+		{"\x1b]0;no end", "0;no end."},
+		{"half \x1b[31", "half 31."},
+		{"\x1b[\x1b[0m\x00\n", failed},
 		{"\x00\n", failed},
 	} {
 		if got, want := Sentence(test.text), test.want+" "+advice; got != want {
