@@ -43,7 +43,7 @@ if a login would succeed.`,
 			if len(args) > 1 || (len(args) == 1) == (instance != "") {
 				return &usageError{errors.New("name one certificate: a FILE, or - for standard input, or --instance")}
 			}
-			certificate, err := s.certificate(c, instance, args)
+			certificate, warnings, err := s.certificate(c, instance, args)
 			if err != nil {
 				return err
 			}
@@ -51,6 +51,7 @@ if a login would succeed.`,
 			if err != nil {
 				return err
 			}
+			report.Warnings = append(report.Warnings, warnings...)
 			if err := s.ui.print(report, func() { s.ui.checked(report) }); err != nil {
 				return err
 			}
@@ -66,38 +67,39 @@ if a login would succeed.`,
 	return c
 }
 
-func (s *settings) certificate(c *cobra.Command, instance string, args []string) (clientcert.Certificate, error) {
+// certificate returns the one to check, and warnings about its file.
+func (s *settings) certificate(c *cobra.Command, instance string, args []string) (clientcert.Certificate, []string, error) {
 	if instance != "" {
 		source := clientcert.Source{}
 		// Also in the form of openssl x509 -fingerprint -sha256.
 		instance = strings.ToLower(strings.ReplaceAll(instance, ":", ""))
 		certificate, err := source.ByInstance(c.Context(), instance)
 		if errors.Is(err, clientcert.ErrNone) {
-			return certificate, fmt.Errorf("%w; Cockpit has to be open in a browser that presents it", err)
+			return certificate, nil, fmt.Errorf("%w; Cockpit has to be open in a browser that presents it", err)
 		}
-		return certificate, err
+		return certificate, nil, err
 	}
 	from, name := c.InOrStdin(), "standard input"
 	if args[0] != "-" {
 		f, err := os.Open(args[0])
 		if err != nil {
-			return clientcert.Certificate{}, err
+			return clientcert.Certificate{}, nil, err
 		}
 		defer f.Close()
 		from, name = f, args[0]
 	}
 	text, err := io.ReadAll(io.LimitReader(from, maxInput))
 	if err != nil {
-		return clientcert.Certificate{}, err
+		return clientcert.Certificate{}, nil, err
 	}
 	certificate, more, err := diagnose.ReadCertificate(text)
 	if err != nil {
-		return certificate, fmt.Errorf("%s: %w", name, err)
+		return certificate, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if more > 0 {
-		s.ui.warnf("%s has %d certificates: this is about the first", name, more+1)
+		return certificate, []string{fmt.Sprintf("%s has %d certificates: this is about the first", name, more+1)}, nil
 	}
-	return certificate, nil
+	return certificate, nil, nil
 }
 
 func (u *ui) checked(report diagnose.CertificateReport) {

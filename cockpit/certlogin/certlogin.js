@@ -160,6 +160,8 @@ function showReport(report) {
     for (const reason of report.reasons || [])
         line(_("Reason"), reason);
     line(_("To do"), report.next);
+    for (const warning of report.warnings || [])
+        line(_("Warning"), warning, "state warning");
     byId("report").replaceChildren(list);
 }
 

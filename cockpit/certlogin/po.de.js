@@ -62,6 +62,7 @@ cockpit.locale({
     "Valid": [null, "Gültig"],
     "Fingerprint": [null, "Fingerabdruck"],
     "Reason": [null, "Grund"],
+    "Warning": [null, "Warnung"],
     "To do": [null, "Zu tun"],
     "Choose a file with a certificate, or paste one.": [null, "Wählen Sie eine Datei mit einem Zertifikat aus, oder fügen Sie eines ein."],
     "Turning certificates on restarts Cockpit: you and all others who are logged in are disconnected, and can log in again at once.": [null, "Das Einschalten der Zertifikate startet Cockpit neu: Sie und alle anderen, die angemeldet sind, werden getrennt und können sich sofort wieder anmelden."],

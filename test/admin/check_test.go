@@ -205,7 +205,8 @@ func TestCheckReadsEveryForm(t *testing.T) {
 	}{
 		{"PEM", alice.PEM(), 0, []string{"-"}, 0, "result       success"},
 		{"DER", alice.DER, 0, []string{"-"}, 0, "result       success"},
-		{"a key, text and the issuer beside it", bundle, 0, []string{"-"}, 0, "standard input has 2 certificates: this is about the first"},
+		{"a key, text and the issuer beside it", bundle, 0, []string{"-"}, 0, "WARNING      standard input has 2 certificates: this is about the first"},
+		{"in JSON, too", bundle, 0, []string{"--json", "-"}, 0, `"standard input has 2 certificates: this is about the first"`},
 		{"JSON", alice.PEM(), 0, []string{"--json", "-"}, 0, `"pam": "PAM_SUCCESS"`},
 		{"nothing", nil, 0, []string{"-"}, 1, "this is not a certificate, neither in PEM nor in DER"},
 		{"a key alone", alice.KeyPEM(), 0, []string{"-"}, 1, "this is not a certificate"},

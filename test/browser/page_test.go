@@ -150,8 +150,9 @@ func (l *lab) check(t *testing.T, b *browser) {
 	l.desk.Write(t, file, 0o644, l.ca.Issue("alice").DER)
 	b.fill("#file", file)
 	isOf("alice")
-	b.fill("#paste", string(l.ca.Issue("carol").PEM()))
+	b.fill("#paste", string(l.ca.Issue("carol").PEM())+string(l.ca.PEM()))
 	isOf("carol")
+	b.waitText("#report", "2 certificates: this is about the first")
 }
 
 // Nothing is turned off before it is said what that does. No mouse is needed.
