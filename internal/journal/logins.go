@@ -39,10 +39,11 @@ type Login struct {
 type session struct{ boot, pid string }
 
 // sessions matches the lines of cockpit-session and the PAM modules in it, and those of
-// Cockpit's instances for certificates, in which the session command runs. Of the
-// former only root's count, because every user may write to the journal and could
-// forge a login; the latter are known by their unit, which journald sets.
-var sessions = []string{"SYSLOG_IDENTIFIER=cockpit-session", "_UID=0", "+", "_SYSTEMD_SLICE=system-cockpithttps.slice"}
+// cockpit-ws, which starts the session command. Of the former only root's count, because
+// every user may write to the journal and could forge a login; the latter count by
+// their unit, which journald sets. It does not always know the slice: the session command
+// may have ended when its line is read.
+var sessions = []string{"SYSLOG_IDENTIFIER=cockpit-session", "_UID=0", "+", "SYSLOG_IDENTIFIER=cockpit-ws"}
 
 // apart is how far apart two verdicts with the same PID may be and still belong to
 // one login, whose service has the rule twice. Later, another process has the PID.
