@@ -58,6 +58,15 @@ func TestWhatSudoLacksForTickets(t *testing.T) {
 		"an include of nothing":    {sudoers(allowed, "@include none\n"), "none, which a rule includes, does not exist", "correct that"},
 		"the vendor's file": {map[string]string{"etc/krb5.keytab": "k", "etc/sssd/sssd.conf": allowed, "etc/pam.d/other": "", "usr/lib/pam.d/sudo": "auth required pam_unix.so\n"},
 			"pam_sss_gss.so is not in", "usr/lib/pam.d/sudo to "},
+
+		// sudo -i is a service of its own where there is a file for it.
+		"sudo -i too":          {with(sudoers(allowed, sudo), "etc/pam.d/sudo-i", sudo), "sudo takes", ""},
+		"sudo -i by sudo":      {with(sudoers(allowed, sudo), "etc/pam.d/sudo-i", "auth include sudo\n"), "sudo takes", ""},
+		"sudo only":            {with(sudoers(allowed, sudo), "etc/pam.d/sudo-i", "@include common-auth\n"), "sudo -i asks for a password: pam_sss_gss.so is not in", "etc/pam.d/sudo-i: auth sufficient pam_sss_gss.so"},
+		"sudo -i only":         {with(sudoers(allowed, "@include common-auth\n"), "etc/pam.d/sudo-i", sudo), "sudo asks for a password: pam_sss_gss.so is not in", "etc/pam.d/sudo: auth sufficient pam_sss_gss.so"},
+		"sudo -i not for SSSD": {with(sudoers(domain+"pam_gssapi_services = sudo\n", sudo), "etc/pam.d/sudo-i", sudo), "sudo -i asks for a password: SSSD's pam_gssapi_services does not name sudo-i", "pam_gssapi_services = sudo, sudo-i"},
+		"neither":              {with(sudoers(domain, "@include common-auth\n"), "etc/pam.d/sudo-i", "@include common-auth\n"), "sudo and sudo -i ask for a password: SSSD's pam_gssapi_services does not name sudo and sudo-i; pam_sss_gss.so is not in", "etc/pam.d/sudo-i: auth sufficient pam_sss_gss.so"},
+		"sudo -i by sudo, off": {with(sudoers(allowed, "@include common-auth\n"), "etc/pam.d/sudo-i", "auth include sudo\n"), "sudo and sudo -i ask for a password: pam_sss_gss.so is not in", "etc/pam.d/sudo: auth sufficient pam_sss_gss.so"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -77,6 +86,9 @@ func TestWhatSudoLacksForTickets(t *testing.T) {
 			check, advice := checks[0], ""
 			if check.Fix != nil {
 				advice = check.Fix.Text
+			}
+			if name == "sudo -i by sudo, off" && strings.Contains(check.Summary+advice, "etc/pam.d/sudo-i") {
+				t.Errorf("a second rule is asked for: %+v, %q", check, advice)
 			}
 			if check.State != OK || !strings.Contains(check.Summary, test.what) || !strings.Contains(advice, test.lack) || (test.lack == "") != (advice == "") {
 				t.Errorf("got %+v, %q", check, advice)
