@@ -12,6 +12,10 @@ TICKET_LDFLAGS  = -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 ifeq ($(CGO_CFLAGS),)
 TICKET_CFLAGS  += -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 endif
+# The path of libsss_nss_idmap.so.0, if the dynamic linker does not find it by its name.
+ifneq ($(SSSD_LIBRARY),)
+TICKET_CFLAGS  += '-DSSSD_LIBRARY="$(SSSD_LIBRARY)"'
+endif
 
 PROGRAMS      += $(TICKET)
 APT_BUILD     += libkrb5-dev

@@ -10,10 +10,11 @@
   libkrb5,
   pam,
   pkg-config,
+  sssd,
 }:
 
 let
-  makeArgs = ''GO=go PREFIX="$out" PAMDIR="$out/lib/security" SBINDIR="$out/bin"'';
+  makeArgs = ''GO=go PREFIX="$out" PAMDIR="$out/lib/security" SBINDIR="$out/bin" SSSD_LIBRARY=${lib.getLib sssd}/lib/libsss_nss_idmap.so.0'';
 in
 buildGoModule {
   pname = "pam_cockpit_cert";

@@ -75,8 +75,15 @@ krb5_principal person_principal(krb5_context context, const struct person *perso
     char full[256], name[256];
     krb5_principal principal = NULL;
 
-    if (!directory_name(person->uid, full, sizeof full))
+    switch (directory_name(person->uid, full, sizeof full)) {
+    case DIRECTORY_NAME:
+        break;
+    case DIRECTORY_NO_SID:
         snprintf(full, sizeof full, "%s", person->name);
+        break;
+    case DIRECTORY_UNKNOWN: /* PAM's name may be that of another user in the directory */
+        return NULL;
+    }
     if (!short_name(full, name, sizeof name) || !is_person(person, name, realm)) {
         reason_keep(LOG_NOTICE, "SSSD does not know %s as a user of %s; turn this off with no_ticket", person->name, realm);
         return NULL;

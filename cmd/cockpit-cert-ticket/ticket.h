@@ -90,12 +90,15 @@ bool person_is(const struct person *person, krb5_const_principal principal);
 
 /* --- directory.c --------------------------------------------------------- */
 
+enum directory_result { DIRECTORY_NAME, DIRECTORY_NO_SID, DIRECTORY_UNKNOWN };
+
 /*
  * Finds the user's name in the directory. On this host SSSD may give the user another
  * one, see sss_override(8), which may even be that of another user of the domain.
- * Returns false if SSSD does not know, because the directory has no SIDs.
+ * Returns DIRECTORY_NO_SID if the directory has no SIDs, by which SSSD could tell; and
+ * DIRECTORY_UNKNOWN, with a reason, if the name could not be found out.
  */
-bool directory_name(uid_t uid, char *name, size_t size);
+enum directory_result directory_name(uid_t uid, char *name, size_t size);
 
 /* --- delegate.c ---------------------------------------------------------- */
 

@@ -41,6 +41,7 @@ let
       unions = sets: sets;
       maybeMissing = toString;
     };
+    getLib = package: package;
     licenses.lgpl21Plus = null;
     platforms.linux = null;
   };
@@ -50,6 +51,7 @@ let
     libkrb5 = null;
     pam = null;
     pkg-config = null;
+    sssd = "` + store + `sssd";
   };
 in
 {
@@ -151,6 +153,12 @@ func hasEveryFile(t *testing.T, dir string) {
 		if _, err := os.Stat(filepath.Join(dir, want)); err != nil {
 			t.Error(err)
 		}
+	}
+
+	// Where the dynamic linker finds no library by its name.
+	program, err := os.ReadFile(filepath.Join(dir, "libexec/pam_cockpit_cert/cockpit-cert-ticket"))
+	if err != nil || !bytes.Contains(program, []byte(store+"sssd/lib/libsss_nss_idmap.so.0\x00")) {
+		t.Errorf("cockpit-cert-ticket does not load SSSD's library from Nix's store: %v", err)
 	}
 
 	// Nix rejects a package that refers to Go (disallowedReferences), and a file that

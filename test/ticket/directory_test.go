@@ -6,13 +6,14 @@ package ticket
 import (
 	"os"
 	"os/exec"
+	"regexp"
 	"testing"
 
 	"pam_cockpit_cert/internal/testutil/pamhost"
 )
 
 // library stands for SSSD's, which here has no SSSD to ask. It knows one user by the
-// directory's name; of another one it does not know the name.
+// directory's name; of another one it does not know the name, and the others have no SID.
 const library = `
 #include <errno.h>
 #include <stdint.h>
@@ -32,32 +33,43 @@ int sss_nss_getnamebysid(const char *sid, char **name, int *type)
 `
 
 // TestNameOnThisHost checks that a user whom SSSD gives another name on this host has
-// their own tickets, and not those of the user who has that name in the domain.
+// their own tickets, and not those of the user who has that name in the domain; and
+// none if SSSD cannot tell.
 func TestNameOnThisHost(t *testing.T) {
 	k := startKDC(t)
 	k.admin(t, "addprinc -pw secret bob")
+	k.admin(t, "addprinc -pw secret lars")
 	person(t, "bob", 61001, true)
 	person(t, "alice", 61001, true)
-	person(t, "gina smith", 61002, true)
+	person(t, "lars", 61002, true)
+	person(t, "gina smith", 61003, true)
 	dir := t.TempDir()
 	write(t, dir+"/library.c", library)
 	if out, err := exec.Command("gcc", "-shared", "-fPIC", "-o", dir+"/libsss_nss_idmap.so.0", dir+"/library.c").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for name, test := range map[string]struct{ uid, tickets string }{
-		"bob":        {"61001", "alice@LAB.TEST for host/host1.lab.test@LAB.TEST"},
-		"gina smith": {"61002", "gina smith@LAB.TEST for host/host1.lab.test@LAB.TEST"},
+	broken := t.TempDir()
+	write(t, broken+"/libsss_nss_idmap.so.0", "")
+	for name, test := range map[string]struct{ user, uid, libraries, tickets, log string }{
+		"another name":              {"bob", "61001", dir, "alice@LAB.TEST for host/host1.lab.test@LAB.TEST", "^written\n$"},
+		"a domain without SIDs":     {"gina smith", "61003", dir, "gina smith@LAB.TEST for host/host1.lab.test@LAB.TEST", "^written\n$"},
+		"a name that SSSD says not": {"lars", "61002", dir, "none", "^4 no Kerberos ticket: SSSD does not say which user of the directory has the uid 61002; see sssctl domain-status\n$"},
+		"no library":                {"bob", "61001", broken, "none", "^4 no Kerberos ticket: cannot load SSSD's library libsss_nss_idmap.so.0: install it\n$"},
 	} {
-		command := exec.Command(pamhost.Built(t, "cockpit-cert-ticket"), name, test.uid, file)
-		command.Env = []string{"LD_LIBRARY_PATH=" + dir}
-		out, err := command.CombinedOutput()
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := "/run/user/" + test.uid + "/" + file
-		if got := listed(t, path); got != test.tickets {
-			t.Errorf("%s: the cache has %s; want %s\n%s", name, got, test.tickets, out)
-		}
-		_ = os.Remove(path)
+		t.Run(name, func(t *testing.T) {
+			command := exec.Command(pamhost.Built(t, "cockpit-cert-ticket"), test.user, test.uid, file)
+			command.Env = []string{"LD_LIBRARY_PATH=" + test.libraries}
+			out, err := command.CombinedOutput()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if log := withoutDebug(string(out)); !regexp.MustCompile(test.log).MatchString(log) {
+				t.Errorf("reports %q, not %s", log, test.log)
+			}
+			if got := listed(t, "/run/user/"+test.uid+"/"+file); got != test.tickets {
+				t.Errorf("the cache has %s; want %s", got, test.tickets)
+			}
+			_ = os.Remove("/run/user/" + test.uid + "/" + file)
+		})
 	}
 }
