@@ -100,6 +100,43 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
+// TestAnotherOwner checks a connection that takes SSSD's name during a login: the
+// answers of two connections are never put together.
+func TestAnotherOwner(t *testing.T) {
+	address := fake.StartBus(t, "")
+	bobs := fake.Answers{"Get name": fake.Property("bob"), "Get uidNumber": fake.Property(uint32(2000))}
+	alice, bob := infopipe.User{Name: "alice", UID: 1000}, infopipe.User{Name: "bob", UID: 2000}
+	for method, answer := range map[string]fake.Answer{
+		"Ping":                   fake.Value("PONG"),
+		"FindByValidCertificate": fake.Value(fake.UserPath),
+		"ListByCertificate":      fake.Value([]dbus.ObjectPath{fake.UserPath}),
+		"Get name":               fake.Property("alice"),
+		"Get uidNumber":          fake.Property(uint32(1000)),
+	} {
+		answer.Taken = bobs
+		t.Run(method+", and the first one stays", func(t *testing.T) {
+			first := fake.Serve(t, address, fake.Answers{method: answer})
+			user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
+			if err != nil || user != alice {
+				t.Errorf("%+v, %v; want %+v", user, err, alice)
+			}
+			if calls := first.Next().Calls(); len(calls) > 0 {
+				t.Errorf("the second one was asked %q", calls)
+			}
+		})
+		answer.Leave = true
+		t.Run(method+", and the first one ends", func(t *testing.T) {
+			fake.Serve(t, address, fake.Answers{method: answer})
+			user, err := ask(t, &infopipe.Client{Address: address}, 5*time.Second)
+			if err == nil && user != bob { // asked from the beginning
+				t.Errorf("%+v; want %+v", user, bob)
+			} else if err != nil {
+				check(t, user, err, infopipe.Unavailable, "")
+			}
+		})
+	}
+}
+
 // TestForgottenAnswers checks that lost answers are asked for again: SSSD 2.10 to
 // 2.13 loses some if many users log in at once.
 func TestForgottenAnswers(t *testing.T) {

@@ -30,6 +30,10 @@ type Answer struct {
 	Forgotten int  // how many calls get no reply at first
 	Silent    bool // no reply
 	Leave     bool // no reply, and the fake leaves the bus
+
+	// Taken, unless it is nil, is what another connection answers that takes the
+	// InfoPipe's name before this reply.
+	Taken Answers
 }
 
 // Value is an answer of one value.
@@ -59,6 +63,7 @@ var healthy = Answers{
 
 // Fake is an InfoPipe on a bus.
 type Fake struct {
+	address string
 	socket  net.Conn // below conn
 	conn    *dbus.Conn
 	answers Answers
@@ -66,13 +71,14 @@ type Fake struct {
 
 	mu    sync.Mutex
 	calls []string
+	next  *Fake // which has taken the name
 }
 
 // Serve owns the InfoPipe's name until the test ends, and answers like an SSSD that
 // maps every certificate to alice, with uid 1000, except for these answers.
 func Serve(t testing.TB, address string, answers Answers) *Fake {
 	t.Helper()
-	fake, err := serve(address, answers)
+	fake, err := serve(address, answers, dbus.NameFlagAllowReplacement)
 	if err != nil {
 		t.Fatalf("a fake InfoPipe: %v", err)
 	}
@@ -82,20 +88,20 @@ func Serve(t testing.TB, address string, answers Answers) *Fake {
 
 // ServeUntilBusEnds is Serve for a program of its own that the bus starts.
 func ServeUntilBusEnds(address string) error {
-	fake, err := serve(address, nil)
+	fake, err := serve(address, nil, 0)
 	if err == nil {
 		<-fake.conn.Context().Done()
 	}
 	return err
 }
 
-func serve(address string, answers Answers) (*Fake, error) {
+func serve(address string, answers Answers, flags dbus.RequestNameFlags) (*Fake, error) {
 	socket, err := net.Dial("unix", strings.TrimPrefix(address, "unix:path="))
 	if err != nil {
 		return nil, err
 	}
-	fake := &Fake{socket: socket, answers: answers, asked: map[string]int{}}
-	if err := fake.start(); err != nil {
+	fake := &Fake{address: address, socket: socket, answers: answers, asked: map[string]int{}}
+	if err := fake.start(flags); err != nil {
 		socket.Close()
 		return nil, err
 	}
@@ -103,7 +109,7 @@ func serve(address string, answers Answers) (*Fake, error) {
 }
 
 // start joins the bus at the other end of the socket, and answers.
-func (f *Fake) start() (err error) {
+func (f *Fake) start(flags dbus.RequestNameFlags) (err error) {
 	if f.conn, err = dbus.NewConn(f.socket); err != nil {
 		return err
 	}
@@ -117,7 +123,7 @@ func (f *Fake) start() (err error) {
 	// handles every message, also the answer whether it owns the name.
 	messages := make(chan *dbus.Message, 100)
 	f.conn.Eavesdrop(messages)
-	f.conn.BusObject().Go("org.freedesktop.DBus.RequestName", 0, nil, Service, dbus.NameFlagDoNotQueue)
+	f.conn.BusObject().Go("org.freedesktop.DBus.RequestName", 0, nil, Service, flags|dbus.NameFlagDoNotQueue)
 	for message := range messages {
 		if message.Type == dbus.TypeSignal {
 			continue
@@ -139,7 +145,30 @@ func (f *Fake) start() (err error) {
 
 // leave closes the socket, and not the connection: if that is closed while a
 // message arrives, godbus may send to a channel that it has closed.
-func (f *Fake) leave() { f.socket.Close() }
+func (f *Fake) leave() {
+	f.socket.Close()
+	if next := f.Next(); next != nil {
+		next.leave()
+	}
+}
+
+// Next returns the fake that has taken the name from this one; nil if none has.
+func (f *Fake) Next() *Fake {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.next
+}
+
+// giveWay lets another connection take the name.
+func (f *Fake) giveWay(answers Answers) {
+	next, err := serve(f.address, answers, dbus.NameFlagReplaceExisting)
+	if err != nil {
+		panic(err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next = next
+}
 
 // Calls returns the calls so far, each as the method's name and its arguments.
 func (f *Fake) Calls() []string {
@@ -161,11 +190,14 @@ func (f *Fake) reply(call *dbus.Message) {
 		answer, ok = healthy[method]
 	}
 	f.asked[method]++
+	if answer.Taken != nil && f.Next() == nil {
+		f.giveWay(answer.Taken)
+	}
 	switch {
 	case !ok:
 		f.send(call, dbus.TypeError, "org.freedesktop.DBus.Error.UnknownMethod", []any{method})
 	case answer.Leave:
-		f.leave()
+		f.socket.Close()
 	case answer.Silent, f.asked[method] <= answer.Forgotten:
 	case answer.Error != "":
 		f.send(call, dbus.TypeError, answer.Error, []any{answer.Text})
