@@ -187,7 +187,7 @@ func (l *lab) prepare(t *testing.T, suite string, authorities []byte) {
 	o.Write(t, "/etc/sudoers.d/lab", 0o440, []byte("ALL ALL=(ALL) ALL\n"))
 	o.Write(t, "/etc/ssh/sshd_config.d/lab.conf", 0o644, []byte("GSSAPIAuthentication yes\n"))
 	o.Sh(t, `
-		sed -i '0,/^[^#]/s/^[^#]/auth sufficient pam_sss_gss.so\n&/' /etc/pam.d/sudo
+		sed -i '0,/^[^#]/s/^[^#]/auth sufficient pam_sss_gss.so\n&/' /etc/pam.d/sudo /etc/pam.d/sudo-i
 		echo "session optional pam_mkhomedir.so" >>/etc/pam.d/common-session
 		chown --reference=/etc/sssd/sssd.conf /etc/sssd/pki/* 2>/dev/null || true
 		systemctl -q disable sssd.service

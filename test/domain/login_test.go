@@ -168,11 +168,25 @@ func (h host) killed(t *testing.T) {
 	}
 }
 
-// status checks that the command status reports nothing missing.
+// status checks that the command status reports what is missing for sudo without a
+// password: nothing, or the rule for sudo -i.
 func (h host) status(t *testing.T) {
-	out, _ := h.Try(t, "pam-cockpit-cert", "status")
-	if !strings.Contains(out, "sudo takes the session's Kerberos ticket") {
-		t.Errorf("status says:\n%s", out)
+	const rule = "/etc/pam.d/sudo-i"
+	t.Cleanup(func() { h.Run(t, "mv", rule+".good", rule) })
+	h.Sh(t, "cp "+rule+" "+rule+".good")
+	for _, test := range []struct{ before, session, status string }{
+		{"", "^root\nroot\n$", "sudo takes the session's Kerberos ticket"},
+		{"sed -i /pam_sss_gss/d " + rule, "^root\nsudo: ", "sudo -i asks for a password: pam_sss_gss.so is not in " + rule},
+	} {
+		h.Sh(t, test.before)
+		got := h.enter(t, "alice", asRoot+"; sudo -A -k -i id -un 2>&1")
+		if !regexp.MustCompile(test.session).MatchString(got.out) {
+			t.Errorf("after %q, a session says\n%s", test.before, got.out)
+		}
+		out, _ := h.Try(t, "pam-cockpit-cert", "status")
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), test.status) {
+			t.Errorf("after %q, status says\n%s", test.before, out)
+		}
 	}
 }
 
