@@ -207,6 +207,7 @@ func disableCommand(s *settings) *cobra.Command {
 					return err
 				}
 			}
+			removed = append(removed, report.Removed...)
 			err = s.ui.print(disabled{report, removed, left}, func() {
 				if report.Changed {
 					s.changes(report, "took out", how.now)
@@ -236,7 +237,7 @@ func disableCommand(s *settings) *cobra.Command {
 // disabled is the result of disable for programs.
 type disabled struct {
 	cockpit.Report
-	Removed []string `json:"removed,omitempty"` // files that setup wrote
+	Removed []string `json:"removed,omitempty"` // files that setup wrote, and empty directories
 	Kept    []string `json:"kept,omitempty"`    // which were changed since
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -50,12 +51,15 @@ type Report struct {
 	Changed bool     `json:"changed"`
 	Done    []string `json:"done,omitempty"`
 	Left    []string `json:"left,omitempty"` // settings of the administrator's, which stay
+	Removed []string `json:"-"`              // directories
 }
 
 // record is what DisableCertificates needs to undo the changes.
 type record struct {
 	Created bool     `json:"created"` // the file did not exist
 	Changes []Change `json:"changes"` // in their order
+	// Directories that did not exist.
+	Directories safefile.Directories `json:"directories,omitempty"`
 }
 
 // EnableCertificates makes the wanted settings. It remembers each change before
@@ -63,8 +67,9 @@ type record struct {
 // DisableCertificates compares the record with the file.
 func EnableCertificates(root string, wanted []Change) (Report, error) {
 	path, err := where(root, ConfigFile)
+	made := safefile.Directories{}
 	if errors.Is(err, fs.ErrNotExist) {
-		err = safefile.MakeDirectory(filepath.Dir(path))
+		err = made.Make(root, path)
 	}
 	if err != nil {
 		return Report{}, err
@@ -82,7 +87,7 @@ func EnableCertificates(root string, wanted []Change) (Report, error) {
 	if len(changes) == 0 {
 		return report, nil
 	}
-	if err := remember(root, file.Text() == nil, changes); err != nil {
+	if err := remember(root, file.Text() == nil, changes, made); err != nil {
 		return Report{}, err
 	}
 	for _, change := range changes {
@@ -190,6 +195,7 @@ func DisableCertificates(root string) (Report, error) {
 			return report, err
 		}
 	}
+	report.Removed = done.Directories.Remove(root)
 	return report, state.Forget(root, subject)
 }
 
@@ -267,12 +273,15 @@ func recall(root string) (record, error) {
 
 // remember adds changes to those that are remembered. An older one of the same
 // setting is replaced: the administrator has taken that back by hand.
-func remember(root string, created bool, changes []Change) error {
+func remember(root string, created bool, changes []Change, made safefile.Directories) error {
 	done, err := recall(root)
 	if err != nil {
 		return err
 	}
 	done.Created = created || done.Created
+	if maps.Copy(made, done.Directories); len(made) > 0 {
+		done.Directories = made
+	}
 	done.Changes = slices.DeleteFunc(done.Changes, func(before Change) bool {
 		return slices.ContainsFunc(changes, func(c Change) bool { return reflect.DeepEqual(c, before) })
 	})

@@ -82,12 +82,15 @@ func (s Setup) Apply() error {
 			if err != nil {
 				return err
 			}
+			if err := written.Directories.Make(s.Root, f.Path); err != nil {
+				return err
+			}
 			// The older checksum stays: this process may end before the file is written.
-			before := written[name]
-			written[name] = append(before[max(0, len(before)-1):], sum(f.After))
+			before := written.Files[name]
+			written.Files[name] = append(before[max(0, len(before)-1):], sum(f.After))
 		}
 	}
-	if len(written) == 0 {
+	if len(written.Files) == 0 {
 		return nil
 	}
 	text, err := json.MarshalIndent(written, "", "  ")
@@ -110,10 +113,6 @@ func (f file) write() error {
 	if !f.Changes() {
 		return nil
 	}
-	dir := filepath.Dir(f.Path)
-	if err := safefile.MakeDirectory(dir); err != nil {
-		return err
-	}
 	if _, err := safefile.Edit(f.Path, func([]byte) ([]byte, error) { return f.After, nil }); err != nil {
 		return err
 	}
@@ -121,13 +120,13 @@ func (f file) write() error {
 }
 
 // Undo removes the files that Apply wrote. It keeps those that were changed meanwhile,
-// and returns them as left.
+// and returns them as left. Directories that Apply made go too, if they are empty.
 func Undo(root string) (removed, left []string, err error) {
 	written, err := recall(root)
 	if err != nil {
 		return nil, nil, err
 	}
-	for name, want := range written {
+	for name, want := range written.Files {
 		path := filepath.Join(root, name)
 		text, err := os.ReadFile(path)
 		switch {
@@ -146,19 +145,25 @@ func Undo(root string) (removed, left []string, err error) {
 	}
 	slices.Sort(removed)
 	slices.Sort(left)
+	removed = append(removed, written.Directories.Remove(root)...)
 	return removed, left, state.Forget(root, subject)
 }
 
 // Written returns the names, in the root, of the files that Undo would remove.
 func Written(root string) ([]string, error) {
 	written, err := recall(root)
-	return slices.Sorted(maps.Keys(written)), err
+	return slices.Sorted(maps.Keys(written.Files)), err
 }
 
-// recall returns the checksums of what was written into files, by their names in the
-// root, because an image may be mounted at another path later.
-func recall(root string) (map[string][]string, error) {
-	written := map[string][]string{}
+// record is what Undo needs. Names are in the root, because an image may be mounted at
+// another path later.
+type record struct {
+	Files       map[string][]string  `json:"files"` // the checksums of what was written
+	Directories safefile.Directories `json:"directories"`
+}
+
+func recall(root string) (record, error) {
+	written := record{map[string][]string{}, safefile.Directories{}}
 	text, err := state.Read(root, subject)
 	if errors.Is(err, fs.ErrNotExist) {
 		return written, nil
@@ -167,7 +172,7 @@ func recall(root string) (map[string][]string, error) {
 		err = json.Unmarshal(text, &written)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", state.Path(root, subject), err)
+		return written, fmt.Errorf("%s: %w", state.Path(root, subject), err)
 	}
 	return written, nil
 }
