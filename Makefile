@@ -36,9 +36,14 @@ DATADIR    ?= $(PREFIX)/share
 MANDIR     ?= $(DATADIR)/man
 DOCDIR     ?= $(DATADIR)/doc/pam_cockpit_cert
 
-ifeq ($(origin VERSION),undefined)
-VERSION     = $(eval VERSION := $$(shell tools/version))$(VERSION)
+ifeq ($(strip $(VERSION)),)
+override VERSION = $(eval override VERSION := $$(shell tools/version))$(VERSION)
+else ifneq ($(shell printf %s '$(subst ','\'',$(VERSION))' | tr -d '0-9A-Za-z.+~-'),)
+$(error VERSION is '$(VERSION)': use letters, digits and . + ~ - only)
 endif
+
+$(foreach name,PAMDIR LIBEXECDIR UNITDIR SBINDIR DATADIR MANDIR DOCDIR,$(if \
+	$(filter-out 1,$(words $($(name))))$(filter-out /%,$($(name))),$(error $(name) is '$($(name))': use an absolute path without blanks)))
 
 # Go builds for the same architecture as the C compiler.
 TARGET     := $(shell $(CC) -dumpmachine 2>/dev/null)
@@ -66,6 +71,9 @@ ifeq ($(origin GO),undefined)
 GO          = $(eval GO := $$(shell tools/find-go))$(GO)
 endif
 BUILD      := build
+ifneq ($(words $(BUILD) $(filter / . ..,$(BUILD))),1)
+$(error BUILD is '$(BUILD)': name a directory of its own, without blanks; `make clean` empties it)
+endif
 GOTARGET    = GOARCH=$(GOARCH) GOARM=$(GOARM) CC="$(CC)"
 GOBUILD     = $(GOTARGET) CGO_ENABLED=1 "$(GO)" build -trimpath -buildvcs=false
 
@@ -79,6 +87,18 @@ APT_CHECK     := $(APT_BUILD)
 APT_SYSTEMS   :=
 
 .DEFAULT_GOAL := all
+# A rule that fails leaves no half of a file that would count as built.
+.DELETE_ON_ERROR:
+
+# $(BUILD)/NAME.flags has the command that built NAME, and what it reads from the
+# environment: with another compiler, place or version NAME is built again. Another
+# Go does not count, so that `sudo make install` builds nothing that is built.
+$(BUILD)/%.flags: GO = go
+$(BUILD)/%.flags: always
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$BUILT_BY" "$$CGO_CPPFLAGS $$CGO_CFLAGS $$CGO_LDFLAGS" >$@.$$$$; \
+	if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi
+.PHONY: always
 
 include $(sort $(wildcard */*.mk))
 
@@ -110,13 +130,14 @@ $(foreach file,$(wildcard cockpit/certlogin/*),644 $(file) $(DATADIR)/$(file)
 644 $(BUILD)/completions/pam-cockpit-cert.fish $(DATADIR)/fish/vendor_completions.d/pam-cockpit-cert.fish
 endef
 install uninstall: export INSTALLED = $(FILES)
+install uninstall: export DESTDIR := $(DESTDIR)
 
 # The example service files name the module in the way of this installation.
 PAMD_FILES := $(addprefix $(BUILD)/,$(wildcard pam.d/*))
 PROGRAMS   += $(PAMD_FILES)
 $(PAMD_FILES): $(BUILD)/%: % $(BUILD)/command.flags
 	@mkdir -p $(@D)
-	sed 's,pam_cockpit_cert\.so,$(PAMMODULE),' $< >$@
+	sed 's|pam_cockpit_cert\.so|$(subst &,\&,$(PAMMODULE))|' $< >$@.$$$$ && mv $@.$$$$ $@
 
 ## all: build what `make install` installs
 .PHONY: all
@@ -125,13 +146,12 @@ all: $(PROGRAMS)
 ## install: into DESTDIR; as root, or as another user who owns DESTDIR
 .PHONY: install
 install: all
-	@printf '%s\n' "$$INSTALLED" | tools/install-files install '$(DESTDIR)'
+	@printf '%s\n' "$$INSTALLED" | tools/install-files install "$$DESTDIR"
 
 ## uninstall: undo install, and what pam-cockpit-cert changed in /etc
 .PHONY: uninstall
 uninstall:
-	$(if $(DESTDIR),,[ ! -x $(SBINDIR)/pam-cockpit-cert ] || { $(SBINDIR)/pam-cockpit-cert pam remove && $(SBINDIR)/pam-cockpit-cert disable; })
-	@printf '%s\n' "$$INSTALLED" | tools/install-files uninstall '$(DESTDIR)'
+	@printf '%s\n' "$$INSTALLED" | tools/install-files uninstall "$$DESTDIR"
 
 ## check: lint and every test that needs no booted system
 .PHONY: check

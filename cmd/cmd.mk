@@ -12,19 +12,15 @@ COMMAND_LDFLAGS = -buildid= -linkmode=external $(GO_LDFLAGS) -X main.version=$(V
 .PHONY: command
 command: $(COMMAND)
 
-# It knows its version and where the other programs go: built again when make
-# install is told another place than make was.
-$(BUILD)/command.flags: always
-	@mkdir -p $(@D)
-	@echo '$(COMMAND_LDFLAGS)' | cmp -s - $@ || echo '$(COMMAND_LDFLAGS)' >$@
-.PHONY: always
-
 # The PAM library for Go asks for RTLD_NEXT, which glibc before 2.34 has only so.
 COMMAND_CPPFLAGS := -D_GNU_SOURCE
 
+COMMAND_BUILD = CGO_CPPFLAGS="$(CGO_CPPFLAGS) $(COMMAND_CPPFLAGS)" $(GOBUILD) -buildmode=pie -ldflags='$(COMMAND_LDFLAGS) -extldflags "-Wl,-z,relro -Wl,-z,now"'
+
 COMMAND_SOURCES := $(shell find cmd/pam-cockpit-cert internal -name '*.go') go.mod
+$(BUILD)/command.flags: export BUILT_BY = $(COMMAND_BUILD)
 $(COMMAND): $(COMMAND_SOURCES) $(BUILD)/command.flags
-	CGO_CPPFLAGS="$(CGO_CPPFLAGS) $(COMMAND_CPPFLAGS)" $(GOBUILD) -buildmode=pie -ldflags='$(COMMAND_LDFLAGS) -extldflags "-Wl,-z,relro -Wl,-z,now"' -o $@ ./cmd/pam-cockpit-cert
+	$(COMMAND_BUILD) -o $@ ./cmd/pam-cockpit-cert
 
 # Failing system calls, access control lists, a journal of our own, libpam's own verdicts, SSSD's on rules.
 APT_CHECK += strace acl attr systemd-journal-remote e2fsprogs openssl sssd-tools
@@ -36,5 +32,4 @@ PROGRAMS    += $(COMPLETIONS)
 $(COMPLETIONS): $(COMMAND_SOURCES)
 	@mkdir -p $(@D)
 	env -u GOOS -u GOARCH -u GOARM -u CC CGO_ENABLED=0 "$(GO)" run -trimpath -buildvcs=false ./cmd/pam-cockpit-cert \
-		completion $(subst .,,$(suffix $@)) >$@.new
-	mv $@.new $@
+		completion $(subst .,,$(suffix $@)) >$@.$$$$ && mv $@.$$$$ $@

@@ -16,8 +16,9 @@ PROGRAMS += $(SESSION)
 # Cockpit's own, for test/session and test/hostile; systemd-socket-activate.
 APT_CHECK += cockpit-ws systemd
 
-.PHONY: $(SESSION)
-$(SESSION):
+SESSION_SOURCES := $(shell find cmd/cockpit-cert-session internal -name '*.go') go.mod
+$(BUILD)/session.flags: export BUILT_BY = $(SESSION_BUILD)
+$(SESSION): $(SESSION_SOURCES) $(BUILD)/session.flags
 	$(SESSION_BUILD) -o $@ ./cmd/cockpit-cert-session
 
 ## bench-session: the throughput of cockpit-cert-session, as a ratio to a direct socket

@@ -24,7 +24,8 @@ APT_CHECK     += libkrb5-dev
 # A KDC for test/ticket, and its programs.
 APT_CHECK     += krb5-kdc krb5-user
 
-$(TICKET): $(TICKET_SOURCES) cmd/cockpit-cert-ticket/ticket.h
-	@mkdir -p $(@D)
-	$(CC) $(TICKET_CFLAGS) $(CGO_CPPFLAGS) $(CGO_CFLAGS) -fPIE $$($(PKG_CONFIG) --cflags krb5-gssapi krb5) \
-		-o $@ $(TICKET_SOURCES) $(CGO_LDFLAGS) $(TICKET_LDFLAGS) $$($(PKG_CONFIG) --libs krb5-gssapi krb5) -ldl
+TICKET_BUILD    = $(CC) $(TICKET_CFLAGS) $(CGO_CPPFLAGS) $(CGO_CFLAGS) -fPIE $$($(PKG_CONFIG) --cflags krb5-gssapi krb5) \
+	$(TICKET_SOURCES) $(CGO_LDFLAGS) $(TICKET_LDFLAGS) $$($(PKG_CONFIG) --libs krb5-gssapi krb5) -ldl
+$(BUILD)/ticket.flags: export BUILT_BY = $(TICKET_BUILD)
+$(TICKET): $(TICKET_SOURCES) cmd/cockpit-cert-ticket/ticket.h $(BUILD)/ticket.flags
+	$(TICKET_BUILD) -o $@

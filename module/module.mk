@@ -9,15 +9,16 @@ RELR := $(shell printf '\043include <features.h>\n\043if !__GLIBC_PREREQ(2, 36)\
 	$(CC) -x c - -o /dev/null -Wl,--fatal-warnings -Wl,-z,pack-relative-relocs 2>/dev/null && \
 	echo -Wl,-z,pack-relative-relocs)
 
-# A quotation mark within the shell's; this directory's name may have blanks.
+# A quotation mark within the shell's; this directory's name may have blanks, and
+# commas, which -Wl would split.
 QUOTE := '\''
 
 # netgo,osusergo keep Go from libc's functions that take locks: the worker is
 # forked from a host that may have threads, which may hold such a lock. The
 # linker options put the runtime's start aside (runtime.ld) and hide every
 # symbol except the two that libpam calls.
-MODULE_LDFLAGS = $(QUOTE)-Wl,-T,$(CURDIR)/module/runtime.ld$(QUOTE) \
-	$(QUOTE)-Wl,--version-script=$(CURDIR)/module/module.map$(QUOTE) \
+MODULE_LDFLAGS = -Xlinker -T -Xlinker $(QUOTE)$(CURDIR)/module/runtime.ld$(QUOTE) \
+	-Xlinker $(QUOTE)--version-script=$(CURDIR)/module/module.map$(QUOTE) \
 	-Wl,-soname,pam_cockpit_cert.so -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs $(RELR)
 MODULE_CPPFLAGS = '-DTICKET_PROGRAM=\"$(LIBEXECDIR)/pam_cockpit_cert/cockpit-cert-ticket\"'
 MODULE_BUILD = CGO_CPPFLAGS="$(CGO_CPPFLAGS) $(MODULE_CPPFLAGS)" $(GOBUILD) -buildmode=c-shared -ldflags='-buildid= -linkmode=external $(GO_LDFLAGS) -extldflags "$(MODULE_LDFLAGS)"'
@@ -30,11 +31,7 @@ PROGRAMS += $(MODULE)
 .PHONY: module
 module: $(MODULE)
 
-# The path of cockpit-cert-ticket is compiled in: another LIBEXECDIR rebuilds it.
-$(BUILD)/module.flags: always
-	@mkdir -p $(@D)
-	@echo '$(LIBEXECDIR)' | cmp -s - $@ || echo '$(LIBEXECDIR)' >$@
-
+$(BUILD)/module.flags: export BUILT_BY = $(MODULE_BUILD)
 $(MODULE): $(MODULE_SOURCES) $(BUILD)/module.flags
 	$(MODULE_BUILD) -tags netgo,osusergo -o $@ ./module
 	@rm -f $(@:.so=.h)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -138,7 +139,8 @@ func TestFilesOfASource(t *testing.T) {
 	}
 }
 
-// TestDist checks that the archives are the same each time, and build without a network.
+// TestDist checks that the archives are the same each time, also for a user whose files
+// nobody else may read, and build without a network.
 func TestDist(t *testing.T) {
 	dir := clone(t)
 	sums := func() string {
@@ -155,7 +157,13 @@ func TestDist(t *testing.T) {
 	if strings.Count(first, "\n") != 2 {
 		t.Errorf("SHA256SUMS has\n%s", first)
 	}
-	if second := sums(); second != first {
+	if out, err := exec.Command("chmod", "-R", "go=", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	mask := syscall.Umask(0o077)
+	second := sums()
+	syscall.Umask(mask)
+	if second != first {
 		t.Errorf("made twice, the archives are\n%s\nand\n%s", first, second)
 	}
 	want, unpacked := version(t, dir), t.TempDir()

@@ -112,10 +112,10 @@ func copySource(t *testing.T, to string) {
 	}
 }
 
-// TestPlainMake checks that make alone, in a clean clone with a blank in its name,
-// builds all that is installed.
+// TestPlainMake checks that make alone, in a clean clone with an odd name, builds all
+// that is installed.
 func TestPlainMake(t *testing.T) {
-	clone := filepath.Join(t.TempDir(), "a clone")
+	clone := filepath.Join(t.TempDir(), "a clone, 1:2")
 	if err := os.Mkdir(clone, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -204,8 +204,8 @@ func TestTheRuleFindsTheModule(t *testing.T) {
 	}
 }
 
-// TestAPackagesFilesStay checks that files of packages are not overwritten, unless the
-// administrator has diverted them.
+// TestAPackagesFilesStay checks that files of packages are neither overwritten nor
+// removed, unless the administrator has diverted them.
 func TestAPackagesFilesStay(t *testing.T) {
 	if _, err := exec.LookPath("dpkg-deb"); err != nil || os.Getuid() != 0 {
 		t.Skip("needs dpkg, and root")
@@ -213,38 +213,73 @@ func TestAPackagesFilesStay(t *testing.T) {
 	dir := t.TempDir()
 	prefix, database := filepath.Join(dir, "p"), filepath.Join(dir, "dpkg")
 	file := prefix + "/security/pam_cockpit_cert.so"
-	script := `cd "$1"
-		mkdir -p "$3" package/DEBIAN "package$(dirname "$2")" "$3/info" "$3/updates" "$3/triggers"
-		: >"$3/status"; : >"$3/available"
-		echo theirs >"package$2"
-		printf '%s\n' 'Package: theirs' 'Version: 1' 'Architecture: all' 'Maintainer: x <x@localhost>' 'Description: x' >package/DEBIAN/control
-		dpkg-deb --root-owner-group -b package theirs.deb
-		dpkg --admindir="$3" --log=/dev/null -i theirs.deb`
-	if out, err := exec.Command("sh", "-euc", script, "sh", dir, file, database).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	arguments := []string{"BUILD=" + built, "PREFIX=" + prefix, "PAMDIR=" + filepath.Dir(file)}
+	// dpkg speaks the administrator's language.
+	environment := []string{"DPKG_ADMINDIR=" + database, "LC_ALL=C.UTF-8", "LANGUAGE=de"}
+	// pack installs a package with one file.
+	pack := func(name, version, path string) {
+		t.Helper()
+		script := `cd "$1"
+			mkdir -p "$2/info" "$2/updates" "$2/triggers"; >>"$2/status"; >>"$2/available"
+			rm -rf package; mkdir -p package/DEBIAN "package$(dirname "$5")"
+			echo "$3" >"package$5"
+			printf '%s\n' "Package: $3" "Version: $4" 'Architecture: all' 'Maintainer: x <x@localhost>' 'Description: x' >package/DEBIAN/control
+			dpkg-deb --root-owner-group -b package package.deb
+			dpkg --admindir="$2" --log=/dev/null -i package.deb`
+		if out, err := exec.Command("sh", "-euc", script, "sh", dir, database, name, version, path).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
 	}
-	environment := []string{"DPKG_ADMINDIR=" + database}
-	arguments := []string{"install", "BUILD=" + built, "PREFIX=" + prefix, "PAMDIR=" + filepath.Dir(file)}
-	out, err := invoke("../..", environment, arguments...)
-	if err == nil || !strings.Contains(out, file+" (theirs)") || !strings.Contains(out, "PREFIX=/usr/local") {
-		t.Errorf("make install over a package's file: %v\n%s", err, out)
+	has := func(path, want string) {
+		t.Helper()
+		if text, err := os.ReadFile(path); err != nil || string(text) != want+"\n" {
+			t.Errorf("%s of the package %s is now of %d bytes, %v", path, want, len(text), err)
+		}
 	}
-	if text, err := os.ReadFile(file); err != nil || string(text) != "theirs\n" {
-		t.Errorf("the package's file is now of %d bytes, %v", len(text), err)
-	}
-	if files := installed(t, prefix); len(files) != 1 {
-		t.Errorf("refused, but %v are there", files)
+	divert := func(arguments ...string) {
+		t.Helper()
+		c := exec.Command("dpkg-divert", append(arguments, "--add", file)...)
+		c.Env = append(os.Environ(), environment...)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
 	}
 
-	divert := exec.Command("dpkg-divert", "--local", "--rename", "--divert", file+".theirs", "--add", file)
-	divert.Env = append(os.Environ(), environment...)
-	if out, err := divert.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	pack("theirs", "1", file)
+	for _, more := range []string{"DESTDIR=", "DESTDIR=/"} {
+		out, err := invoke("../..", environment, append(arguments, "install", more)...)
+		if err == nil || !strings.Contains(out, file+" (theirs)") || !strings.Contains(out, "PREFIX=/usr/local") {
+			t.Errorf("make install %s over a package's file: %v\n%s", more, err, out)
+		}
+		has(file, "theirs")
+		if files := installed(t, prefix); len(files) != 1 {
+			t.Errorf("refused, but %v are there", files)
+		}
 	}
-	if out, err := invoke("../..", environment, arguments...); err != nil {
+	divert("--local", "--rename", "--divert", file+".theirs")
+	if out, err := invoke("../..", environment, append(arguments, "install")...); err != nil {
 		t.Errorf("with the package's file diverted: %v\n%s", err, out)
 	}
-	if text, err := os.ReadFile(file + ".theirs"); err != nil || string(text) != "theirs\n" {
-		t.Errorf("the diverted file is now of %d bytes, %v", len(text), err)
+	has(file+".theirs", "theirs")
+
+	// A package replaces what was installed, with and then without the command.
+	uninstall := append(arguments, "uninstall")
+	program, rule := prefix+"/sbin/pam-cockpit-cert", prefix+"/share/pam_cockpit_cert/pam.d/rule"
+	pack("ours", "1", program)
+	out, err := invoke("../..", environment, uninstall...)
+	if err == nil || !strings.Contains(out, program+" is a package's") {
+		t.Errorf("make uninstall of a package's command: %v\n%s", err, out)
+	}
+	if files := installed(t, prefix); len(files) < 10 {
+		t.Errorf("refused, but only %v are left", files)
+	}
+	has(program, "ours")
+	pack("ours", "2", rule)
+	if out, err := invoke("../..", environment, uninstall...); err != nil || !strings.Contains(out, rule+" (ours)") {
+		t.Errorf("make uninstall beside a package's file: %v\n%s", err, out)
+	}
+	has(rule, "ours")
+	if files := installed(t, prefix); len(files) != 2 {
+		t.Errorf("of make install and a package's file, %v are left", files)
 	}
 }
