@@ -25,6 +25,9 @@ $(COMMAND): $(COMMAND_SOURCES) $(BUILD)/command.flags
 # Failing system calls, access control lists, a journal of our own, libpam's own verdicts, SSSD's on rules.
 APT_CHECK += strace acl attr systemd-journal-remote e2fsprogs openssl sssd-tools
 
+# The shells that complete.
+APT_CHECK += bash-completion fish zsh
+
 # What the shells complete is the same on every architecture: this machine's own
 # toolchain runs the command, whatever it was built for.
 COMPLETIONS := $(addprefix $(BUILD)/completions/pam-cockpit-cert.,bash fish zsh)

@@ -36,6 +36,12 @@ if a login would succeed.`,
 		Example: "  pam-cockpit-cert check alice.pem\n" +
 			"  ipa user-show alice --raw | sed -n 's/.*usercertificate: //p' |\n" +
 			"    base64 -d | pam-cockpit-cert check -",
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 || instance != "" {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return nil, cobra.ShellCompDirectiveDefault
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if s.root != "/" {
 				return &usageError{errors.New("check asks the running SSSD: it cannot be used with --root")}
@@ -64,6 +70,7 @@ if a login would succeed.`,
 	c.Flags().StringVar(&instance, "instance", "", "the certificate with this `FINGERPRINT`, SHA-256, which a browser presents now")
 	c.Flags().StringVar(&service, "service", "cockpit", "the PAM `SERVICE` whose rule and account stack count")
 	s.completeServices(c)
+	noFiles(c, "instance")
 	return c
 }
 

@@ -4,11 +4,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"pam_cockpit_cert/internal/pamconf"
 )
@@ -26,6 +29,51 @@ func (s *settings) completeServices(c *cobra.Command) {
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	})
+}
+
+// noFiles keeps shells from completing an option's value by files.
+func noFiles(c *cobra.Command, option string) {
+	_ = c.RegisterFlagCompletionFunc(option, cobra.NoFileCompletions)
+}
+
+// completePairs completes the file in an option's USER=FILE: to a shell, that is one
+// word, which no file's name begins with.
+func completePairs(c *cobra.Command, option string) {
+	_ = c.RegisterFlagCompletionFunc(option, func(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+		user, name, found := strings.Cut(word, "=")
+		if !found {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		dir, start := filepath.Split(name)
+		entries, err := os.ReadDir(cmp.Or(dir, "."))
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var words []string
+		directive := cobra.ShellCompDirectiveNoFileComp
+		for _, entry := range entries {
+			if !strings.HasPrefix(entry.Name(), start) || start == "" && entry.Name()[0] == '.' {
+				continue
+			}
+			file := user + "=" + dir + entry.Name()
+			if info, err := os.Stat(dir + entry.Name()); err == nil && info.IsDir() {
+				file += "/"
+				directive |= cobra.ShellCompDirectiveNoSpace
+			}
+			words = append(words, file)
+		}
+		return words, directive
+	})
+}
+
+// plainDescriptions takes the quotation marks from the options' descriptions, with
+// which the help finds the name of an option's value: shells show them as they are.
+func plainDescriptions(c *cobra.Command) {
+	plain := func(f *pflag.Flag) { f.Usage = strings.ReplaceAll(f.Usage, "`", "") }
+	c.LocalFlags().VisitAll(plain)
+	for _, sub := range c.Commands() {
+		plainDescriptions(sub)
+	}
 }
 
 func completionCommand() *cobra.Command {

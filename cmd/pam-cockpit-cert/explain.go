@@ -38,7 +38,7 @@ does.`,
 		Example: "  pam-cockpit-cert explain\n" +
 			"  pam-cockpit-cert explain 3fa94c1b07d2e865",
 		Args:              maximumArgs(1),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: cobra.FixedCompletions([]string{"last"}, cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(c *cobra.Command, args []string) error {
 			wanted, err := fingerprint(args)
 			if err != nil {

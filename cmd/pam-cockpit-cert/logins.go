@@ -57,6 +57,7 @@ They are read from systemd's journal, as far back as it goes.`,
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with the logins that are to come, until interrupted")
 	c.Flags().IntVarP(&count, "count", "n", 20, "list the last `NUMBER` logins")
+	noFiles(c, "count")
 	return c
 }
 

@@ -26,6 +26,9 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	ui := newUI(os.Stdout, os.Stderr)
 	root := command(ui)
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		plainDescriptions(root)
+	}
 	root.SetArgs(args)
 	root.SetOut(ui.out)
 	root.SetErr(os.Stderr)

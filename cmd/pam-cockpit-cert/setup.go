@@ -56,6 +56,7 @@ setup does not change files that others have written; disable removes its own.`,
 	how.flags(c)
 	c.Flags().StringVar(&authorities, "ca", "", "the `FILE` with the certificates of the authorities, PEM")
 	c.Flags().StringArrayVar(&local, "local", nil, "`USER=CERT`: a user of this system, and the file with the certificate; may be repeated")
+	completePairs(c, "local")
 	_ = c.MarkFlagFilename("ca", "pem", "crt", "cer")
 	return c
 }
