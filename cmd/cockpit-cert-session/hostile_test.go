@@ -19,7 +19,7 @@ func TestAMalformedReply(t *testing.T) {
 	}
 	for _, test := range []struct{ name, reply, problem, about string }{
 		{"a password", authorize(`"response":"Basic cm9vdDpzZWNyZXQ="`), "authentication-failed", "Basic"},
-		{"a ticket", authorize(`"response":"Negotiate YII="`), "authentication-failed", "Negotiate"},
+		{"a ticket", authorize(`"response":"Negotiate YII="`), "authentication-failed", `"Negotiate"; in cockpit.conf set this Command in [tls-cert] only`},
 		{"no response", authorize(`"challenge":"*"`), "protocol-error", "no response"},
 		{"two responses", authorize(`"response":"tls-cert x","response":"Basic cm9vdDp4"`), "protocol-error", "twice"},
 		{"a response deeper down", authorize(`"a":{"response":"Basic cm9vdDp4"},"response":"tls-cert x"`), "protocol-error", "more than one"},
@@ -141,7 +141,7 @@ func TestARefusedLogin(t *testing.T) {
 		{"a problem without a text", init + `"internal-error"}`, "", "internal-error"},
 		{"our module's end, without a question",
 			`{"command":"authorize","cookie":"c","challenge":"X-Conversation n","error":"Try again later.","echo":true}`,
-			"Try again later.", "authentication-unavailable: Try again later."},
+			"Try again later.", "access-denied: Try again later."},
 		{"a question",
 			`{"command":"authorize","cookie":"c","challenge":"X-Conversation n Q3VycmVudCBwYXNzd29yZDog","error":"You must change it."}`,
 			"You must change it. This login needs an answer, which Cockpit does not take along with a certificate.", `asks "Current password: "`},

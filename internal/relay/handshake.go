@@ -55,6 +55,7 @@ func exchange(ws, session End, said *FrameReader, deadline time.Time) (peer stri
 	changed, peer, err := RewriteReply(reply, cookie)
 	switch {
 	case errors.Is(err, ErrScheme):
+		err = fmt.Errorf("%w; in cockpit.conf set this Command in [tls-cert] only", err)
 		return "", &refusal{code: "authentication-failed", err: err}
 	case err != nil:
 		return "", &refusal{code: "protocol-error", err: err}
@@ -137,11 +138,12 @@ func failure(message Message) *refusal {
 // question refuses a login in which a PAM module asks the user something.
 // pam_cockpit_cert ends a login by an empty prompt, after a message that says why.
 func question(asked Message) *refusal {
+	const code = "access-denied"
 	if asked.Asked == "" && asked.Text != "" {
-		return &refusal{code: "authentication-unavailable", text: asked.Text, err: errors.New(asked.Text)}
+		return &refusal{code: code, text: asked.Text, err: errors.New(asked.Text)}
 	}
 	return &refusal{
-		code: "access-denied",
+		code: code,
 		text: asked.Text, added: unanswerable,
 		err: fmt.Errorf("a PAM module asks %q (%s), and a login by certificate cannot answer", asked.Asked, asked.Text),
 	}
