@@ -24,7 +24,8 @@ import (
 func ReadCertificate(text []byte) (certificate clientcert.Certificate, more int, err error) {
 	var all [][]byte
 	var others []string
-	for rest := text; ; {
+	// Editors on Windows put a byte order mark before the first line.
+	for rest := bytes.TrimPrefix(text, []byte("\ufeff")); ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break

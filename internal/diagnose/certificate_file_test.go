@@ -4,6 +4,7 @@
 package diagnose
 
 import (
+	"bytes"
 	"encoding/base64"
 	"os"
 	"os/exec"
@@ -21,7 +22,8 @@ func TestFilesOfOtherKindsAreExplained(t *testing.T) {
 	dir := t.TempDir()
 	alice := pki.NewAuthority("Lab CA").Issue("alice")
 	for name, text := range map[string][]byte{"cert.pem": alice.PEM(), "key.pem": alice.KeyPEM(), "cert.der": alice.DER,
-		"base64": []byte(base64.StdEncoding.EncodeToString(alice.DER) + "\n")} {
+		"windows.pem": append([]byte("\ufeff"), bytes.ReplaceAll(alice.PEM(), []byte("\n"), []byte("\r\n"))...),
+		"base64":      []byte(base64.StdEncoding.EncodeToString(alice.DER) + "\n")} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +43,7 @@ func TestFilesOfOtherKindsAreExplained(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"cert.pem": "", "cert.der": "",
+		"cert.pem": "", "cert.der": "", "windows.pem": "",
 		"key.pem": "it is the private key", "key.der": "it is the private key",
 		"req.pem": "it is the request for one", "req.der": "it is the request for one",
 		"alice.p12": "PKCS #12 has certificates inside; take one out: openssl pkcs12 -clcerts -nokeys -in FILE | pam-cockpit-cert check -",
