@@ -68,14 +68,15 @@ certificate would be locked out: nothing is changed then.`,
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), patience)
 			defer cancel()
-			return s.enable(ctx, how)
+			return s.enable(ctx, how, enabled{})
 		},
 	}
 	how.flags(c)
 	return c
 }
 
-func (s *settings) enable(ctx context.Context, how applying) error {
+// enable turns certificates on, and reports that besides what was done before.
+func (s *settings) enable(ctx context.Context, how applying, done enabled) error {
 	service := s.cockpitService()
 	wanted, changes, err := s.previewEnable(ctx, service)
 	if err != nil {
@@ -97,8 +98,11 @@ func (s *settings) enable(ctx context.Context, how applying) error {
 			return err
 		}
 	}
-	missing := diagnose.Failed(s.system().Checks(ctx))
-	return s.ui.print(enabled{report, rule, missing}, func() {
+	done.Report, done.Rule, done.Missing = report, rule, diagnose.Failed(s.system().Checks(ctx))
+	if s.restarts(report, how) {
+		done.Restart = append(done.Restart, restart)
+	}
+	return s.ui.print(done, func() {
 		if rule.Changed {
 			s.ui.sayf("%s", rule.Message)
 		}
@@ -106,13 +110,13 @@ func (s *settings) enable(ctx context.Context, how applying) error {
 			s.ui.warnf("%s", warning)
 		}
 		if report.Changed {
-			s.changes(report, "set", how.now)
+			s.changes(report, "set", how)
 		} else {
 			s.ui.sayf("certificates are on in %s: nothing to do", report.File)
 		}
-		if len(missing) > 0 {
+		if len(done.Missing) > 0 {
 			s.ui.sayf("\nA login needs more:")
-			s.ui.checks(missing)
+			s.ui.checks(done.Missing)
 		}
 	})
 }
@@ -151,17 +155,19 @@ type enabled struct {
 	cockpit.Report
 	Rule    pamconf.Report   `json:"rule"`
 	Missing []diagnose.Check `json:"missing"`
+	Wrote   []string         `json:"wrote,omitempty"`   // SSSD's files, by setup
+	Restart []string         `json:"restart,omitempty"` // commands after which it takes effect
 }
 
 // diffs prints changes that are not made.
 func (u *ui) diffs(changes []safefile.Change) error {
-	texts := []string{}
+	texts, files := []string{}, []string{}
 	for _, change := range changes {
 		if change.Changes() {
-			texts = append(texts, change.Diff())
+			texts, files = append(texts, change.Diff()), append(files, change.Path)
 		}
 	}
-	return u.print(map[string]any{"diff": texts}, func() {
+	return u.print(map[string]any{"diff": texts, "files": files}, func() {
 		for _, text := range texts {
 			for line := range strings.Lines(text) {
 				u.sayf("%s", strings.TrimSuffix(line, "\n"))
@@ -207,14 +213,17 @@ func disableCommand(s *settings) *cobra.Command {
 					return err
 				}
 			}
-			removed = append(removed, report.Removed...)
-			err = s.ui.print(disabled{report, removed, left}, func() {
+			result := disabled{Report: report, Removed: append(removed, report.Removed...), Kept: left}
+			if s.restarts(report, how) {
+				result.Restart = []string{restart}
+			}
+			err = s.ui.print(result, func() {
 				if report.Changed {
-					s.changes(report, "took out", how.now)
+					s.changes(report, "took out", how)
 				} else {
 					s.ui.sayf("nothing that enable changed is in %s", report.File)
 				}
-				for _, path := range removed {
+				for _, path := range result.Removed {
 					s.ui.sayf("removed %s", path)
 				}
 				for _, line := range report.Left {
@@ -239,14 +248,20 @@ type disabled struct {
 	cockpit.Report
 	Removed []string `json:"removed,omitempty"` // files that setup wrote, and empty directories
 	Kept    []string `json:"kept,omitempty"`    // which were changed since
+	Restart []string `json:"restart,omitempty"` // commands after which it takes effect
 }
 
-func (s *settings) changes(report cockpit.Report, verb string, restarted bool) {
+// restarts reports whether Cockpit has to be restarted, and was not.
+func (s *settings) restarts(report cockpit.Report, how applying) bool {
+	return report.Changed && s.root == "/" && !how.now
+}
+
+func (s *settings) changes(report cockpit.Report, verb string, how applying) {
 	s.ui.sayf("%s:", report.File)
 	for _, line := range report.Done {
 		s.ui.sayf("  %s %s", verb, line)
 	}
-	if s.root == "/" && !restarted {
+	if s.restarts(report, how) {
 		s.ui.sayf("it takes effect when Cockpit starts again: %s", restart)
 	}
 }

@@ -93,22 +93,29 @@ func (s *settings) setup(ctx context.Context, how applying, authorities string, 
 	if err := plan.Apply(); err != nil {
 		return err
 	}
-	if !s.ui.json {
-		for _, change := range changes {
-			if change.Changes() {
-				s.ui.sayf("wrote %s", change.Path)
-			}
+	var done enabled
+	for _, change := range changes {
+		if change.Changes() {
+			done.Wrote = append(done.Wrote, change.Path)
 		}
-		if !how.now {
-			s.ui.sayf("SSSD reads it when it starts again: systemctl restart sssd")
+	}
+	if len(done.Wrote) > 0 && !how.now {
+		done.Restart = []string{"systemctl restart sssd"}
+	}
+	if !s.ui.json {
+		for _, path := range done.Wrote {
+			s.ui.sayf("wrote %s", path)
+		}
+		for _, command := range done.Restart {
+			s.ui.sayf("SSSD reads it when it starts again: %s", command)
 		}
 	}
 	if how.now {
 		if out, err := exec.CommandContext(ctx, "systemctl", "restart", "sssd").CombinedOutput(); err != nil {
-			return fmt.Errorf("SSSD did not restart, see journalctl -u sssd: %w%s", err, after(out))
+			return fmt.Errorf("SSSD's files are written, but it did not restart, see journalctl -u sssd: %w%s", err, after(out))
 		}
 	}
-	return s.enable(ctx, how)
+	return s.enable(ctx, how, done)
 }
 
 // after returns what a program said, to be put behind an error; "" if it said nothing.

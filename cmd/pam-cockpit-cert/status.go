@@ -35,7 +35,10 @@ func (s *settings) system() diagnose.System {
 func (s *settings) report(ctx context.Context) diagnose.Report {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return diagnose.NewReport(version, s.system().Checks(ctx))
+	system := s.system()
+	report := diagnose.NewReport(version, system.Checks(ctx))
+	report.Unchecked = system.Unchecked()
+	return report
 }
 
 func statusCommand(s *settings) *cobra.Command {
@@ -68,7 +71,7 @@ With --fix, run the fixes that are commands, after asking about each.`,
 					s.ui.checks(report.Checks)
 				}
 			}
-			if s.root != "/" && !s.ui.json {
+			if len(report.Unchecked) > 0 && !s.ui.json {
 				s.ui.sayf("SSSD, control groups and SELinux: only the running system can tell.")
 			}
 			if !report.OK {

@@ -110,6 +110,8 @@ type Report struct {
 	OK      bool    `json:"ok"`
 	Version string  `json:"version"` // ours
 	Checks  []Check `json:"checks"`
+	// IDs of checks that need the running system, and were not made.
+	Unchecked []string `json:"unchecked,omitempty"`
 }
 
 // NewReport returns a report with this program's version.

@@ -78,6 +78,14 @@ func (s System) Checks(ctx context.Context) []Check {
 	return append(checks, s.tickets()...)
 }
 
+// Unchecked returns the IDs of checks that only the running system allows.
+func (s System) Unchecked() []string {
+	if s.here() {
+		return nil
+	}
+	return []string{idSSSD, idValidation, idCgroups, idSELinux}
+}
+
 // asRoot returns the advice for an ordinary user, who may not read a file.
 func asRoot() *Fix {
 	if os.Geteuid() == 0 {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"pam_cockpit_cert/internal/testutil/namespace"
@@ -52,10 +53,14 @@ func TestSetup(t *testing.T) {
 		t.Errorf("--dry-run wrote %s: %v", snippet, err)
 	}
 
-	for range 2 { // the second time there is nothing left to do
-		if output, status := command(t, nil, 0, setup...); status != 0 {
-			t.Fatalf("exit status %d\n%s", status, output)
-		}
+	if output, status := command(t, nil, 0, append(setup, "--json")...); status != 0 {
+		t.Fatalf("exit status %d\n%s", status, output)
+	} else {
+		wants(t, output, "\"wrote\": [\n    \""+sssd.Authority+"\",\n    \""+snippet+"\"\n  ]",
+			"\"restart\": [\n    \"systemctl restart sssd\",\n    \"systemctl try-restart cockpit\"\n  ]")
+	}
+	if output, status := command(t, nil, 0, setup...); status != 0 || strings.Contains(output, "wrote") || strings.Contains(output, "restart") {
+		t.Fatalf("the second time there is nothing left to do: exit status %d\n%s", status, output)
 	}
 	if text, err := os.ReadFile(sssd.Authority); err != nil || !bytes.Equal(text, ca.PEM()) {
 		t.Errorf("the authorities are %q, %v", text, err)
