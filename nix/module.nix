@@ -221,7 +221,9 @@ in
         '';
       }
       {
-        assertion = cockpit.enable -> lib.hasInfix " user_unknown=die " security.rules.auth.cockpit_cert.control;
+        assertion =
+          cockpit.enable
+          -> builtins.match ".*[[[:space:]]user_unknown=die[][:space:]].*" security.rules.auth.cockpit_cert.control != null;
         message = ''
           security.pam.services.cockpit.rules.auth.cockpit_cert.control lets PAM go on to the rules for
           passwords after services.pam-cockpit-cert has refused a certificate. Unset it, or keep

@@ -163,6 +163,8 @@ func TestAWrongOptionIsExplained(t *testing.T) {
 		"the rule behind passwords":           {`security.pam.services.cockpit.rules.auth.cockpit_cert.order = 12000;`, "rules.auth.cockpit_cert.order puts the rule"},
 		"passwords before the rule":           {`security.pam.services.cockpit.rules.auth.unix.order = 50;`, "rules.auth.cockpit_cert.order puts the rule"},
 		"a rule that refuses nobody":          {`security.pam.services.cockpit.rules.auth.cockpit_cert.control = "sufficient";`, "keep\nuser_unknown=die in it"},
+		"a rule in another order":             {`security.pam.services.cockpit.rules.auth.cockpit_cert.control = "[default=ignore  success=done user_unknown=die]";`, ""},
+		"a rule that refuses somebody else":   {`security.pam.services.cockpit.rules.auth.cockpit_cert.control = "[success=done xuser_unknown=die default=ignore]";`, "keep\nuser_unknown=die in it"},
 		"rules replaced":                      {`security.pam.services.cockpit.text = "auth required pam_deny.so";`, "security.pam.services.cockpit.text is set"},
 		"certificates off":                    {`services.cockpit.settings.WebService.ClientCertAuthentication = false;`, "ClientCertAuthentication is off"},
 		"certificates off in Cockpit's words": {`services.cockpit.settings.WebService.ClientCertAuthentication = "no";`, "ClientCertAuthentication is off"},
