@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,7 +137,7 @@ func snippets(root string) ([]string, error) {
 // ignored returns why SSSD ignores a snippet, or refuses the main file; nil if it reads
 // it. The file must belong to root or SSSD's user, and other users must not be able to
 // read it (sss_ini_access_check and sss_ini_add_snippets in SSSD's src/util/sss_ini.c).
-// If SSSD does not run as root, its user's group may read it.
+// Since SSSD 2.10 its group may read it, which is root's or that of SSSD's user.
 func ignored(root, name string) (*Refusal, error) {
 	path, err := safefile.Resolve(root, name)
 	if err != nil {
@@ -148,7 +149,7 @@ func ignored(root, name string) (*Refusal, error) {
 	}
 	uid, gid, has := account(root)
 	allowed := uint32(0o700)
-	if has {
+	if has || groupReads(root) {
 		allowed = 0o750
 	}
 	switch {
@@ -160,6 +161,15 @@ func ignored(root, name string) (*Refusal, error) {
 		return &Refusal{path, fmt.Sprintf("its mode has to be 600, and is %o", stat.Mode&0o7777), []string{"chmod", "600", path}}, nil
 	}
 	return nil, nil
+}
+
+// makesReadable matches the line of the unit of SSSD 2.10 and later, also where SSSD runs
+// as root, that makes the files readable by their group at each start.
+var makesReadable = regexp.MustCompile(`(?m)^ExecStartPre=\S*/chmod .*\bg\+r\b`)
+
+func groupReads(root string) bool {
+	unit, err := safefile.ReadFile(root, "/usr/lib/systemd/system/sssd.service", maxSize)
+	return err == nil && makesReadable.Match(unit)
 }
 
 // account returns the account of SSSD, if SSSD does not run as root: since 2.10, in

@@ -238,7 +238,20 @@ func TestSnippetsThatSSSDIgnoresAreIgnored(t *testing.T) {
 	if c, err := Read(root); err != nil || len(c.Skipped) != 3 {
 		t.Errorf("got %v, %v", c, err)
 	}
-	// SSSD 2.10 and later may run as that.
+	// SSSD 2.10 and later makes its files readable by their group when it starts. Debian
+	// 13's runs as root.
+	unit := filepath.Join(root, "usr/lib/systemd/system/sssd.service")
+	if err := errors.Join(os.Chmod(filepath.Join(root, snippetsDir, "10.conf"), 0o640), os.MkdirAll(filepath.Dir(unit), 0o755),
+		os.WriteFile(unit, []byte("[Service]\nExecStartPre=+-/bin/chmod -f -R g+r /etc/sssd\nUser=root\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := Read(root); err != nil || c.CA() != "/ten.pem" || len(c.Skipped) != 3 {
+		t.Errorf("got %v, %v", c, err)
+	}
+	if err := os.Remove(unit); err != nil {
+		t.Fatal(err)
+	}
+	// It may run as its account.
 	if err := os.Chown(filepath.Join(root, filepath.Dir(mainFile)), 0, 1001); err != nil {
 		t.Fatal(err)
 	}
