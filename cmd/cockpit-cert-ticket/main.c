@@ -29,8 +29,8 @@
 /* A group without rights: the program needs no group. */
 #define NO_GROUP 65534
 
-/* Seconds after which a child that writes the file ends itself. */
-#define CHILD_LIMIT 3
+/* Seconds that writing the file may take, which is much more than it does. */
+#define SAVE_LIMIT 10
 
 static const char usage[] = "usage: cockpit-cert-ticket [-t service@host]... user uid file\n"
                             "       cockpit-cert-ticket -r uid file\n"
@@ -64,9 +64,13 @@ static bool all_served(const struct request *request)
     return true;
 }
 
-/* Becomes the user, and writes the tickets. Returns false, after a report, if that fails. */
+/*
+ * Becomes the user, and writes the tickets. Returns false, after a report, if that fails.
+ * The time limit for the KDC must not end this halfway, when the old file is removed.
+ */
 static bool save(krb5_context context, const struct request *request)
 {
+    alarm(SAVE_LIMIT);
     if (!become(request->person.uid, request->person.gid) || !enter_runtime_directory(request->person.uid, true) ||
         !file_write(context, request->tickets, request->file))
         return false;
@@ -84,10 +88,8 @@ static bool save_in_child(krb5_context context, const struct request *request)
     int status;
     pid_t pid = fork();
 
-    if (pid == 0) {
-        alarm(CHILD_LIMIT); /* a child does not inherit the timer */
+    if (pid == 0)
         _exit(save(context, request) ? EXIT_SUCCESS : EXIT_FAILURE);
-    }
     if (pid < 0)
         return true; /* without a child they are written at the end */
     return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;

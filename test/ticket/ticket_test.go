@@ -17,6 +17,7 @@ import (
 
 	"pam_cockpit_cert/internal/testutil/namespace"
 	"pam_cockpit_cert/internal/testutil/pamhost"
+	"pam_cockpit_cert/internal/testutil/strace"
 )
 
 func TestMain(m *testing.M) { namespace.Main(m) }
@@ -285,6 +286,26 @@ func TestRuntimeDirectoryIsFull(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTimeIsUpWhileWriting checks that the time limit ends the program before or after it
+// replaces the file, and not in between, when the user would have no file.
+func TestTimeIsUpWhileWriting(t *testing.T) {
+	startKDC(t)
+	person(t, "alice", 61001, true)
+	strace.Need(t)
+	// The limit is 2 s. A child has written the file, and now the program removes that
+	// file, to write one with more tickets, which takes 2.5 s.
+	command := exec.Command("strace", "-qq", "-o", "/dev/null",
+		"-e", "trace=?unlink,unlinkat", "-e", "inject=?unlink,unlinkat:delay_exit=2500000:when=1",
+		"perl", "-e", "alarm 2; exec @ARGV", pamhost.Built(t, "cockpit-cert-ticket"), "-t", "host@other.lab.test", "alice", "61001", file)
+	out, err := command.CombinedOutput()
+	if err != nil || strings.Count(string(out), "written\n") != 2 {
+		t.Errorf("%v: %s", err, out)
+	}
+	if got := listed(t, "/run/user/61001/"+file); got != "alice@LAB.TEST for host/host1.lab.test@LAB.TEST" {
+		t.Errorf("the cache has %s", got)
 	}
 }
 
