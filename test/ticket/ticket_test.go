@@ -263,6 +263,36 @@ func prepend(t testing.TB, path, text string) {
 	write(t, path, text+string(old))
 }
 
+// TestDefaultCache checks that the cache that krb5.conf names, which here is root's own,
+// changes nothing: it is neither used nor written.
+func TestDefaultCache(t *testing.T) {
+	startKDC(t)
+	person(t, "alice", 61001, true)
+	const path = "/run/user/61001/" + file
+	config, err := os.ReadFile("/etc/krb5.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, dir+"/file", "root's")
+	for _, name := range []string{"FILE:" + dir + "/file", "DIR:" + dir + "/made", "KCM:", "KEYRING:persistent:%{uid}", "NONE:"} {
+		t.Run(name, func(t *testing.T) {
+			_ = os.Remove(path)
+			write(t, "/etc/krb5.conf", "[libdefaults]\ndefault_ccache_name = "+name+"\n"+string(config))
+			log := withoutDebug(program(t, "alice", "61001", file))
+			if got := listed(t, path); log != "written\n" || got != "alice@LAB.TEST for host/host1.lab.test@LAB.TEST" {
+				t.Errorf("reports %q, and the cache has %s", log, got)
+			}
+			if _, err := os.Lstat(dir + "/made"); err == nil {
+				t.Error("a cache was made")
+			}
+			if text, err := os.ReadFile(dir + "/file"); err != nil || string(text) != "root's" {
+				t.Errorf("root's cache is %q, %v", text, err)
+			}
+		})
+	}
+}
+
 // TestRuntimeDirectoryIsFull checks that no part of a file stays where there is no room
 // for it, and that the log says so in one line.
 func TestRuntimeDirectoryIsFull(t *testing.T) {
