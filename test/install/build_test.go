@@ -5,6 +5,7 @@ package install
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -75,6 +76,17 @@ func TestOddVariables(t *testing.T) {
 		out, err := invoke("../..", nil, "-n", odd, "clean")
 		if err == nil || !strings.Contains(out, name+" is '") {
 			t.Errorf("make %s: %v\n%s", odd, err, out)
+		}
+	}
+	for _, c := range []struct{ environment, script, says string }{
+		{"VERSION=9.9.9", "deb/build", "VERSION says 9.9.9"},
+		{"VERSION=9.9.9", "rpm/build", "make its Version 9.9.9"},
+		{"SOURCE_DATE_EPOCH=yesterday", "tools/source-archive", "SOURCE_DATE_EPOCH is 'yesterday'"},
+	} {
+		script := exec.Command(filepath.Join("../..", c.script), "go", t.TempDir(), t.TempDir())
+		script.Env = append(os.Environ(), c.environment)
+		if out, err := script.CombinedOutput(); err == nil || !strings.Contains(string(out), c.says) {
+			t.Errorf("%s %s: %v\n%s", c.environment, c.script, err, out)
 		}
 	}
 	out, err := invoke("../..", nil, "-n", "VERSION=", "command")
