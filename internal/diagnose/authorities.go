@@ -54,9 +54,12 @@ func (s System) authorities(ctx context.Context, answers bool) Check {
 	case errors.Is(err, fs.ErrPermission):
 		return unknown(id, err.Error(), asRoot())
 	case errors.Is(err, fs.ErrNotExist):
+		if strings.ContainsAny(ca, "#;") {
+			fix = advise("SSSD takes all of the line for the path: put the comment on a line of its own, then: systemctl restart sssd")
+		}
 		return broken(id, path+" does not exist", fix).because(elsewhere(config))
 	case err != nil:
-		return broken(id, err.Error(), fix)
+		return broken(id, err.Error(), advise("ca_db in the section [ifp] has to name a file with certificates, PEM"))
 	}
 	if check, unreadable := s.unreadable(id, ca); unreadable {
 		return check
@@ -72,6 +75,9 @@ func (s System) authorities(ctx context.Context, answers bool) Check {
 			}
 			return broken(id, path+" is in "+form, fix)
 		}
+		if sssdconf.Malformed(text) > 0 {
+			return broken(id, malformed(path, text), advise(correctPEM))
+		}
 		return broken(id, path+" has none", fix).because(elsewhere(config))
 	}
 	what := fmt.Sprintf("%d in %s", len(all), path)
@@ -81,6 +87,8 @@ func (s System) authorities(ctx context.Context, answers bool) Check {
 		switch {
 		case errors.As(err, &failed):
 			return broken(id, what+"; asked about one, "+failed.Problem+cause(failed.Err), advise(located(failed.Hint, config))).because(asks(describe(all[0].DER), config))
+		case len(refused) > 0 && sssdconf.Malformed(text) > 0:
+			return broken(id, malformed(path, text), advise(correctPEM))
 		case len(refused) == len(all):
 			return explainRefused(ctx, id, what, path, all, refused, config)
 		}
@@ -203,7 +211,8 @@ func explainRefused(ctx context.Context, id, what, path string, all, refused []s
 	if len(refused) == len(all) {
 		summary = fmt.Sprintf("%s, all of which SSSD calls invalid", what)
 	}
-	switch reason := verify(ctx, refused[0].DER, config); {
+	reason := verify(ctx, refused[0].DER, config)
+	switch {
 	case reason.noIssuer():
 		if problem, next := missingIssuer(first, all, config.CA()); problem != "" {
 			return broken(id, summary, advise(next)).because(problem)
@@ -218,8 +227,15 @@ func explainRefused(ctx context.Context, id, what, path string, all, refused []s
 		}
 		return broken(id, summary, advise("see /var/log/sssd/p11_child.log")).because(detail)
 	}
-	return broken(id, summary, advise("see /var/log/sssd/p11_child.log; with the program openssl, status says more"))
+	return broken(id, summary, advise("see /var/log/sssd/p11_child.log")).because(reason.unknown())
 }
+
+// malformed says where in a file of authorities the certificate is that cannot be read.
+func malformed(path string, text []byte) string {
+	return fmt.Sprintf("the certificate in line %d of %s is malformed, so that SSSD may read none there", sssdconf.Malformed(text), path)
+}
+
+const correctPEM = "each certificate begins and ends on lines of its own, and is complete: put it in again"
 
 // unreadable returns a check if SSSD cannot read a file that this process can read:
 // SSSD then rejects every certificate.

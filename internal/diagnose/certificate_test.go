@@ -88,7 +88,7 @@ func TestTheWordsOfOpenSSLAreUnderstood(t *testing.T) {
 		"CN=alice,O=Lab\nerror 20 at 0 depth lookup: unable to get local issuer certificate\nerror stdin: verification failed\n": {true, 20, 0, "unable to get local issuer certificate"},
 		"CN=alice,O=Lab\nerror 20 at 0 depth lookup:unable to get local issuer certificate\n":                                    {true, 20, 0, "unable to get local issuer certificate"},
 		"CN=Lab CA,O=Lab\nerror 10 at 1 depth lookup: certificate has expired\nerror stdin: verification failed\n":               {true, 10, 1, "certificate has expired (CN=Lab CA,O=Lab)"},
-		"Could not open file or uri for loading other CRLs from /x\n":                                                            {},
+		"Could not open file or uri for loading other CRLs from /x\n":                                                            {Text: "Could not open file or uri for loading other CRLs from /x"},
 		"": {},
 	} {
 		if got := judged(said, strings.HasSuffix(said, "OK\n")); got != want {

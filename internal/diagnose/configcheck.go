@@ -56,6 +56,20 @@ func (s System) attributes() []Check {
 		advise("take -"+strings.Join(hidden, " and -")+" out of it, then: systemctl restart sssd"))}
 }
 
+// verificationOptions reports options of certificate_verification that SSSD ignores.
+func (s System) verificationOptions() []Check {
+	config, err := s.sssdConfig()
+	if err != nil {
+		return nil // the check of the authorities says so
+	}
+	unknown := config.Verification().Unknown
+	if len(unknown) == 0 {
+		return nil
+	}
+	return []Check{warning(idConfig, fmt.Sprintf("certificate_verification, %s, has %s, which is not an option in sssd.conf(5)", config.VerificationAt(), strings.Join(unknown, " and ")),
+		advise("SSSD ignores what it does not know: correct it, then: systemctl restart sssd"))}
+}
+
 // issues returns the issues that sssctl config-check finds, without a setting that
 // SSSD's InfoPipe reads although the tool does not know it.
 func issues(said string) []string {

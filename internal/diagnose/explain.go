@@ -84,6 +84,8 @@ func (r *CertificateReport) refused(ctx context.Context, der []byte, config *sss
 	switch {
 	case caErr != nil:
 		r.because(fmt.Sprintf("whether its issuer is trusted cannot be seen: %v", caErr), "see pam-cockpit-cert status")
+	case !said.Known && sssdconf.Malformed(text) > 0, said.noIssuer() && sssdconf.Malformed(text) > 0:
+		r.because(malformed(ca, text), correctPEM)
 	case said.Known:
 		r.judged(said, der, text, config, now)
 	case r.outOfDate(this, now):
@@ -92,7 +94,7 @@ func (r *CertificateReport) refused(ctx context.Context, der []byte, config *sss
 			r.because(problem+" in "+ca, "if that authority is to be trusted with logins, append its certificate to "+ca+", PEM")
 			return
 		}
-		r.because("what is wrong with it cannot be told without the program openssl", unsaid(this, config))
+		r.because(said.unknown(), unsaid(this, config))
 	}
 }
 

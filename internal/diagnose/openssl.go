@@ -18,10 +18,18 @@ import (
 // judgement is openssl(1)'s result for a certificate that SSSD rejects. SSSD verifies
 // it with OpenSSL, but does not tell OpenSSL's error.
 type judgement struct {
-	Known bool // whether openssl could be run
+	Known bool // whether openssl has judged
 	Error int  // X509_V_ERR_..., of openssl-verify(1); 0 for none
 	Depth int  // the depth of the error: 0 is the certificate itself
 	Text  string
+}
+
+// unknown says why there is no judgement.
+func (j judgement) unknown() string {
+	if j.Text != "" {
+		return "OpenSSL cannot judge it: " + j.Text
+	}
+	return "what is wrong with it cannot be told without the program openssl"
 }
 
 // The errors for which there is a special explanation.
@@ -89,5 +97,6 @@ func judged(said string, succeeded bool) judgement {
 	case succeeded:
 		return judgement{Known: true}
 	}
-	return judgement{}
+	first, _, _ := strings.Cut(strings.TrimSpace(said), "\n")
+	return judgement{Text: first}
 }

@@ -64,6 +64,7 @@ func (s System) Checks(ctx context.Context) []Check {
 	}
 	checks = append(checks, s.configuration(ctx)...)
 	checks = append(checks, s.attributes()...)
+	checks = append(checks, s.verificationOptions()...)
 	if answers {
 		checks = append(checks, s.rules(ctx)...)
 		checks = append(checks, s.domains(ctx)...)

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/pem"
+	"strings"
 )
 
 // Authority is a certificate in the file of authorities. OpenSSL, which SSSD uses,
@@ -34,6 +35,33 @@ func Authorities(text []byte) []Authority {
 		}
 		all = append(all, Authority{block.Bytes, parsed})
 	}
+}
+
+// Malformed returns the line, from 1, at which a certificate begins that OpenSSL cannot
+// read, such as one that is cut off or was appended to a line without an end; 0 if there is
+// none. OpenSSL then reads none of the file's certificates.
+func Malformed(text []byte) (line int) {
+	const begin = "-----BEGIN "
+	for at := bytes.Index(text, []byte(begin)); at >= 0; {
+		end := len(text)
+		if next := bytes.Index(text[at+len(begin):], []byte(begin)); next >= 0 {
+			end = at + len(begin) + next
+		}
+		block, _ := pem.Decode(text[at:end])
+		whole := block != nil && (at == 0 || text[at-1] == '\n')
+		if whole && strings.HasSuffix(block.Type, "CERTIFICATE") {
+			var sequence asn1.RawValue
+			_, err := asn1.Unmarshal(block.Bytes, &sequence)
+			whole = err == nil && sequence.Tag == asn1.TagSequence
+		}
+		if !whole {
+			return 1 + bytes.Count(text[:at], []byte("\n"))
+		}
+		if at = end; end == len(text) {
+			break
+		}
+	}
+	return 0
 }
 
 // WrongForm returns the form of a file that has no certificates in PEM, and the command

@@ -208,6 +208,9 @@ func (s Setup) authorities(config *Config) (file, error) {
 	if err != nil {
 		return file{}, err
 	}
+	if line := Malformed(bytes.TrimPrefix(s.Authorities, []byte("\ufeff"))); line > 0 {
+		return file{}, fmt.Errorf("the file for --ca has a malformed certificate in line %d: SSSD would read none", line)
+	}
 	var text []byte // only the certificates: a private key in the same file is not copied
 	for _, der := range wanted {
 		if read, err := x509.ParseCertificate(der); err == nil && !read.IsCA && !bytes.Equal(read.RawIssuer, read.RawSubject) {

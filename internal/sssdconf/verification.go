@@ -19,6 +19,7 @@ type Verification struct {
 	Responder    string // the OCSP responder for every certificate, in place of its own
 	SoftOCSP     bool   // a responder that cannot be reached is ignored
 	PartialChain bool   // the chain may end at any certificate in the file
+	Unknown      []string
 }
 
 const (
@@ -46,6 +47,9 @@ func (c *Config) Verification() Verification {
 			v.SoftOCSP = true
 		case "partial_chain":
 			v.PartialChain = true
+		case "", "ocsp_dgst", "ocsp_default_responder_signing_cert": // change nothing here
+		default:
+			v.Unknown = append(v.Unknown, strings.TrimSpace(name))
 		}
 	}
 	return v

@@ -160,6 +160,8 @@ func TestWhereSSSDLooksForAuthorities(t *testing.T) {
 		{"another file", "[ifp]\nca_db = /etc/lab.pem\n", `BROKEN +validation: .*\n +-> put the issuers' certificates into /etc/lab.pem; that file is ca_db, line \d+ of /etc/sssd/sssd.conf$`,
 			"next         put the issuers' certificates into /etc/lab.pem"},
 		{"quotes", "[ifp]\nca_db = \"/etc/lab.pem\"\n", `BROKEN +authorities: SSSD looks for them in "/etc/lab.pem", which is not a path from / it is ca_db, line \d+ of `, ""},
+		{"a comment", "[ifp]\nca_db = /etc/lab.pem # ours\n", `BROKEN +authorities: /etc/lab.pem # ours does not exist\n +-> .*put the comment on a line of its own`, ""},
+		{"a directory", "[ifp]\nca_db = /etc/ssl\n", `BROKEN +authorities: /etc/ssl: not a regular file\n +-> ca_db in the section \[ifp\] has to name a file`, ""},
 		{"pam_sss's setting", "[pam]\npam_cert_db_path = /etc/lab.pem\n", `BROKEN +authorities: ` + sssd.Authority + ` does not exist pam_cert_db_path, line \d+ of /etc/sssd/sssd.conf, is for other services; for Cockpit, ca_db in the section \[ifp\] counts`, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -75,6 +75,7 @@ func TestSetup(t *testing.T) {
 	for name, refused := range map[string][]string{
 		"is there, and lacks an authority":                   {"setup", "--ca", file("other.pem", pki.NewAuthority("Other CA").PEM())},
 		"which is not an authority":                          {"setup", "--ca", file("leaf.pem", alice.PEM())},
+		"has a malformed certificate in line 1: ":            {"setup", "--ca", file("cut.pem", append([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"), ca.PEM()...))},
 		"has no certificate in PEM":                          {"setup", "--ca", file("empty.pem", nil)},
 		"SSSD maps no certificate to root":                   {"setup", "--ca", authorities, "--local", "root=" + filepath.Join(dir, "alice.pem")},
 		"alice and bob have certificates with the same name": {"setup", "--ca", authorities, "--local", "bob=" + filepath.Join(dir, "alice.pem")},

@@ -163,7 +163,9 @@ func TestAuthoritiesInAnotherFormAreNamedSo(t *testing.T) {
 	ca := pki.NewAuthority("Lab CA")
 	s := sssd.New(t, ca.PEM())
 	s.AddUser("alice", 61001)
-	s.Start(config(t, ""))
+	s.Start(verifying(t, "no-ocsp, ocsp_dgst=sha256"))
+	output, _ := command(t, nil, 0, "status")
+	matches(t, output, `warning +sssd-settings: certificate_verification, line 2 of /etc/sssd/sssd.conf, has no-ocsp, which is not an option in sssd.conf\(5\)`)
 	p7 := exec.Command("openssl", "crl2pkcs7", "-nocrl", "-certfile", sssd.Authority)
 	bundle, err := p7.Output()
 	if err != nil {
@@ -175,12 +177,22 @@ func TestAuthoritiesInAnotherFormAreNamedSo(t *testing.T) {
 		{"\xff\xfe-\x00", `BROKEN +authorities: .* is in UTF-16`},
 		{string(ca.KeyPEM()), `BROKEN +authorities: .* is in PEM of the type PRIVATE KEY`},
 		{"\ufeff" + string(ca.PEM()), `BROKEN +authorities: .* begins with a byte order mark, which hides its first certificate from SSSD\n +\$ sed -i '1s/`},
-		// SSSD reads this file.
+		// OpenSSL reads none of the certificates of these.
+		{strings.TrimSpace(string(ca.PEM())) + string(ca.PEM()), `BROKEN +authorities: the certificate in line \d+ of .* is malformed, so that SSSD may read none there`},
+		{string(ca.PEM()) + "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", `BROKEN +authorities: the certificate in line \d+ of .* is malformed`},
+		{"  " + strings.ReplaceAll(string(ca.PEM()), "\n", "\n  "), `BROKEN +authorities: the certificate in line 1 of .* is malformed`},
+		{string(ca.PEM()[:len(ca.PEM())-60]), `BROKEN +authorities: the certificate in line 1 of .* is malformed`},
+		// SSSD reads these.
+		{string(ca.KeyPEM()) + "note\n" + string(ca.PEM()), `ok +authorities: 1 in `},
 		{strings.ReplaceAll(string(ca.PEM()), "\n", "\r\n"), `ok +authorities: 1 in `},
 	} {
 		s.Write(sssd.Authority, test.text)
 		output, _ := command(t, nil, 0, "status")
 		matches(t, output, test.want)
+		if strings.Contains(test.want, "malformed") {
+			output, _ = command(t, ca.Issue("alice").PEM(), 0, "check", "-")
+			wants(t, output, "is malformed, so that SSSD may read none there", "each certificate begins and ends on lines of its own")
+		}
 	}
 }
 
