@@ -251,9 +251,8 @@ static void log_verdict(pam_handle_t *pamh, const struct answer *verdict)
  * module accepted the login, and the user is still the same. So a rule after others
  * can end the stack for such a login, and for no other.
  */
-static int accepted(pam_handle_t *pamh)
+static int accepted(pam_handle_t *pamh, const struct login *login)
 {
-    const struct login *login = login_of(pamh);
     const struct passwd *account;
     const void *user = NULL;
 
@@ -328,6 +327,24 @@ static const char *message(int result)
     }
 }
 
+/*
+ * Answers for a rule with the option accepted or refused. The latter is reached by a
+ * login only if a module after the one that accepted it refused it. Only with a
+ * question does cockpit-session pass on what that module told the user.
+ */
+static int later_rule(pam_handle_t *pamh, int flags, const struct options *options)
+{
+    const struct login *login = login_of(pamh);
+    int result = accepted(pamh, login);
+
+    if (options->refused && result == PAM_SUCCESS && login->relayed) {
+        if ((flags & PAM_SILENT) == 0)
+            pam_error(pamh, "This system refuses the login.");
+        conversation_end(pamh);
+    }
+    return result;
+}
+
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct options options = options_parse(pamh, argc, argv);
@@ -336,7 +353,7 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
     int cancel, result;
 
     if (options.accepted)
-        return accepted(pamh);
+        return later_rule(pamh, flags, &options);
     /* A thread that the host cancels in this function would leave the worker behind. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     result = authenticate(pamh, &options);
@@ -347,9 +364,10 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
     text = message(result);
     if (text != NULL && (flags & PAM_SILENT) == 0)
         pam_error(pamh, "%s", text);
-    if (relayed && result == PAM_SUCCESS)
+    if (relayed && result == PAM_SUCCESS) {
+        login_of(pamh)->relayed = true;
         conversation_take_password(pamh);
-    else if (relayed && (result == PAM_AUTHINFO_UNAVAIL || result == PAM_SERVICE_ERR))
+    } else if (relayed && (result == PAM_AUTHINFO_UNAVAIL || result == PAM_SERVICE_ERR))
         conversation_end(pamh);
     return result;
 }

@@ -10,10 +10,12 @@
 #include "ticket.h"
 
 #include <security/pam_modules.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct login {
     uid_t uid;
+    bool relayed; /* by cockpit-cert-session, see conversation.h */
     struct ticket ticket;
 };
 

@@ -90,6 +90,8 @@ struct options options_parse(pam_handle_t *pamh, int argc, const char **argv)
             options.no_ticket = true;
         else if (strcmp(argv[i], "accepted") == 0)
             options.accepted = true;
+        else if (strcmp(argv[i], "refused") == 0)
+            options.accepted = options.refused = true;
         else if (strncmp(argv[i], ticket_key, strlen(ticket_key)) == 0)
             ticket_parse(pamh, argv[i] + strlen(ticket_key), &options);
         else if (strncmp(argv[i], timeout_key, strlen(timeout_key)) == 0)

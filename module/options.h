@@ -19,6 +19,7 @@ struct options {
     unsigned timeout; /* seconds */
     bool no_ticket;
     bool accepted; /* the rule asks whether an earlier one accepted the login */
+    bool refused;  /* and another module has refused it since */
     unsigned ticket_for_count;
     const char *ticket_for[OPTIONS_TICKET_FOR_MAX]; /* service@host, pointers into argv */
 };

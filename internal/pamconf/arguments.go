@@ -29,7 +29,10 @@ type Arguments struct {
 	Ignored          []string // the module logs an error about these
 }
 
-const optionAccepted = "accepted"
+const (
+	optionAccepted = "accepted"
+	optionRefused  = "refused" // accepted, and another module has refused it since
+)
 
 var (
 	// serviceName matches a service of ticket_for.
@@ -54,7 +57,7 @@ func ReadArguments(args []string) Arguments {
 			read.AllowUnvalidated = true
 		case arg == "no_ticket":
 			read.NoTicket = true
-		case arg == optionAccepted:
+		case arg == optionAccepted, arg == optionRefused:
 			read.Accepted = true
 		case ticketFor:
 			same := func(other string) bool { return strings.EqualFold(other, name) }

@@ -21,6 +21,7 @@ func TestArgumentsAreReadAsTheModuleDoes(t *testing.T) {
 		{"", Arguments{Timeout: usual}},
 		{"debug allow_unvalidated timeout=3", Arguments{Debug: true, AllowUnvalidated: true, Timeout: 3 * time.Second}},
 		{"accepted", Arguments{Timeout: usual, Accepted: true}},
+		{"refused", Arguments{Timeout: usual, Accepted: true}},
 		{"timeout=600", Arguments{Timeout: 600 * time.Second}},
 		{"timeout=3 timeout=601", Arguments{Timeout: usual, Ignored: []string{"timeout=601"}}},
 		{"timeout=0", Arguments{Timeout: usual, Ignored: []string{"timeout=0"}}},

@@ -251,7 +251,7 @@ func (r *Report) describe(file *File, policy Policy, fragment []byte) {
 }
 
 // InAuth returns the module's rules in the auth stack, where they belong, without those
-// that have the option accepted.
+// that have the option accepted or refused.
 func InAuth(file *File) []Rule {
 	return slices.DeleteFunc(file.Ours(), func(rule Rule) bool { return rule.Type != typeAuth || rule.accepted() })
 }

@@ -30,13 +30,13 @@ const (
 	//	-auth [success=ok ... default=ignore] pam_cockpit_cert.so
 	//	auth substack cockpit-certificate
 	//	-auth [success=done service_err=die default=ignore] pam_cockpit_cert.so accepted
-	//	-auth [success=die default=ignore] pam_cockpit_cert.so accepted
+	//	-auth [success=die default=ignore] pam_cockpit_cert.so refused
 	//
 	// The third ends the stack if no module failed, and the fourth if one did, before
-	// a module asks for a password. A login without a certificate jumps over the
-	// copies within the separate file. The service's file has no jumps: if an
-	// administrator removed a line there, a jump could skip a module that asks for a
-	// password.
+	// a module asks for a password; Cockpit's login page then shows what that module
+	// said. A login without a certificate jumps over the copies within the separate
+	// file. The service's file has no jumps: if an administrator removed a line there,
+	// a jump could skip a module that asks for a password.
 	PolicyAuth Policy = "auth"
 )
 
@@ -55,9 +55,11 @@ func (s Service) fragment() string { return s.Name + "-certificate" }
 // Fragment returns the path of the file that the rule includes with PolicyAuth.
 func (s Service) Fragment() string { return filepath.Join(ConfigDir, s.fragment()) }
 
-// accepted reports whether the rule has the option accepted: it asks whether an earlier
-// rule of the module accepted the login.
-func (r Rule) accepted() bool { return r.Ours() && slices.Contains(r.Args, optionAccepted) }
+// accepted reports whether the rule has the option accepted or refused: it asks whether an
+// earlier rule of the module accepted the login.
+func (r Rule) accepted() bool {
+	return r.Ours() && (slices.Contains(r.Args, optionAccepted) || slices.Contains(r.Args, optionRefused))
+}
 
 // accompanies reports whether PolicyAuth writes such a rule after the module's.
 func (s Service) accompanies(rule Rule) bool {
@@ -69,7 +71,7 @@ func (s Service) companions(module string) []string {
 	return []string{
 		"auth substack " + s.fragment() + "\n",
 		"-auth [success=done service_err=die default=ignore] " + module + " " + optionAccepted + "\n",
-		"-auth [success=die default=ignore] " + module + " " + optionAccepted + "\n",
+		"-auth [success=die default=ignore] " + module + " " + optionRefused + "\n",
 	}
 }
 

@@ -68,22 +68,24 @@ func TestOptionsThatAreUnknown(t *testing.T) {
 	}
 }
 
-// TestAcceptedWithoutACertificate checks that a rule with the option accepted looks for
-// no certificate, and does not log a user in who has none.
+// TestAcceptedWithoutACertificate checks that a rule with the option accepted or refused
+// looks for no certificate, and does not log a user in who has none.
 func TestAcceptedWithoutACertificate(t *testing.T) {
 	namespace.Need(t)
 	setFault(t, "")
 	dir := t.TempDir()
 	module := pamhost.Built(t, "pam_cockpit_cert.so")
-	for _, arguments := range [][]string{nil, {"-u", "root"}} {
-		syslog := namespace.ListenSyslog(t)
-		pamhost.Service(t, dir, "cockpit", "auth required "+module+" accepted\n")
-		report := pamhost.Host{Args: append([]string{"-d", dir, "-o", "s"}, arguments...)}.Run(t)
-		if got := report.Get("result"); got != pamhost.PermDenied { // ignore, which alone denies
-			t.Errorf("%v: PAM result %s, want %s", arguments, got, pamhost.PermDenied)
-		}
-		if lines := syslog.Lines(); len(lines) > 0 {
-			t.Errorf("%v: it logs %v", arguments, lines)
+	for _, option := range []string{"accepted", "refused"} {
+		for _, arguments := range [][]string{nil, {"-u", "root"}, {"-u", ""}} {
+			syslog := namespace.ListenSyslog(t)
+			pamhost.Service(t, dir, "cockpit", "auth required "+module+" "+option+"\n")
+			report := pamhost.Host{Args: append([]string{"-d", dir, "-o", "s"}, arguments...)}.Run(t)
+			if got := report.Get("result"); got != pamhost.PermDenied { // ignore, which alone denies
+				t.Errorf("%s, %v: PAM result %s, want %s", option, arguments, got, pamhost.PermDenied)
+			}
+			if lines := append(syslog.Lines(), report.Get("said")); len(lines) > 1 || lines[0] != "" {
+				t.Errorf("%s, %v: it says %q", option, arguments, lines)
+			}
 		}
 	}
 }

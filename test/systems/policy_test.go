@@ -70,6 +70,12 @@ func (l *lab) policy(t *testing.T) {
 		l.login(t, "", "--user", "alice:"+password).expect(t, "401")
 		l.turnsAway(t, "alice")
 		l.enter(t, "bob").logout(t)
+
+		l.Write(t, pamService, 0o644, []byte(rule+passwords+rest))
+		l.Run(t, "pam-cockpit-cert", "pam", "install", "--policy=auth")
+		t.Cleanup(func() { l.Run(t, "pam-cockpit-cert", "pam", "install", "--policy=account") })
+		l.refuses(t, "alice", "This system refuses the login. The account is locked due to 3 failed logins.")
+		l.enter(t, "bob").logout(t)
 	})
 
 	// Before the module's rule no user name is set, and pam_access refuses everyone.
