@@ -66,11 +66,18 @@ func installed(t *testing.T, dir string) map[string]bool {
 	return files
 }
 
-// TestVariables installs to directories that no distribution has, after a build
-// without these variables.
+// TestVariables installs what was built, without Go, as sudo's PATH may have none; and
+// to directories that no distribution has, for which some is built again.
 func TestVariables(t *testing.T) {
-	build, dir := "BUILD="+built, t.TempDir()
+	build, dir, noGo := "BUILD="+built, t.TempDir(), t.TempDir()
 	command(t, build, "all")
+	edit(t, noGo+"/go", "#!/bin/sh\nexit 1\n")
+	if err := os.Chmod(noGo+"/go", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := invoke("../..", []string{"PATH=" + noGo + ":" + os.Getenv("PATH")}, build, "install", "DESTDIR="+t.TempDir()); err != nil {
+		t.Errorf("make install after make, without Go: %v\n%s", err, out)
+	}
 	command(t, build, "install", "DESTDIR="+dir, "PREFIX=/opt/p", "PAMDIR=/opt/pam", "MANDIR=/opt/man", "LIBEXECDIR=/opt/libexec", "UNITDIR=/opt/units")
 	files := installed(t, dir)
 	for path, executable := range map[string]bool{
