@@ -65,7 +65,8 @@ WantedBy=multi-user.target
 	}
 	// An emulated machine needs longer than Cockpit waits by default.
 	o.Write(t, settings+"cockpit.conf", 0o644, append(cockpitConf, "timeout = 300\n[basic]\ntimeout = 300\n"...))
-	o.Write(t, "/etc/containers/systemd/pam-cockpit-cert.container", 0o644, []byte(ldapUnit(t)))
+	// A machine starts the unit when it boots: it is installed after the secrets.
+	o.Write(t, "/root/pam-cockpit-cert.container", 0o644, []byte(ldapUnit(t)))
 	o.Write(t, "/etc/systemd/system/pam-cockpit-cert.service.d/slow.conf", 0o644, []byte("[Service]\nTimeoutStartSec=15min\n"))
 
 	began := time.Now()
@@ -80,6 +81,9 @@ WantedBy=multi-user.target
 	})
 	h.Run(t, "podman", "secret", "create", "pam-cockpit-cert-sssd.conf", "/root/sssd.conf")
 	h.Run(t, "rm", "/root/sssd.conf")
+	h.Run(t, "mkdir", "-p", "/etc/containers/systemd")
+	h.Run(t, "mv", "/root/pam-cockpit-cert.container", "/etc/containers/systemd")
+	h.Run(t, "systemctl", "daemon-reload")
 	h.Run(t, "systemctl", "start", "pam-cockpit-cert")
 	step("started")
 	h.logsIn("alice", "200", "")
@@ -94,8 +98,11 @@ WantedBy=multi-user.target
 
 	first := h.id()
 	h.Run(t, "podman", "kill", "--signal=KILL", "pam-cockpit-cert")
-	h.until("a new container after the first was killed", func() bool { return h.id() != "" && h.id() != first })
-	h.Run(t, "systemctl", "start", "pam-cockpit-cert")
+	h.until("new container after the first was killed", func() bool {
+		state, _ := h.Try(t, "systemctl", "is-active", "pam-cockpit-cert")
+		id := h.id()
+		return state == "active\n" && id != "" && id != first
+	})
 	step("killed and started again")
 	h.logsIn("alice", "200", "")
 
