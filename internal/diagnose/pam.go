@@ -47,6 +47,9 @@ func (s System) rule() (module string, check Check) {
 		return pamconf.Module, broken(id, where+" has no auth stack, so that logins follow "+filepath.Join(s.Root, pamconf.ConfigDir, "other"),
 			advise("restore the file of the package that ships it, cockpit-ws, and install the rule then: "+s.call("pam", "install").Command))
 	}
+	if err := s.pamService().Incomplete(file, where); err != nil {
+		return pamconf.Module, broken(id, err.Error(), advise("restore that file, or correct the rule: logins by it are refused"))
+	}
 	ours := file.Ours()
 	if len(ours) == 0 {
 		if line := file.CommentedOut(); line > 0 {

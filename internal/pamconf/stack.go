@@ -44,7 +44,39 @@ func (s Service) Included(name string) (*File, string, error) {
 		}
 		return file, name, nil
 	}
-	return nil, name, fmt.Errorf("%s, which a rule includes, does not exist", name)
+	return nil, name, &NoIncludeError{name}
+}
+
+// NoIncludeError says that a file that a rule includes does not exist.
+type NoIncludeError struct{ Name string }
+
+func (e *NoIncludeError) Error() string { return e.Name + ", which a rule includes, does not exist" }
+
+// Incomplete returns an error if a file that a login's rules include does not exist:
+// libpam then fails in the rule's stack, or for all of the service.
+func (s Service) Incomplete(file *File, name string) error {
+	return s.incomplete(file, name, map[string]bool{})
+}
+
+func (s Service) incomplete(file *File, name string, seen map[string]bool) error {
+	for _, rule := range file.Rules() {
+		if !rule.Includes() || rule.Type == "password" || seen[rule.Module] {
+			continue
+		}
+		seen[rule.Module] = true
+		included, path, err := s.Included(rule.Module)
+		var none *NoIncludeError
+		if errors.As(err, &none) {
+			return fmt.Errorf("line %d of %s: %w", rule.Line, name, err)
+		}
+		if err != nil {
+			continue
+		}
+		if err := s.incomplete(included, filepath.Join(s.Root, path), seen); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // handler is a rule of a stack in libpam's list, which also has the rules of included
