@@ -142,10 +142,12 @@ func satisfied(file *Config, want Change) bool {
 	return program == want.Value
 }
 
-// SplitCommand splits a command into its program and its options.
+// SplitCommand splits a command into its program and its options. A carriage return, which
+// a file with Windows line ends has there, is a part of the program's name for Cockpit.
 func SplitCommand(command string) (program, options string) {
-	program, options, _ = strings.Cut(strings.TrimSpace(command), " ")
-	return program, strings.TrimSpace(options)
+	const blanks = " \t"
+	program, options, _ = strings.Cut(strings.Trim(command, blanks), " ")
+	return program, strings.Trim(options, blanks)
 }
 
 // said describes a change, and undoneAs its undoing.

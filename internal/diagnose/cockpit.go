@@ -145,10 +145,14 @@ func (s System) command(release cockpit.Version) Check {
 	switch {
 	case line == 0:
 		return broken(id, "not set: Cockpit maps certificates itself, and asks PAM's auth stack nothing", s.call("enable"))
+	case strings.HasSuffix(value, "\r"):
+		return broken(id, where+" ends in a carriage return, which Cockpit takes for a part of the program's name", s.call("enable"))
 	case filepath.Base(program) != filepath.Base(s.Command):
 		return broken(id, fmt.Sprintf("another program, %s, by %s", value, where), s.call("enable").after("unless that is on purpose"))
 	case options != "" && release.NoOptions():
 		return broken(id, fmt.Sprintf("%s has options, which Cockpit %d takes for a part of the program's name", where, release), advise("remove them: "+options))
+	case strings.TrimRight(value, " \t") != value && release.NoOptions():
+		return broken(id, fmt.Sprintf("%s ends in a blank, which Cockpit %d takes for a part of the program's name", where, release), advise("remove it"))
 	}
 	path, err := safefile.Resolve(s.Root, program)
 	switch {
