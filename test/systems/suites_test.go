@@ -54,6 +54,9 @@ var (
 
 func (s suite) recipe() machine.Recipe {
 	r := debian.Host(s.release, s.newest)
+	if !s.relay {
+		r.Packages = append(r.Packages, kerberos...)
+	}
 	if s.virtual {
 		r.Packages = append(r.Packages, machine.Guest...)
 	}

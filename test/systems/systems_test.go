@@ -78,6 +78,7 @@ func (l *lab) test(t *testing.T) {
 	t.Run("a crowd", l.crowded)
 	t.Run("the login process", l.process)
 	if !l.relay {
+		t.Run("Kerberos tickets", l.tickets)
 		t.Run("SSSD cannot validate", l.cannotValidate)
 	}
 }
