@@ -102,6 +102,14 @@ func holds(t *testing.T, s storage) {
 		t.Errorf("every container would be machine %q (%v)", id, err)
 	}
 
+	// Services that do not run as root may read what the source adds.
+	for _, path := range []string{"/usr", "/usr/lib", "/usr/lib/systemd/system", "/etc", "/etc/locale.conf", "/usr/share/pam_cockpit_cert/pam.d/rule"} {
+		info, err := os.Stat(root + path)
+		if err != nil || info.Mode()&0o444 != 0o444 || info.IsDir() && info.Mode()&0o111 != 0o111 {
+			t.Errorf("%s: %v, %v: only root can read it", path, info, err)
+		}
+	}
+
 	// No local account has a password.
 	shadow, err := os.ReadFile(root + "/etc/shadow")
 	if err != nil {

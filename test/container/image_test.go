@@ -76,9 +76,14 @@ func (s storage) container(image string) (name, root string) {
 }
 
 // build makes a base image of Debian's packages, so that no registry is needed, and
-// then the image, with the Makefile.
+// then the image, with the Makefile, in a clone of a user with the umask 077.
 func (s storage) build() {
 	s.t.Helper()
+	run(s.t, "sh", "-euc", `mkdir "$1/source"
+		cd "$2"
+		tools/source-files | xargs -0 cp --parents -P -p -t "$1/source"
+		[ ! -e .git ] || cp -a .git "$1/source"
+		chmod -R go= "$1/source"`, "sh", s.dir, top)
 	scratch := s.buildah("from", "scratch")
 	s.buildah("add", "--quiet", scratch, machine.Root(s.t, machine.Recipe{Suite: "trixie"}), "/")
 	s.buildah("add", "--quiet", "--chmod", "755", scratch, write(s.t, filepath.Join(s.t.TempDir(), "policy-rc.d"), "#!/bin/sh\nexit 101\n"), "/usr/sbin/policy-rc.d")
@@ -90,7 +95,7 @@ func (s storage) build() {
 // make is `make container`.
 func (s storage) make(tag, flags string) {
 	s.t.Helper()
-	run(s.t, "make", "-C", top, "container", "OCI_TOOL="+s.command(), "CONTAINER_BASE="+base, "CONTAINER_TAG="+tag,
+	run(s.t, "make", "-C", s.dir+"/source", "container", "OCI_TOOL="+s.command(), "CONTAINER_BASE="+base, "CONTAINER_TAG="+tag,
 		"CONTAINER_FLAGS=--isolation chroot --pull-never --layers "+flags)
 }
 
