@@ -29,8 +29,9 @@ var emulator = Recipe{Suite: "trixie", Packages: []string{"qemu-system-x86"}}
 // documentation of -netdev user.
 const guestAddress = "10.0.2.15/24"
 
-// vmBootTime is how long booting may take when every instruction is emulated.
-const vmBootTime = 8 * time.Minute
+// vmBootTime is how long booting may take when every instruction is emulated, beside
+// much other work.
+const vmBootTime = 20 * time.Minute
 
 // BootVM starts the overlay's own kernel and systemd in a virtual machine, which
 // only has control groups of version 2, whatever this machine has. It emulates
