@@ -28,11 +28,12 @@ APT_CHECK += strace acl attr systemd-journal-remote e2fsprogs openssl sssd-tools
 # The shells that complete.
 APT_CHECK += bash-completion fish zsh
 
-# What the shells complete is the same on every architecture: this machine's own
-# toolchain runs the command, whatever it was built for.
+# What the shells complete is the same on every architecture. Where this machine
+# cannot run the command, its own toolchain builds one that it can.
 COMPLETIONS := $(addprefix $(BUILD)/completions/pam-cockpit-cert.,bash fish zsh)
 PROGRAMS    += $(COMPLETIONS)
-$(COMPLETIONS): $(COMMAND_SOURCES)
+GO_RUN       = env -u GOOS -u GOARCH -u GOARM -u CC CGO_ENABLED=0 "$(GO)" run -trimpath -buildvcs=false
+$(COMPLETIONS): $(COMMAND)
 	@mkdir -p $(@D)
-	env -u GOOS -u GOARCH -u GOARM -u CC CGO_ENABLED=0 "$(GO)" run -trimpath -buildvcs=false ./cmd/pam-cockpit-cert \
-		completion $(subst .,,$(suffix $@)) >$@.$$$$ && mv $@.$$$$ $@
+	if ! $(COMMAND) completion $(subst .,,$(suffix $@)) >$@.$$$$ 2>/dev/null; then \
+		$(GO_RUN) ./cmd/pam-cockpit-cert completion $(subst .,,$(suffix $@)) >$@.$$$$; fi && mv $@.$$$$ $@
