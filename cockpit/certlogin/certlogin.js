@@ -34,17 +34,25 @@ function call(args, { admin, input } = {}) {
             else if (error.problem === "not-found")
                 reject(new Error(_("The program pam-cockpit-cert is not installed.")));
             else
-                reject(new Error(error.message || error.problem));
+                reject(new Error(!error.exit_signal && (error.message || error.problem) || unexplained()));
         });
         if (input)
             process.input(input);
     }).then(output => {
-        const answer = JSON.parse(new TextDecoder().decode(output));
+        let answer;
+        try {
+            answer = JSON.parse(new TextDecoder().decode(output));
+        } catch {
+            throw new Error(unexplained());
+        }
         if (answer.error)
             throw new Error(answer.error);
         return answer;
     });
 }
+
+// unexplained is said of a command that was killed, or wrote something else than JSON.
+const unexplained = () => _("The program pam-cockpit-cert ended without an answer. Run it in the terminal to see why.");
 
 function complain(error) {
     byId("problem").textContent = error ? error.message : "";

@@ -27,6 +27,7 @@ cockpit.locale({
     "From": [null, "Von"],
     "Certificate": [null, "Zertifikat"],
     "The program pam-cockpit-cert is not installed.": [null, "Das Programm pam-cockpit-cert ist nicht installiert."],
+    "The program pam-cockpit-cert ended without an answer. Run it in the terminal to see why.": [null, "Das Programm pam-cockpit-cert endete ohne Antwort. Führen Sie es im Terminal aus, um zu sehen, warum."],
     "ok": [null, "in Ordnung"],
     "warning": [null, "Warnung"],
     "broken": [null, "defekt"],

@@ -22,6 +22,7 @@ const (
 func (l *lab) page(t *testing.T) {
 	if l.card { // the page's own part is the same everywhere
 		t.Run("a slow state", l.slowState)
+		t.Run("no answer", l.noAnswer)
 	}
 	b := l.person(t, "alice")
 	b.openPage()
@@ -47,14 +48,9 @@ func (l *lab) page(t *testing.T) {
 // slowState: while the command is still at work, the page says so; and an answer for an
 // ordinary user that comes late does not replace the administrator's.
 func (l *lab) slowState(t *testing.T) {
-	l.Sh(t, `cd /usr/sbin && mv pam-cockpit-cert pam-cockpit-cert.real
-		cat >pam-cockpit-cert <<-"END"
-			#!/bin/sh
-			[ "$(id -u)" = 0 ] || until [ -e /run/go-on ]; do sleep 0.1; done
-			exec /usr/sbin/pam-cockpit-cert.real "$@"
-		END
-		chmod 755 pam-cockpit-cert`)
-	t.Cleanup(func() { l.Sh(t, `touch /run/go-on; mv /usr/sbin/pam-cockpit-cert.real /usr/sbin/pam-cockpit-cert`) })
+	l.replaceCommand(t, `[ "$(id -u)" = 0 ] || until [ -e /run/go-on ]; do sleep 0.1; done
+		exec /usr/sbin/pam-cockpit-cert.real "$@"`)
+	t.Cleanup(func() { l.Sh(t, `touch /run/go-on`) })
 	b := l.person(t, "alice")
 	b.openPage()
 	b.frame(pageFrame)
@@ -67,6 +63,27 @@ func (l *lab) slowState(t *testing.T) {
 	if state := b.text("#checks"); strings.Contains(state, "try again as root") {
 		t.Errorf("an administrator sees what an ordinary user does:\n%s", state)
 	}
+}
+
+// noAnswer: a command that is killed, or is something else, is not shown as its error.
+func (l *lab) noAnswer(t *testing.T) {
+	for _, script := range []string{`kill -KILL $$`, `echo nonsense`} {
+		t.Run(script, func(t *testing.T) {
+			l.replaceCommand(t, script)
+			b := l.person(t, "alice")
+			b.openPage()
+			b.frame(pageFrame)
+			b.waitText("#problem", "pam-cockpit-cert ended without an answer")
+		})
+	}
+}
+
+// replaceCommand has a shell's script in place of pam-cockpit-cert, until the test ends.
+func (l *lab) replaceCommand(t *testing.T, script string) {
+	t.Helper()
+	l.Run(t, "mv", "/usr/sbin/pam-cockpit-cert", "/usr/sbin/pam-cockpit-cert.real")
+	t.Cleanup(func() { l.Run(t, "mv", "/usr/sbin/pam-cockpit-cert.real", "/usr/sbin/pam-cockpit-cert") })
+	l.Write(t, "/usr/sbin/pam-cockpit-cert", 0o755, []byte("#!/bin/sh\n"+script+"\n"))
 }
 
 // openPage goes to the page, and stays outside its frame. Cockpit's own frame may fail
