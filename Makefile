@@ -159,7 +159,7 @@ check: deps-check all lint $(CHECKS) $(GOTESTSUM) $(TEST_PROGRAMS)
 	$(GOTESTED) --post-run-command "$(GO) run ./tools/testreport" -- -count=1 -timeout 30m ./...
 
 # The longest suites start first, because two suites run at the same time.
-LONGEST = ./test/systems/ ./test/deb/
+LONGEST = ./test/systems/ ./test/deb/ ./test/rpm/ ./test/container/
 SYSTEMS = $(LONGEST) $(filter-out $(LONGEST),$(addprefix ./,$(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build systems' test internal)))))
 
 ## check-systems: boot machines, build and install every package
