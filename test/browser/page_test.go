@@ -220,6 +220,8 @@ func (l *lab) turnOn(t *testing.T) {
 	b.openPage()
 	b.becomeAdministrator()
 	b.frame(pageFrame)
+	b.waitShown("#logins")
+	b.waitShown("#refresh:enabled") // nothing more comes above the switches
 	b.click("#enable")
 	b.waitText("#confirm", "disconnected")
 	b.click("#confirm-yes")

@@ -172,10 +172,25 @@ func (b *browser) on(selector, method, path string, parameters any) (json.RawMes
 	return nil, errors.New("the driver names no element")
 }
 
-// click clicks on an element, once that is possible.
+// click clicks on an element, once that is possible and it has stopped moving: the driver
+// would click where it was.
 func (b *browser) click(selector string) {
 	b.t.Helper()
-	b.eventually(func() error { _, err := b.on(selector, "POST", "/click", nil); return err })
+	b.eventually(func() error {
+		before, err := b.on(selector, "GET", "/rect", nil)
+		if err != nil {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+		switch after, err := b.on(selector, "GET", "/rect", nil); {
+		case err != nil:
+			return err
+		case string(after) != string(before):
+			return fmt.Errorf("%s moves from %s to %s", selector, before, after)
+		}
+		_, err = b.on(selector, "POST", "/click", nil)
+		return err
+	})
 }
 
 // fill types into an element, once that is possible.
