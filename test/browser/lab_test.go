@@ -89,6 +89,8 @@ func (l *lab) person(t *testing.T, name string) *browser {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(b.describe(l.picture("failed " + t.Name())))
+			journal, _ := l.Try(t, "journalctl", "--no-pager", "--lines=40")
+			t.Log(journal)
 		}
 	})
 	return &b

@@ -22,11 +22,10 @@ const (
 // A person whose certificate SSSD maps gets to the overview without a question.
 func (l *lab) session(t *testing.T) {
 	b := l.person(t, "alice")
-	b.open(address)
-	b.waitTitle("Overview")
+	b.getsIn()
 	b.screenshot(l.picture("overview"))
 
-	b.open(terminalPage)
+	b.arrive(terminalPage, func() error { _, err := b.find(terminalFrame); return err })
 	b.frame(terminalFrame)
 	b.click(".terminal")
 	b.asksWho("ALICE")
@@ -36,6 +35,12 @@ func (l *lab) session(t *testing.T) {
 	b.click("#toggle-menu")
 	b.click("#logout")
 	b.waitShown(userField)
+}
+
+// getsIn opens Cockpit and is in, without a question.
+func (b *browser) getsIn() {
+	b.t.Helper()
+	b.arrive(address, func() error { return b.titled("Overview") })
 }
 
 // asksWho asks in the terminal whose session it is. In capitals it is the answer,
@@ -97,8 +102,6 @@ func (l *lab) refused(t *testing.T) {
 		reads(t, "alice", "nologin", notice, advice)
 	})
 	t.Run("let in again", func(t *testing.T) {
-		b := l.person(t, "alice")
-		b.open(address)
-		b.waitTitle("Overview")
+		l.person(t, "alice").getsIn()
 	})
 }

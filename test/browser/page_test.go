@@ -86,18 +86,10 @@ func (l *lab) replaceCommand(t *testing.T, script string) {
 	l.Write(t, "/usr/sbin/pam-cockpit-cert", 0o755, []byte("#!/bin/sh\n"+script+"\n"))
 }
 
-// openPage goes to the page, and stays outside its frame. Cockpit's own frame may fail
-// to connect where the one before it has just gone, and is then loaded again.
+// openPage goes to the page, and stays outside its frame.
 func (b *browser) openPage() {
 	b.t.Helper()
-	b.open(page)
-	b.eventually(func() error {
-		_, err := b.find(pageFrame)
-		if err != nil && strings.Contains(b.text("body"), "Connection failed") {
-			b.open(page)
-		}
-		return err
-	})
+	b.arrive(page, func() error { _, err := b.find(pageFrame); return err })
 }
 
 // becomeAdministrator turns on administrative access, and leaves all frames.
@@ -228,9 +220,7 @@ func (l *lab) turnOn(t *testing.T) {
 	b.top()
 	b.waitText("body", "Disconnected")
 
-	b = l.person(t, "alice")
-	b.open(address)
-	b.waitTitle("Overview")
+	l.person(t, "alice").getsIn()
 }
 
 // The page follows Cockpit's own choice of language and style.

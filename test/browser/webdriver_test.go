@@ -283,11 +283,36 @@ func (b *browser) run(script string, result any) {
 // waitTitle waits for a title that contains the text.
 func (b *browser) waitTitle(text string) {
 	b.t.Helper()
+	b.eventually(func() error { return b.titled(text) })
+}
+
+// titled returns an error if the title does not contain the text.
+func (b *browser) titled(text string) error {
+	if title := b.title(); !strings.Contains(title, text) {
+		return fmt.Errorf("the title is %q, and not %q", title, text)
+	}
+	return nil
+}
+
+// stalled is how long a page may not come before a person opens it again. cockpit-ws ends
+// a connection on which it has read no request for 30 s, and before that a session that
+// nobody uses.
+const stalled = 45 * time.Second
+
+// arrive opens a page of Cockpit's, and waits until it is there. Sometimes one of
+// Chromium's first connections stalls, and the session is gone when it goes on.
+func (b *browser) arrive(url string, wrong func() error) {
+	b.t.Helper()
+	b.open(url)
+	opened := time.Now()
 	b.eventually(func() error {
-		if title := b.title(); !strings.Contains(title, text) {
-			return fmt.Errorf("the title is %q, and not %q", title, text)
+		err := wrong()
+		if err != nil && (time.Since(opened) > stalled || strings.Contains(b.text("body"), "Connection failed")) {
+			b.t.Logf("%s is opened again after %v", url, time.Since(opened).Round(time.Second))
+			b.open(url)
+			opened = time.Now()
 		}
-		return nil
+		return err
 	})
 }
 
