@@ -67,7 +67,7 @@ func (s System) authorities(ctx context.Context, answers bool) Check {
 	if bytes.HasPrefix(text, []byte("\ufeff-----BEGIN")) {
 		return broken(id, path+" begins with a byte order mark, which hides its first certificate from SSSD", run("sed", "-i", `1s/^\xef\xbb\xbf//`, path))
 	}
-	all := sssdconf.Authorities(text)
+	all := describeAll(text)
 	if len(all) == 0 {
 		if form, command := sssdconf.WrongForm(text); form != "" {
 			if command != "" {
@@ -75,8 +75,8 @@ func (s System) authorities(ctx context.Context, answers bool) Check {
 			}
 			return broken(id, path+" is in "+form, fix)
 		}
-		if sssdconf.Malformed(text) > 0 {
-			return broken(id, malformed(path, text), advise(correctPEM))
+		if damage := malformed(path, text); damage != "" {
+			return broken(id, damage, advise(correctPEM))
 		}
 		return broken(id, path+" has none", fix).because(elsewhere(config))
 	}
@@ -84,15 +84,18 @@ func (s System) authorities(ctx context.Context, answers bool) Check {
 	if answers {
 		refused, err := s.refusedAuthorities(ctx, all, config)
 		var failed *infopipe.Error
-		switch {
-		case errors.As(err, &failed):
-			return broken(id, what+"; asked about one, "+failed.Problem+cause(failed.Err), advise(located(failed.Hint, config))).because(asks(describe(all[0].DER), config))
-		case len(refused) > 0 && sssdconf.Malformed(text) > 0:
-			return broken(id, malformed(path, text), advise(correctPEM))
-		case len(refused) == len(all):
-			return explainRefused(ctx, id, what, path, all, refused, config)
+		if errors.As(err, &failed) {
+			return broken(id, what+"; asked about one, "+failed.Problem+cause(failed.Err), advise(located(failed.Hint, config))).because(asks(all[0], config))
 		}
-		if refused = s.unexplained(all, refused); len(refused) > 0 {
+		if len(refused) > 0 {
+			if damage := malformed(path, text); damage != "" {
+				return broken(id, damage, advise(correctPEM))
+			}
+		}
+		if len(refused) < len(all) {
+			refused = s.unexplained(all, refused)
+		}
+		if len(refused) > 0 {
 			return explainRefused(ctx, id, what, path, all, refused, config)
 		}
 	}
@@ -100,11 +103,10 @@ func (s System) authorities(ctx context.Context, answers bool) Check {
 }
 
 // dates checks which authorities are valid today. One that was renewed does not count.
-func (s System) dates(id, what string, all []sssdconf.Authority, fix *Fix) Check {
+func (s System) dates(id, what string, all []description, fix *Fix) Check {
 	var lapsed []description
 	next, valid := time.Time{}, map[string]bool{}
-	for _, authority := range all {
-		this := describe(authority.DER)
+	for _, this := range all {
 		if this.Err == nil && s.lapsed(this) {
 			lapsed = append(lapsed, this)
 			continue
@@ -139,16 +141,15 @@ func (s System) lapsed(this description) bool {
 // their name with no accepted one. Of several roots with one name, such as an old and a
 // renewed one, OpenSSL accepts one as a user's certificate, and takes each for an issuer
 // (build_chain in its crypto/x509/x509_vfy.c). Dates are checked apart.
-func (s System) unexplained(all, refused []sssdconf.Authority) []sssdconf.Authority {
+func (s System) unexplained(all, refused []description) []description {
 	accepted := map[string]bool{}
 	for _, authority := range all[:min(len(all), maxAsked)] {
-		if !slices.ContainsFunc(refused, func(r sssdconf.Authority) bool { return bytes.Equal(r.DER, authority.DER) }) {
-			accepted[string(describe(authority.DER).RawSubject)] = true
+		if !slices.ContainsFunc(refused, func(r description) bool { return bytes.Equal(r.DER, authority.DER) }) {
+			accepted[string(authority.RawSubject)] = true
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(refused), func(r sssdconf.Authority) bool {
-		this := describe(r.DER)
-		return this.Err == nil && this.selfIssued() && (accepted[string(this.RawSubject)] || s.lapsed(this))
+	return slices.DeleteFunc(slices.Clone(refused), func(r description) bool {
+		return r.Err == nil && r.selfIssued() && (accepted[string(r.RawSubject)] || s.lapsed(r))
 	})
 }
 
@@ -177,11 +178,11 @@ func elsewhere(config *sssdconf.Config) string {
 // SSSD asks an OCSP responder only about the certificate of a login, and not about its
 // issuers. So about an authority that names a responder it is openssl that is asked: its
 // judgement is SSSD's, but without OCSP.
-func (s System) refusedAuthorities(ctx context.Context, all []sssdconf.Authority, config *sssdconf.Config) ([]sssdconf.Authority, error) {
+func (s System) refusedAuthorities(ctx context.Context, all []description, config *sssdconf.Config) ([]description, error) {
 	options := config.Verification()
-	var refused []sssdconf.Authority
+	var refused []description
 	for _, authority := range all[:min(len(all), maxAsked)] {
-		if options.Responder == "" && responder(describe(authority.DER), options) != "" {
+		if options.Responder == "" && responder(authority, options) != "" {
 			if said := verify(ctx, authority.DER, config); said.Known && said.Error != 0 {
 				refused = append(refused, authority)
 			}
@@ -205,13 +206,13 @@ func (s System) refusedAuthorities(ctx context.Context, all []sssdconf.Authority
 }
 
 // explainRefused reports which authorities are refused, and OpenSSL's reason.
-func explainRefused(ctx context.Context, id, what, path string, all, refused []sssdconf.Authority, config *sssdconf.Config) Check {
-	first := describe(refused[0].DER)
+func explainRefused(ctx context.Context, id, what, path string, all, refused []description, config *sssdconf.Config) Check {
+	first := refused[0]
 	summary := fmt.Sprintf("%s, %d of which SSSD calls invalid: %s", what, len(refused), first.Subject)
 	if len(refused) == len(all) {
 		summary = fmt.Sprintf("%s, all of which SSSD calls invalid", what)
 	}
-	reason := verify(ctx, refused[0].DER, config)
+	reason := verify(ctx, first.DER, config)
 	switch {
 	case reason.noIssuer():
 		if problem, next := missingIssuer(first, all, config.CA()); problem != "" {
@@ -230,9 +231,14 @@ func explainRefused(ctx context.Context, id, what, path string, all, refused []s
 	return broken(id, summary, advise("see /var/log/sssd/p11_child.log")).because(reason.unknown())
 }
 
-// malformed says where in a file of authorities the certificate is that cannot be read.
+// malformed says where in a file of authorities the certificate is that cannot be read;
+// "" if all can be.
 func malformed(path string, text []byte) string {
-	return fmt.Sprintf("the certificate in line %d of %s is malformed, so that SSSD may read none there", sssdconf.Malformed(text), path)
+	line := sssdconf.Malformed(text)
+	if line == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the certificate in line %d of %s is malformed, so that SSSD may read none there", line, path)
 }
 
 const correctPEM = "each certificate begins and ends on lines of its own, and is complete: put it in again"

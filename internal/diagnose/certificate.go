@@ -94,7 +94,7 @@ func (c Checker) Check(ctx context.Context, certificate clientcert.Certificate) 
 		}
 	default:
 		report.failed(asked.err)
-		report.explain(explaining, certificate.DER, asked.err, c.Now)
+		report.explain(explaining, this, asked.err, c.Now)
 	}
 	if answer.Result == login.Success || hasName(asked.err, "sbus.Error.NotFound") {
 		report.warnOfStrangers(explaining, c)

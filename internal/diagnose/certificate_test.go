@@ -75,7 +75,7 @@ func TestTheIssuerIsLookedForByItsName(t *testing.T) {
 		{"somebody else is", other.PEM(), "its issuer CN=Lab CA,O=Lab is missing"},
 		{"somebody of the same name is", append(other.PEM(), pki.NewAuthority("Lab CA").PEM()...), "its issuer CN=Lab CA,O=Lab did not sign it with the key"},
 	} {
-		if got, _ := issuerIn(alice, test.trusted); got != test.want {
+		if got, _ := issuerIn(alice, describeAll(test.trusted)); got != test.want {
 			t.Errorf("%s: got %q", test.name, got)
 		}
 	}

@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"pam_cockpit_cert/internal/clientcert"
+	"pam_cockpit_cert/internal/sssdconf"
 )
 
 // description has the fields of a certificate.
 type description struct {
+	DER                   []byte
 	Subject, Issuer       string
 	RawSubject, RawIssuer []byte
 	NotBefore, NotAfter   time.Time
@@ -24,7 +26,21 @@ type description struct {
 }
 
 // selfIssued reports whether the certificate names itself as its issuer, as a root does.
-func (d description) selfIssued() bool { return bytes.Equal(d.RawSubject, d.RawIssuer) }
+func (d description) selfIssued() bool { return d.names(d) }
+
+// names reports whether the certificate names this authority as its issuer.
+func (d description) names(authority description) bool {
+	return bytes.Equal(d.RawIssuer, authority.RawSubject)
+}
+
+// describeAll describes the certificates of a file of authorities.
+func describeAll(text []byte) []description {
+	var all []description
+	for _, der := range sssdconf.Authorities(text) {
+		all = append(all, describe(der))
+	}
+	return all
+}
 
 // describe parses a certificate more leniently than crypto/x509, which rejects some
 // that OpenSSL accepts, for example those with a negative serial number.
@@ -46,10 +62,11 @@ func describe(der []byte) description {
 		Signature          asn1.BitString
 	}
 	if _, err := asn1.Unmarshal(der, &certificate); err != nil {
-		return description{Err: err}
+		return description{DER: der, Err: err}
 	}
 	tbs := certificate.TBS
 	this := description{
+		DER:     der,
 		Subject: clientcert.Name(tbs.Subject.FullBytes), RawSubject: tbs.Subject.FullBytes,
 		Issuer: clientcert.Name(tbs.Issuer.FullBytes), RawIssuer: tbs.Issuer.FullBytes,
 		NotBefore: tbs.Validity.NotBefore.UTC(), NotAfter: tbs.Validity.NotAfter.UTC(),

@@ -4,7 +4,6 @@
 package diagnose
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -22,7 +21,7 @@ import (
 // explain finds the reasons that SSSD does not tell: SSSD rejects every invalid
 // certificate with the same error, and does not tell where it looked for a user. If
 // it looked for a user, it has accepted the certificate.
-func (r *CertificateReport) explain(ctx context.Context, der []byte, err error, now time.Time) {
+func (r *CertificateReport) explain(ctx context.Context, this description, err error, now time.Time) {
 	if suspicious(err) {
 		r.Reasons = append(r.Reasons, suspicion())
 	}
@@ -32,7 +31,7 @@ func (r *CertificateReport) explain(ctx context.Context, der []byte, err error, 
 	}
 	config, configErr := sssdconf.Read("/")
 	if isUndecided(err) && configErr == nil {
-		if said := asks(describe(der), config); said != "" {
+		if said := asks(this, config); said != "" {
 			r.Reasons = append(r.Reasons, said)
 		}
 	}
@@ -50,18 +49,18 @@ func (r *CertificateReport) explain(ctx context.Context, der []byte, err error, 
 		if configErr != nil {
 			config = &sssdconf.Config{}
 		}
-		r.refused(ctx, der, config, now)
+		r.refused(ctx, this, config, now)
 		return
 	}
 	if configErr != nil {
 		r.Reasons = append(r.Reasons, fmt.Sprintf("where SSSD looks for it cannot be seen: %v", configErr))
 		return
 	}
-	r.searched(config, unserved(ctx, infopipe.SystemBus, config), evaluator(ctx, der, evaluation))
+	r.searched(config, unserved(ctx, infopipe.SystemBus, config), evaluator(ctx, this.DER, evaluation))
 }
 
 // refused adds the reason why SSSD calls the certificate invalid, if it can be found.
-func (r *CertificateReport) refused(ctx context.Context, der []byte, config *sssdconf.Config, now time.Time) {
+func (r *CertificateReport) refused(ctx context.Context, this description, config *sssdconf.Config, now time.Time) {
 	ca := config.CA()
 	options := config.Verification()
 	if sssd, running := sssdReader(); running {
@@ -78,19 +77,23 @@ func (r *CertificateReport) refused(ctx context.Context, der []byte, config *sss
 			return
 		}
 	}
-	this := describe(der)
 	text, caErr := safefile.ReadFile("/", ca, maxFile)
-	said := verify(ctx, der, config)
+	trusted := describeAll(text)
+	said := verify(ctx, this.DER, config)
+	damage := ""
+	if !said.Known || said.noIssuer() {
+		damage = malformed(ca, text)
+	}
 	switch {
 	case caErr != nil:
 		r.because(fmt.Sprintf("whether its issuer is trusted cannot be seen: %v", caErr), "see pam-cockpit-cert status")
-	case !said.Known && sssdconf.Malformed(text) > 0, said.noIssuer() && sssdconf.Malformed(text) > 0:
-		r.because(malformed(ca, text), correctPEM)
+	case damage != "":
+		r.because(damage, correctPEM)
 	case said.Known:
-		r.judged(said, der, text, config, now)
+		r.judged(said, this, trusted, config, now)
 	case r.outOfDate(this, now):
 	default:
-		if problem, named := issuerIn(this, text); problem != "" && !named {
+		if problem, named := issuerIn(this, trusted); problem != "" && !named {
 			r.because(problem+" in "+ca, "if that authority is to be trusted with logins, append its certificate to "+ca+", PEM")
 			return
 		}
@@ -104,8 +107,7 @@ func (r *CertificateReport) because(reason, next string) {
 }
 
 // judged explains the result of openssl, which has verified the certificate like SSSD.
-func (r *CertificateReport) judged(said judgement, der, trusted []byte, config *sssdconf.Config, now time.Time) {
-	this := describe(der)
+func (r *CertificateReport) judged(said judgement, this description, trusted []description, config *sssdconf.Config, now time.Time) {
 	ca, lists := config.CA(), strings.Join(config.Verification().CRLs, ", ")
 	switch said.Error {
 	case 0:
@@ -121,7 +123,7 @@ func (r *CertificateReport) judged(said judgement, der, trusted []byte, config *
 				"the user needs a certificate that is signed with SHA-256, for example")
 			return
 		}
-		if said.Error == errBadSignature && said.Depth == 0 && signedBy(der, trusted) {
+		if said.Error == errBadSignature && said.Depth == 0 && signedBy(this, trusted) {
 			r.because(fmt.Sprintf("%s has several keys in %s, and the certificate does not say with which it was signed: OpenSSL tries one", this.Issuer, ca),
 				"remove the certificates of that authority that are no longer used; or have it write authority key identifiers")
 			return
@@ -131,7 +133,7 @@ func (r *CertificateReport) judged(said judgement, der, trusted []byte, config *
 			return
 		}
 		if said.noIssuer() {
-			if problem, next := missingIssuer(this, sssdconf.Authorities(trusted), ca); problem != "" {
+			if problem, next := missingIssuer(this, trusted, ca); problem != "" {
 				r.because(problem, next)
 				return
 			}
@@ -236,47 +238,42 @@ func days(d time.Duration) string {
 
 // issuerIn returns what is wrong with the certificate's issuer, given that the issuer
 // is not accepted, and whether a trusted authority has the issuer's name.
-func issuerIn(this description, trusted []byte) (problem string, named bool) {
+func issuerIn(this description, trusted []description) (problem string, named bool) {
 	if this.Err != nil {
 		return "", false
 	}
-	for _, authority := range sssdconf.Authorities(trusted) {
-		if bytes.Equal(describe(authority.DER).RawSubject, this.RawIssuer) {
-			return fmt.Sprintf("its issuer %s did not sign it with the key", this.Issuer), true
-		}
+	if slices.ContainsFunc(trusted, this.names) {
+		return fmt.Sprintf("its issuer %s did not sign it with the key", this.Issuer), true
 	}
 	return fmt.Sprintf("its issuer %s is missing", this.Issuer), false
 }
 
 // signedBy reports whether one of the authorities has signed the certificate, as far as
 // Go can tell.
-func signedBy(der, trusted []byte) bool {
-	certificate, err := x509.ParseCertificate(der)
+func signedBy(this description, trusted []description) bool {
+	certificate, err := x509.ParseCertificate(this.DER)
 	if err != nil {
 		return false
 	}
-	return slices.ContainsFunc(sssdconf.Authorities(trusted), func(a sssdconf.Authority) bool {
-		return a.Parsed != nil && bytes.Equal(a.Parsed.RawSubject, certificate.RawIssuer) && certificate.CheckSignatureFrom(a.Parsed) == nil
+	return slices.ContainsFunc(trusted, func(a description) bool {
+		authority, err := x509.ParseCertificate(a.DER)
+		return err == nil && this.names(a) && certificate.CheckSignatureFrom(authority) == nil
 	})
 }
 
 // missingIssuer returns which certificate the chain of a certificate's issuers lacks, and
 // what to do; "" if none is missing.
-func missingIssuer(this description, trusted []sssdconf.Authority, ca string) (problem, next string) {
-	var authorities []description
-	for _, authority := range trusted {
-		authorities = append(authorities, describe(authority.DER))
-	}
-	for range len(authorities) + 1 {
-		if this.Err != nil || bytes.Equal(this.RawIssuer, this.RawSubject) {
+func missingIssuer(this description, trusted []description, ca string) (problem, next string) {
+	for range len(trusted) + 1 {
+		if this.Err != nil || this.selfIssued() {
 			break
 		}
-		i := slices.IndexFunc(authorities, func(a description) bool { return bytes.Equal(a.RawSubject, this.RawIssuer) })
+		i := slices.IndexFunc(trusted, this.names)
 		if i < 0 {
 			return fmt.Sprintf("%s, the issuer of %s, is missing in %s", this.Issuer, this.Subject, ca),
 				"append the certificate of " + this.Issuer + " to " + ca + ", PEM; or let chains end before it: partial_chain in certificate_verification, sssd.conf(5)"
 		}
-		this = authorities[i]
+		this = trusted[i]
 	}
 	return "", ""
 }

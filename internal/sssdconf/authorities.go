@@ -5,35 +5,29 @@ package sssdconf
 
 import (
 	"bytes"
-	"crypto/x509"
 	"encoding/asn1"
 	"encoding/pem"
+	"slices"
 	"strings"
 )
 
-// Authority is a certificate in the file of authorities. OpenSSL, which SSSD uses,
+// Authorities returns the certificates of a file in PEM, in DER. OpenSSL, which SSSD uses,
 // accepts some that Go rejects, for example those with a negative serial number.
-type Authority struct {
-	DER    []byte
-	Parsed *x509.Certificate // nil if Go cannot read it
+func Authorities(text []byte) [][]byte {
+	return blocks(text, "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 }
 
-// Authorities reads the certificates of a file in PEM.
-func Authorities(text []byte) []Authority {
-	var all []Authority
+// blocks returns the contents of the blocks of these types in a file in PEM.
+func blocks(text []byte, types ...string) [][]byte {
+	var all [][]byte
 	for rest := text; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			return all
 		}
-		if block.Type != "CERTIFICATE" && block.Type != "X509 CERTIFICATE" && block.Type != "TRUSTED CERTIFICATE" {
-			continue
+		if slices.Contains(types, block.Type) {
+			all = append(all, block.Bytes)
 		}
-		parsed, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			parsed = nil
-		}
-		all = append(all, Authority{block.Bytes, parsed})
 	}
 }
 

@@ -269,18 +269,7 @@ func (s Setup) issued(trusted [][]byte) error {
 }
 
 // certificates returns the certificates of a file in PEM, in DER.
-func certificates(text []byte) [][]byte {
-	var all [][]byte
-	for rest := text; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return all
-		}
-		if block.Type == "CERTIFICATE" {
-			all = append(all, block.Bytes)
-		}
-	}
-}
+func certificates(text []byte) [][]byte { return blocks(text, "CERTIFICATE") }
 
 // nameOf returns a name for a message.
 func nameOf(der []byte) string {
