@@ -57,9 +57,7 @@ func (s Service) Fragment() string { return filepath.Join(ConfigDir, s.fragment(
 
 // accepted reports whether the rule has the option accepted or refused: it asks whether an
 // earlier rule of the module accepted the login.
-func (r Rule) accepted() bool {
-	return r.Ours() && (slices.Contains(r.Args, optionAccepted) || slices.Contains(r.Args, optionRefused))
-}
+func (r Rule) accepted() bool { return r.Ours() && ReadArguments(r.Args).Accepted }
 
 // accompanies reports whether PolicyAuth writes such a rule after the module's.
 func (s Service) accompanies(rule Rule) bool {
