@@ -70,35 +70,30 @@ func Responder(address string) Option {
 	return func(c *x509.Certificate) { c.OCSPServer = []string{address} }
 }
 
+// authority makes a certificate one of an authority.
+func authority(c *x509.Certificate) {
+	c.IsCA, c.BasicConstraintsValid = true, true
+	c.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	c.ExtKeyUsage = nil
+}
+
 // NewAuthority makes a certificate authority.
 func NewAuthority(commonName string) *Authority {
-	template := template(commonName)
-	template.IsCA, template.BasicConstraintsValid = true, true
-	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
-	template.ExtKeyUsage = nil
+	template := template(commonName, authority)
 	certificate, key := sign(template, nil, nil)
 	return &Authority{Certificate: certificate, template: template, key: key}
 }
 
 // Intermediate makes an authority that this one has certified.
 func (a *Authority) Intermediate(commonName string, options ...Option) *Authority {
-	template := template(commonName)
-	template.IsCA, template.BasicConstraintsValid = true, true
-	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
-	template.ExtKeyUsage = nil
-	for _, option := range options {
-		option(template)
-	}
+	template := template(commonName, append([]Option{authority}, options...)...)
 	certificate, key := sign(template, a.template, a.key)
 	return &Authority{Certificate: certificate, template: template, key: key}
 }
 
 // Issue makes a client certificate with the subject O=Lab,CN=commonName.
 func (a *Authority) Issue(commonName string, options ...Option) Certificate {
-	template := template(commonName)
-	for _, option := range options {
-		option(template)
-	}
+	template := template(commonName, options...)
 	certificate, _ := sign(template, a.template, a.key)
 	return certificate
 }
@@ -112,10 +107,7 @@ func (a *Authority) Certify(public crypto.PublicKey, commonName string) Certific
 
 // SelfSigned makes a certificate that no authority has issued.
 func SelfSigned(commonName string, options ...Option) Certificate {
-	template := template(commonName)
-	for _, option := range options {
-		option(template)
-	}
+	template := template(commonName, options...)
 	certificate, _ := sign(template, nil, nil)
 	return certificate
 }
@@ -139,7 +131,7 @@ func (a *Authority) CRL() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
 }
 
-func template(commonName string) *x509.Certificate {
+func template(commonName string, options ...Option) *x509.Certificate {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	must(err)
 	// In this order, because SSSD writes it backwards, as CN=...,O=Lab.
@@ -148,7 +140,7 @@ func template(commonName string) *x509.Certificate {
 		{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: commonName}},
 	})
 	must(err)
-	return &x509.Certificate{
+	template := &x509.Certificate{
 		SerialNumber: serial,
 		RawSubject:   subject,
 		NotBefore:    time.Now().Add(-time.Hour),
@@ -156,6 +148,10 @@ func template(commonName string) *x509.Certificate {
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
+	for _, option := range options {
+		option(template)
+	}
+	return template
 }
 
 func sign(template, issuer *x509.Certificate, issuerKey *ecdsa.PrivateKey) (Certificate, *ecdsa.PrivateKey) {
