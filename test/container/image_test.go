@@ -79,10 +79,8 @@ func (s storage) container(image string) (name, root string) {
 // then the image, with the Makefile, in a clone of a user with the umask 077.
 func (s storage) build() {
 	s.t.Helper()
-	run(s.t, "sh", "-euc", `mkdir "$1/source"
-		cd "$2"
-		tools/source-files | xargs -0 cp --parents -P -p -t "$1/source"
-		[ ! -e .git ] || cp -a .git "$1/source"
+	machine.CopySource(s.t, s.dir+"/source")
+	run(s.t, "sh", "-euc", `[ ! -e "$2/.git" ] || cp -a "$2/.git" "$1/source"
 		chmod -R go= "$1/source"`, "sh", s.dir, top)
 	scratch := s.buildah("from", "scratch")
 	s.buildah("add", "--quiet", scratch, machine.Root(s.t, machine.Recipe{Suite: "trixie"}), "/")

@@ -11,13 +11,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 // clone returns a new repository with this source as its only commit.
 func clone(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	copySource(t, dir)
+	machine.CopySource(t, dir)
 	git(t, dir, "init", "-q")
 	commit(t, dir)
 	return dir

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"pam_cockpit_cert/internal/testutil/machine"
 )
 
 // built is the build directory of these tests; files with a path compiled in are
@@ -109,16 +111,6 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// copySource copies the files that a commit of this source would have.
-func copySource(t *testing.T, to string) {
-	t.Helper()
-	cp := exec.Command("sh", "-euc", `tools/source-files | xargs -0 cp --parents -P -p -t "$1"`, "sh", to)
-	cp.Dir = "../.."
-	if out, err := cp.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-}
-
 // TestPlainMake checks that make alone, in a clean clone with an odd name, builds all
 // that is installed.
 func TestPlainMake(t *testing.T) {
@@ -126,7 +118,7 @@ func TestPlainMake(t *testing.T) {
 	if err := os.Mkdir(clone, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	copySource(t, clone)
+	machine.CopySource(t, clone)
 	if out, err := invoke(clone, nil); err != nil {
 		t.Fatalf("make: %v\n%s", err, out)
 	}

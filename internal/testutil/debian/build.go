@@ -130,13 +130,10 @@ func Stage(t testing.TB, o *machine.Overlay) {
 	t.Helper()
 	// With the modules, so that nothing is fetched while building.
 	staged := filepath.Join(t.TempDir(), "source")
-	script := `
-		mkdir "$1"
-		cd "$2"
-		tools/source-files | xargs -0 cp --parents -P -p -t "$1"
-		cd "$1"
-		[ -d vendor ] || GOFLAGS='' go mod vendor`
-	if out, err := exec.Command("sh", "-euc", script, "stage", staged, machine.Source(t)).CombinedOutput(); err != nil {
+	machine.CopySource(t, staged)
+	vendor := exec.Command("sh", "-euc", "[ -d vendor ] || GOFLAGS='' go mod vendor")
+	vendor.Dir = staged
+	if out, err := vendor.CombinedOutput(); err != nil {
 		t.Fatalf("staging the source: %v\n%s", err, out)
 	}
 	o.Copy(t, staged, "/build/source")

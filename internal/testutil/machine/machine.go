@@ -12,6 +12,7 @@ package machine
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -53,4 +54,14 @@ func Source(t testing.TB) string {
 		dir = filepath.Dir(dir)
 	}
 	return dir
+}
+
+// CopySource makes a directory with the files that a commit of this source would have.
+func CopySource(t testing.TB, to string) {
+	t.Helper()
+	copying := exec.Command("sh", "-euc", `mkdir -p "$1" && tools/source-files | xargs -0 cp --parents -P -p -t "$1"`, "sh", to)
+	copying.Dir = Source(t)
+	if out, err := copying.CombinedOutput(); err != nil {
+		t.Fatalf("copying the source: %v\n%s", err, out)
+	}
 }
